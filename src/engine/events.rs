@@ -1,0 +1,182 @@
+//! What happened, when, and because of which numbers.
+//!
+//! Events are the record of a run; log lines, tables and chart marks are renderings of them. Each has a cause that
+//! a person can read ("cpu_utilization 82.4% > 70% for 2m (rule cpu_scale_up)") and, as fields of its kind, the
+//! values behind it.
+
+use crate::engine::request::InstanceId;
+use crate::units::{Span, Time};
+
+/// Something that happened at a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// When.
+    pub at: Time,
+    /// What, with its numbers.
+    pub kind: EventKind,
+    /// Why, in words.
+    pub cause: String,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventKind {
+    /// The autoscaler (or a person) asked for more instances.
+    ScaledUp(Scaling),
+    /// The autoscaler (or a person) asked for fewer instances.
+    ScaledDown(Scaling),
+    /// The autoscaler wanted to act, and something held it. Written when the set of reasons changes.
+    Held {
+        /// The rule or policy that wanted to act.
+        rule: String,
+        /// Instances existing.
+        from: u32,
+        /// Instances it wanted.
+        to: u32,
+        /// What held it.
+        blocked: Vec<Block>,
+    },
+    /// A rule forced the service's breaker open.
+    RuleOpenedBreaker {
+        /// The rule.
+        rule: String,
+    },
+    /// An instance was asked for; billing begins.
+    InstanceLaunched {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// An instance takes traffic, still slow if `warming`.
+    InstanceReady {
+        /// Which.
+        instance: InstanceId,
+        /// Whether its warm-up has only begun.
+        warming: bool,
+    },
+    /// An instance gets nothing new and finishes what it has.
+    InstanceDraining {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// An instance is gone; billing ends.
+    InstanceGone {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// Active checks found an instance unhealthy.
+    InstanceUnhealthy {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// Active checks found an instance healthy again.
+    InstanceHealthy {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// A breaker refuses traffic from now on.
+    BreakerOpened {
+        /// "service", "instance 3" or an endpoint's path.
+        scope: String,
+        /// For how long.
+        open_for: Span,
+    },
+    /// A breaker lets probes pass.
+    BreakerHalfOpen {
+        /// As above.
+        scope: String,
+    },
+    /// A breaker lets traffic flow again.
+    BreakerClosed {
+        /// As above.
+        scope: String,
+    },
+    /// Offered load left its baseline, and stayed away long enough to count.
+    SpikeDetected(Spike),
+    /// A spike ended.
+    SpikeEnded(Spike),
+    /// A fault of the scenario began.
+    FaultStarted {
+        /// "crash", "slow", …
+        fault: String,
+        /// When it will end; `None` if it does not.
+        until: Option<Time>,
+    },
+    /// A fault of the scenario ended.
+    FaultEnded {
+        /// As above.
+        fault: String,
+    },
+}
+
+/// A change of the fleet's size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaling {
+    /// The rule, policy, or "manual", "min", "max".
+    pub rule: String,
+    /// Instances existing before.
+    pub from: u32,
+    /// Instances existing after.
+    pub to: u32,
+    /// The instances launched or drained.
+    pub instances: Vec<InstanceId>,
+    /// How the number came about, stage by stage.
+    pub stages: Vec<Stage>,
+    /// When each of the things that had to happen first, happened; `None` for manual actions and repairs.
+    pub timing: Option<Timing>,
+    /// The metric value behind the decision, in its unit; `None` for manual actions and repairs.
+    pub observed: Option<f64>,
+}
+
+/// One stage of the autoscaler's pipeline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// "policy", "stabilise", "rate-limit", "bounds", "guards".
+    pub stage: &'static str,
+    /// Instances wanted before the stage.
+    pub input: u32,
+    /// Instances wanted after it.
+    pub output: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// The moments on the way to a rule's firing; differences are the parts of its delay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// When the first breaching value had been sampled; `since` − this is the metric delay.
+    pub sampled_at: Time,
+    /// When the rule first saw its condition hold.
+    pub since: Time,
+    /// When the condition had held for the rule's duration; − `since` is the persistence.
+    pub held_at: Time,
+    /// The first tick at which it was ripe; − `held_at` is the wait for the tick.
+    pub ripe_at: Time,
+    /// When it acted; − `ripe_at` is what cooldowns and guards cost.
+    pub fired_at: Time,
+}
+
+/// A reason that suppressed a scaling action.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// In words: "rule cooldown", "scale_down_cooldown", "max 20", "pending instances", …
+    pub reason: String,
+    /// When it clears by itself; `None` if that is not known.
+    pub clears_at: Option<Time>,
+}
+
+/// A departure of offered load from its baseline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spike {
+    /// Sequence number, from 1.
+    pub id: u32,
+    /// Start of the first bin out of line.
+    pub started_at: Time,
+    /// Baseline when it started [1/s].
+    pub baseline_rps: f64,
+    /// Highest rate so far (lowest, for a drop) [1/s].
+    pub peak_rps: f64,
+    /// `peak_rps / baseline_rps`.
+    pub magnitude: f64,
+    /// True if load fell instead of rising.
+    pub drop: bool,
+}

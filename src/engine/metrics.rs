@@ -1,0 +1,260 @@
+//! The metrics that policies may name, their units, and what a policy sees of them at a tick.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::units::Time;
+
+/// A quantity that rules and policies can be written on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    /// Offered load of the whole service [1/s]: also what limiter and breaker refused.
+    RequestsPerSecond,
+    /// Mean latency of completed attempts [ms].
+    AverageResponseTime,
+    /// Median latency of completed attempts [ms].
+    P50ResponseTime,
+    /// 95th percentile of latency [ms].
+    P95ResponseTime,
+    /// 99th percentile of latency [ms].
+    P99ResponseTime,
+    /// Failed attempts over attempts that reached a backend [0..1].
+    ErrorRate,
+    /// Busy CPU time over ready CPU time, per instance [%].
+    CpuUtilization,
+    /// Used memory over the instance's limit, per instance [%].
+    MemoryUtilization,
+    /// Requests inside an instance, waiting or served.
+    ActiveConnections,
+    /// Requests waiting inside an instance.
+    QueueLength,
+    /// How late an instance's event loop runs [ms]; in the simulator, how long the next request would wait for a
+    /// worker's CPU.
+    EventLoopLag,
+}
+
+/// What a metric's number means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// 0..100.
+    Percent,
+    /// 0..1.
+    Ratio,
+    /// Milliseconds.
+    Millis,
+    /// A count of things.
+    Count,
+    /// Per second.
+    PerSecond,
+}
+
+impl Unit {
+    /// How the unit is written after a number; empty for counts and ratios.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Unit::Percent => "%",
+            Unit::Millis => "ms",
+            Unit::PerSecond => "/s",
+            Unit::Ratio | Unit::Count => "",
+        }
+    }
+}
+
+impl Metric {
+    /// Every metric, in the order of documentation.
+    pub const ALL: [Metric; 11] = [
+        Metric::RequestsPerSecond,
+        Metric::AverageResponseTime,
+        Metric::P50ResponseTime,
+        Metric::P95ResponseTime,
+        Metric::P99ResponseTime,
+        Metric::ErrorRate,
+        Metric::CpuUtilization,
+        Metric::MemoryUtilization,
+        Metric::ActiveConnections,
+        Metric::QueueLength,
+        Metric::EventLoopLag,
+    ];
+
+    /// The name used in scenario files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::RequestsPerSecond => "requests_per_second",
+            Metric::AverageResponseTime => "average_response_time",
+            Metric::P50ResponseTime => "p50_response_time",
+            Metric::P95ResponseTime => "p95_response_time",
+            Metric::P99ResponseTime => "p99_response_time",
+            Metric::ErrorRate => "error_rate",
+            Metric::CpuUtilization => "cpu_utilization",
+            Metric::MemoryUtilization => "memory_utilization",
+            Metric::ActiveConnections => "active_connections",
+            Metric::QueueLength => "queue_length",
+            Metric::EventLoopLag => "event_loop_lag",
+        }
+    }
+
+    /// The unit of its values.
+    pub fn unit(self) -> Unit {
+        match self {
+            Metric::RequestsPerSecond => Unit::PerSecond,
+            Metric::AverageResponseTime
+            | Metric::P50ResponseTime
+            | Metric::P95ResponseTime
+            | Metric::P99ResponseTime
+            | Metric::EventLoopLag => Unit::Millis,
+            Metric::ErrorRate => Unit::Ratio,
+            Metric::CpuUtilization | Metric::MemoryUtilization => Unit::Percent,
+            Metric::ActiveConnections | Metric::QueueLength => Unit::Count,
+        }
+    }
+
+    /// Whether each instance has a value of its own, so that an [`Aggregate`] over ready instances makes sense.
+    pub fn is_per_instance(self) -> bool {
+        matches!(
+            self,
+            Metric::CpuUtilization
+                | Metric::MemoryUtilization
+                | Metric::ActiveConnections
+                | Metric::QueueLength
+                | Metric::EventLoopLag
+        )
+    }
+
+    /// Whether the value per instance falls in proportion as instances are added.
+    pub fn is_load_proportional(self) -> bool {
+        matches!(
+            self,
+            Metric::CpuUtilization | Metric::MemoryUtilization | Metric::ActiveConnections | Metric::QueueLength
+        )
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Metric {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Metric, ()> {
+        Metric::ALL.into_iter().find(|m| m.name() == text).ok_or(())
+    }
+}
+
+/// How the values of ready instances become one number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Aggregate {
+    /// Arithmetic mean.
+    #[default]
+    Avg,
+    /// Largest.
+    Max,
+    /// Smallest.
+    Min,
+    /// Nearest-rank median.
+    P50,
+    /// Nearest-rank 90th percentile.
+    P90,
+    /// Nearest-rank 95th percentile.
+    P95,
+    /// Nearest-rank 99th percentile.
+    P99,
+}
+
+impl Aggregate {
+    /// Every aggregate, with the name used in scenario files.
+    pub const ALL: [(&'static str, Aggregate); 7] = [
+        ("avg", Aggregate::Avg),
+        ("max", Aggregate::Max),
+        ("min", Aggregate::Min),
+        ("p50", Aggregate::P50),
+        ("p90", Aggregate::P90),
+        ("p95", Aggregate::P95),
+        ("p99", Aggregate::P99),
+    ];
+
+    /// Combines `values`, which it may reorder; `None` if there are none.
+    pub fn of(self, values: &mut [f64]) -> Option<f64> {
+        if values.is_empty() {
+            return None;
+        }
+        let rank = |q: f64, values: &mut [f64]| {
+            values.sort_by(f64::total_cmp);
+            values[((q * values.len() as f64).ceil() as usize).clamp(1, values.len()) - 1]
+        };
+        Some(match self {
+            Aggregate::Avg => values.iter().sum::<f64>() / values.len() as f64,
+            Aggregate::Max => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            Aggregate::Min => values.iter().copied().fold(f64::INFINITY, f64::min),
+            Aggregate::P50 => rank(0.50, values),
+            Aggregate::P90 => rank(0.90, values),
+            Aggregate::P95 => rank(0.95, values),
+            Aggregate::P99 => rank(0.99, values),
+        })
+    }
+}
+
+/// One metric as a policy sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Reading {
+    /// No sample, or only invalid ones (NaN, infinite, negative).
+    #[default]
+    Missing,
+    /// A value and the moment of its newest sample.
+    Present {
+        /// In the metric's [`Unit`].
+        value: f64,
+        /// When the newest sample in it was taken: older than now by the metrics delay at least.
+        sampled_at: Time,
+    },
+}
+
+impl Reading {
+    /// The value, if there is one.
+    pub fn value(self) -> Option<f64> {
+        match self {
+            Reading::Missing => None,
+            Reading::Present { value, .. } => Some(value),
+        }
+    }
+}
+
+/// How many instances are in which state; all that policies know about the fleet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FleetCounts {
+    /// Provisioning, warming, ready or unhealthy: what bounds and bills look at.
+    pub existing: u32,
+    /// Provisioning or warming.
+    pub pending: u32,
+    /// Ready and healthy: what metric averages are taken over.
+    pub ready: u32,
+}
+
+/// Everything a policy may look at in one tick.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The fleet.
+    pub fleet: FleetCounts,
+    readings: [[Reading; Aggregate::ALL.len()]; Metric::ALL.len()],
+}
+
+impl Observed {
+    /// Nothing but the fleet: every metric is missing until it is set.
+    pub fn new(fleet: FleetCounts) -> Observed {
+        Observed { fleet, ..Observed::default() }
+    }
+
+    /// What is known of `metric`; metrics of the whole service ignore `aggregate`.
+    pub fn get(&self, metric: Metric, aggregate: Aggregate) -> Reading {
+        let aggregate = if metric.is_per_instance() { aggregate } else { Aggregate::Avg };
+        self.readings[metric as usize][aggregate as usize]
+    }
+
+    /// Sets a reading. A value that cannot be (NaN, infinite, negative) becomes [`Reading::Missing`].
+    pub fn set(&mut self, metric: Metric, aggregate: Aggregate, value: f64, sampled_at: Time) {
+        let valid = value.is_finite() && value >= 0.0;
+        self.readings[metric as usize][aggregate as usize] =
+            if valid { Reading::Present { value, sampled_at } } else { Reading::Missing };
+    }
+}

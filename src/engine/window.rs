@@ -1,0 +1,1 @@
+//! Counting over the recent past: buckets of a time window.

@@ -1,0 +1,5 @@
+//! Wavetank.
+pub mod engine;
+pub mod rng;
+pub mod traffic;
+pub mod units;
