@@ -1,5 +1,8 @@
 //! Wavetank.
+pub mod distribution;
 pub mod engine;
+pub mod record;
 pub mod rng;
+pub mod scenario;
 pub mod traffic;
 pub mod units;

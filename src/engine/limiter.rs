@@ -1,1 +1,5 @@
 //! Placeholder.
+
+/// Placeholder.
+#[derive(Clone, Debug)]
+pub struct Config;

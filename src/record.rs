@@ -1,0 +1,16 @@
+//! What a run leaves behind: outcomes and samples in, a [`Run`] out.
+//!
+//! Memory is bounded by the fleet, the steps of the timeline and the shape of the histograms, never by the number of
+//! requests: per request the recorder increments one counter and one histogram slot.
+
+pub mod cost;
+pub mod elasticity;
+pub mod interval;
+pub mod latency;
+pub mod outcome;
+pub mod recorder;
+pub mod run;
+pub mod timeline;
+
+pub use recorder::Recorder;
+pub use run::Run;

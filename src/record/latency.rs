@@ -1,0 +1,250 @@
+//! Latency histograms: HDR with three significant digits from 1 µs to 1 h.
+//!
+//! One shape everywhere, so that everything merges. A quantile is the *highest* value equivalent to its slot (Gil
+//! Tene's HdrHistogram); mean, minimum and maximum are exact. A latency beyond an hour counts in the last slot.
+//!
+//! [`StepHistogram`] is the same shape as a flat array of counts for the per-request path: an increment, no bounds
+//! logic, and clearing costs only what was touched. Every step of the timeline it is poured into the
+//! [`Latency`] of the run.
+
+use hdrhistogram::Histogram;
+
+use crate::units::Span;
+
+/// Longest latency with a slot of its own: one hour [µs].
+const HIGHEST_US: u64 = 3_600_000_000;
+/// Slots of three significant digits from 1 µs to 1 h.
+const SLOTS: usize = 23_552;
+
+/// A distribution of latencies.
+#[derive(Clone, Debug)]
+pub struct Latency {
+    histogram: Histogram<u64>,
+    sum_ns: u128,
+    min: Span,
+    max: Span,
+}
+
+impl Default for Latency {
+    fn default() -> Latency {
+        let histogram = Histogram::new_with_bounds(1, HIGHEST_US, 3).expect("constant bounds are valid");
+        Latency { histogram, sum_ns: 0, min: Span::MAX, max: Span::ZERO }
+    }
+}
+
+impl Latency {
+    /// Records one latency.
+    pub fn record(&mut self, latency: Span) {
+        self.histogram.saturating_record(latency.as_micros());
+        self.sum_ns += u128::from(latency.0);
+        self.min = self.min.min(latency);
+        self.max = self.max.max(latency);
+    }
+
+    /// Adds every latency of `other`; lossless.
+    pub fn merge(&mut self, other: &Latency) {
+        self.histogram.add(&other.histogram).expect("all histograms have one shape");
+        self.sum_ns += other.sum_ns;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+
+    /// Number of latencies.
+    pub fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    /// Exact mean; `None` if empty.
+    pub fn mean(&self) -> Option<Span> {
+        (self.count() > 0).then(|| Span((self.sum_ns / u128::from(self.count())) as u64))
+    }
+
+    /// Exact minimum; `None` if empty.
+    pub fn min(&self) -> Option<Span> {
+        (self.count() > 0).then_some(self.min)
+    }
+
+    /// Exact maximum; `None` if empty.
+    pub fn max(&self) -> Option<Span> {
+        (self.count() > 0).then_some(self.max)
+    }
+
+    /// The value at quantile `q` in 0..1, to three significant digits; `None` if empty.
+    pub fn quantile(&self, q: f64) -> Option<Span> {
+        (self.count() > 0).then(|| Span::from_micros(self.histogram.value_at_quantile(q)).min(self.max))
+    }
+
+    /// The histogram itself, in microseconds, for writers of HDR files.
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.histogram
+    }
+}
+
+/// Latencies of one step of a timeline.
+#[derive(Clone, Debug)]
+pub struct StepHistogram {
+    counts: Vec<u32>,
+    lowest: usize,
+    highest: usize,
+    count: u64,
+    sum_ns: u64,
+    min: Span,
+    max: Span,
+}
+
+impl Default for StepHistogram {
+    fn default() -> StepHistogram {
+        StepHistogram {
+            counts: vec![0; SLOTS],
+            lowest: SLOTS,
+            highest: 0,
+            count: 0,
+            sum_ns: 0,
+            min: Span::MAX,
+            max: Span::ZERO,
+        }
+    }
+}
+
+/// The slot of a latency in µs: its 11 leading bits, and how far they are shifted.
+#[inline]
+fn slot(us: u64) -> usize {
+    let us = us.min(HIGHEST_US);
+    let shift = (us | 2047).ilog2() - 10;
+    (shift as usize) * 1024 + (us >> shift) as usize
+}
+
+/// Lowest and highest µs of a slot.
+fn bounds(slot: usize) -> (u64, u64) {
+    let shift = (slot / 1024).saturating_sub(1);
+    let low = ((slot - shift * 1024) as u64) << shift;
+    (low, low + (1 << shift) - 1)
+}
+
+impl StepHistogram {
+    /// Records one latency.
+    #[inline]
+    pub fn record(&mut self, latency: Span) {
+        let slot = slot(latency.as_micros());
+        self.counts[slot] += 1;
+        self.lowest = self.lowest.min(slot);
+        self.highest = self.highest.max(slot);
+        self.count += 1;
+        self.sum_ns += latency.0;
+        self.min = self.min.min(latency);
+        self.max = self.max.max(latency);
+    }
+
+    /// Number of latencies.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Sum of all latencies.
+    pub fn sum(&self) -> Span {
+        Span(self.sum_ns)
+    }
+
+    /// Adds what `other` holds.
+    pub fn absorb(&mut self, other: &StepHistogram) {
+        if other.count == 0 {
+            return;
+        }
+        for slot in other.lowest..=other.highest {
+            self.counts[slot] += other.counts[slot];
+        }
+        self.lowest = self.lowest.min(other.lowest);
+        self.highest = self.highest.max(other.highest);
+        self.count += other.count;
+        self.sum_ns += other.sum_ns;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+
+    /// The values at ascending quantiles `qs`, each in 0..1; `None` if empty.
+    pub fn quantiles<const N: usize>(&self, qs: [f64; N]) -> Option<[Span; N]> {
+        if self.count == 0 {
+            return None;
+        }
+        let mut values = [self.max; N];
+        let (mut seen, mut next) = (0u64, 0);
+        for slot in self.lowest..=self.highest {
+            seen += u64::from(self.counts[slot]);
+            while next < N && seen as f64 >= qs[next] * self.count as f64 && seen > 0 {
+                values[next] = Span::from_micros(bounds(slot).1).min(self.max);
+                next += 1;
+            }
+        }
+        Some(values)
+    }
+
+    /// Pours everything into `total` and is empty afterwards.
+    pub fn pour_into(&mut self, total: &mut Latency) {
+        if self.count == 0 {
+            return;
+        }
+        for slot in self.lowest..=self.highest {
+            let n = self.counts[slot];
+            if n > 0 {
+                total.histogram.record_n(bounds(slot).0, u64::from(n)).expect("both have one shape");
+            }
+        }
+        total.sum_ns += u128::from(self.sum_ns);
+        total.min = total.min.min(self.min);
+        total.max = total.max.max(self.max);
+        self.clear();
+    }
+
+    /// Forgets everything; costs as much as was touched.
+    pub fn clear(&mut self) {
+        if self.count > 0 {
+            self.counts[self.lowest..=self.highest].fill(0);
+        }
+        (self.lowest, self.highest, self.count, self.sum_ns) = (SLOTS, 0, 0, 0);
+        (self.min, self.max) = (Span::MAX, Span::ZERO);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_poured_into_a_run_equals_recording_directly() {
+        let mut direct = Latency::default();
+        let mut poured = Latency::default();
+        let mut step = StepHistogram::default();
+        let mut us = 1u64;
+        while us < 2 * HIGHEST_US {
+            for near in [us - 1, us, us + 1] {
+                direct.record(Span::from_micros(near));
+                step.record(Span::from_micros(near));
+            }
+            us = us * 5 / 4 + 1;
+        }
+        let quantiles = step.quantiles([0.5, 0.9, 0.99]).unwrap();
+        step.pour_into(&mut poured);
+        assert_eq!(step.count(), 0);
+        assert_eq!(poured.histogram, direct.histogram);
+        assert_eq!((poured.mean(), poured.min(), poured.max()), (direct.mean(), direct.min(), direct.max()));
+        assert_eq!(quantiles, [0.5, 0.9, 0.99].map(|q| direct.quantile(q).unwrap()));
+    }
+
+    /// The quantile convention of HdrHistogram: values 1, 2, …, 10,000 µs.
+    #[test]
+    fn a_quantile_is_the_highest_value_of_its_slot() {
+        let mut latency = Latency::default();
+        (1..=10_000).for_each(|us| latency.record(Span::from_micros(us)));
+        let us = |q| latency.quantile(q).unwrap().as_micros();
+        assert_eq!([us(0.5), us(0.9), us(0.99), us(0.999)], [5003, 9007, 9903, 9991]);
+        assert_eq!(latency.max(), Some(Span::from_millis(10)));
+        assert_eq!(latency.mean(), Some(Span(5_000_500)));
+    }
+
+    #[test]
+    fn an_empty_histogram_has_no_quantiles_rather_than_zeros() {
+        assert_eq!(Latency::default().quantile(0.99), None);
+        assert_eq!(Latency::default().mean(), None);
+        assert_eq!(StepHistogram::default().quantiles([0.5]), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! Run: everything that reports, gates and tuners may look at.
+
+use crate::engine::events::Event;
+use crate::record::cost::Cost;
+use crate::record::elasticity::Elasticity;
+use crate::record::latency::{Latency, StepHistogram};
+use crate::record::outcome::Counts;
+use crate::record::timeline::Timeline;
+use crate::units::{Span, Time};
+
+/// How a run came to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ended {
+    /// At its duration, with every request followed to its end.
+    Completed,
+    /// Somebody pressed Ctrl-C; what was measured until then is kept.
+    Interrupted {
+        /// When, in virtual time.
+        at: Time,
+    },
+    /// The dataset could not be read to its end.
+    TrafficLost {
+        /// When, in virtual time.
+        at: Time,
+        /// What the reader said.
+        problem: String,
+    },
+}
+
+/// The record of one replication.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The seed that this replication ran with.
+    pub seed: u64,
+    /// How it ended.
+    pub ended: Ended,
+    /// The part of the run that counts: its duration less the warm-up.
+    pub measured: Span,
+    /// Requests scheduled in the measured part, by how they ended.
+    pub counts: Counts,
+    /// Completions per second in the measured part, good or bad [1/s].
+    pub throughput_rps: f64,
+    /// Latency of requests that succeeded, from their scheduled time.
+    pub latency: Latency,
+    /// The same with every failed request counted until its client gave up or was refused.
+    pub latency_all: Latency,
+    /// Time in service of attempts that succeeded: without waiting, network and earlier attempts.
+    pub service_time: Latency,
+    /// The fleet over the measured part.
+    pub fleet: FleetSummary,
+    /// How well supply followed demand.
+    pub elasticity: Elasticity,
+    /// Requests by endpoint, in the order of the scenario.
+    pub endpoints: Vec<EndpointSummary>,
+    /// Requests by instance, in the order of launch.
+    pub instances: Vec<InstanceSummary>,
+    /// What happened, warm-up included.
+    pub events: Vec<Event>,
+    /// What it looked like, warm-up included.
+    pub timeline: Timeline,
+    /// Requests simulated: for the speed of the simulator, warm-up included.
+    pub simulated: u64,
+}
+
+/// The fleet over the measured part of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FleetSummary {
+    /// Fewest instances that took traffic.
+    pub min: u32,
+    /// Time average of instances that took traffic.
+    pub mean: f64,
+    /// Most instances that took traffic.
+    pub max: u32,
+    /// Instance-time paid for and its price.
+    pub cost: Cost,
+    /// Time average of CPU utilization over ready instances [0..1].
+    pub cpu_utilization_mean: f64,
+    /// Scaling actions that added instances.
+    pub scale_ups: u32,
+    /// Scaling actions that removed instances.
+    pub scale_downs: u32,
+}
+
+/// What one endpoint saw.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointSummary {
+    /// Its path.
+    pub path: String,
+    /// Its requests by how they ended.
+    pub counts: Counts,
+    /// Latency of those that succeeded.
+    pub latency: StepHistogram,
+}
+
+/// What one instance did.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct InstanceSummary {
+    /// Launch ordinal.
+    pub id: u32,
+    /// When it was asked for.
+    pub launched_at: Time,
+    /// When it took traffic; `None` if it never did.
+    pub ready_at: Option<Time>,
+    /// When it was gone; `None` if it outlived the run.
+    pub gone_at: Option<Time>,
+    /// Attempts sent to it.
+    pub attempts: u64,
+    /// Attempts that failed there.
+    pub failures: u64,
+    /// Busy worker-time over worker-time while it took traffic [0..1].
+    pub utilization: f64,
+}

@@ -1,0 +1,58 @@
+//! Clients: who they are, how long they wait, whether they try again.
+
+use crate::distribution::Distribution;
+use crate::traffic::population;
+use crate::units::Span;
+
+/// Who sends requests, and how patient they are.
+#[derive(Clone, Debug, Default)]
+pub struct Clients {
+    /// How many there are, how popular, from where.
+    pub population: population::Config,
+    /// How long a client waits for an attempt's answer; `None`: for ever.
+    pub timeout: Option<Span>,
+    /// Whether a client that gave up also stops the work it caused: its request leaves the queue, or is cut off in
+    /// service. Off by default: most servers finish what nobody waits for.
+    pub cancel: bool,
+    /// Whether failed attempts are repeated; `None`: never.
+    pub retry: Option<Retry>,
+}
+
+/// When and how often a client tries again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// Attempts beyond the first, ≥ 1.
+    pub max: u32,
+    /// Wait before the first retry.
+    pub backoff: Span,
+    /// Each further wait is this many times longer, ≥ 1.
+    pub factor: f64,
+    /// Longest wait before jitter; `None`: unlimited.
+    pub cap: Option<Span>,
+    /// Share of the wait that is random: 0 none, 1 "full jitter".
+    pub jitter: f64,
+    /// Retries over requests in the last 10 s (over all clients), beyond a reserve of 3 per second; `None`: no budget.
+    pub budget: Option<f64>,
+    /// Which ends of an attempt are tried again.
+    pub on: RetryOn,
+}
+
+/// Which ends of an attempt are tried again; indexed by [`crate::record::outcome::Failure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryOn(pub [bool; 8]);
+
+impl Default for RetryOn {
+    /// Everything but a used-up quota: a client that retries a 429 at once only wastes its next one.
+    fn default() -> RetryOn {
+        RetryOn([true, true, true, false, true, true, true, true])
+    }
+}
+
+/// Closed loop: a fixed number of users, each with one request in flight at most.
+#[derive(Clone, Debug)]
+pub struct Users {
+    /// How many, ≥ 1.
+    pub count: u32,
+    /// Time between an answer and the next request of the same user.
+    pub think: Distribution,
+}

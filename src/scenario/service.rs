@@ -1,0 +1,87 @@
+//! The service: what an instance does with a request.
+
+use crate::distribution::Distribution;
+use crate::units::Span;
+
+/// How requests inside an instance share it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Discipline {
+    /// `workers` serve one request each, first come first served; the others wait.
+    Fcfs,
+    /// All requests inside share `cores` CPU cores equally, none getting more than one core.
+    ProcessorSharing,
+}
+
+/// What an instance does with a request.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Requests served at once; `u32::MAX` when unlimited (processor sharing only).
+    pub workers: u32,
+    /// Requests that may wait; beyond that they are refused. `None`: unbounded.
+    pub queue: Option<u32>,
+    /// How requests share the instance.
+    pub discipline: Discipline,
+    /// CPU cores, > 0. Default: as many as the workers can keep busy, `workers · cpu_share`, so that CPU utilization equals
+    /// worker utilization.
+    pub cores: f64,
+    /// The part of the demand that burns CPU, in (0, 1]; the rest waits (for a disk, say).
+    pub cpu_share: f64,
+    /// Demand of a request on an idle instance, for endpoints without their own.
+    pub time: Distribution,
+    /// Probability that a served request ends in a 5xx, for endpoints without their own, 0..1.
+    pub error_rate: f64,
+    /// Kinds of request; at least one ("/" if the scenario names none).
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// A kind of request.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Its path.
+    pub path: String,
+    /// Its share of requests relative to the other endpoints, ≥ 0.
+    pub weight: f64,
+    /// Demand of a request.
+    pub time: Distribution,
+    /// Probability that a served request ends in a 5xx, 0..1.
+    pub error_rate: f64,
+}
+
+impl Service {
+    /// Mean demand over the endpoint mix [s].
+    pub fn mean_demand(&self) -> f64 {
+        let total: f64 = self.endpoints.iter().map(|e| e.weight).sum();
+        let weighted: f64 = self.endpoints.iter().map(|e| e.weight * e.time.mean().as_secs_f64()).sum();
+        if total > 0.0 { weighted / total } else { self.time.mean().as_secs_f64() }
+    }
+
+    /// Requests per second that one instance can serve at most, dependencies aside [1/s].
+    pub fn capacity_rps(&self) -> f64 {
+        let demand = self.mean_demand();
+        let by_workers = f64::from(self.workers) / demand;
+        match self.discipline {
+            Discipline::Fcfs => by_workers,
+            Discipline::ProcessorSharing => by_workers.min(self.cores / (demand * self.cpu_share)),
+        }
+    }
+
+    /// Requests that one instance works on at full speed at once: workers, or under processor sharing cores over the
+    /// CPU share.
+    pub fn servers(&self) -> u32 {
+        match self.discipline {
+            Discipline::Fcfs => self.workers,
+            Discipline::ProcessorSharing => {
+                self.workers.min((self.cores / self.cpu_share).floor().clamp(1.0, f64::from(u32::MAX)) as u32)
+            }
+        }
+    }
+}
+
+/// Extra slowness of a new instance: cold caches, a JIT compiler.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Warmup {
+    /// How long it lasts, counted from the moment the instance first takes traffic.
+    pub over: Span,
+    /// Demand is multiplied by this at first, falling linearly to 1; ≥ 1.
+    pub slowdown: f64,
+}
