@@ -1,3 +1,339 @@
-//! Placeholder.
-/// Placeholder.
-pub struct Recorder;
+//! The recorder: a driver tells it how requests end and what the fleet looks like; it keeps the sums.
+//!
+//! Warm-up is dropped once, by *scheduled* time: a request scheduled in it is offered and ends, is seen in the timeline, and
+//! is in no statistic. Per request the recorder touches a handful of counters and one slot of a flat histogram.
+
+use crate::engine::events::Event;
+use crate::record::cost::Billing;
+use crate::record::elasticity::{elasticity, instances_needed};
+use crate::record::latency::{Latency, StepHistogram};
+use crate::record::outcome::{Counts, Failure};
+use crate::record::run::{Ended, EndpointSummary, FleetSummary, InstanceSummary, Run};
+use crate::record::timeline::{Column, Timeline};
+use crate::units::{Span, Time};
+
+/// What a recorder has to know of the scenario.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Length of the run.
+    pub duration: Span,
+    /// Start of the run left out of the statistics.
+    pub warmup: Span,
+    /// Paths of the endpoints.
+    pub endpoints: Vec<String>,
+    /// How instances are billed.
+    pub billing: Billing,
+    /// What "needed instances" means.
+    pub sizing: Sizing,
+}
+
+/// The service as the sizing formula sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizing {
+    /// Mean demand of a request [s].
+    pub demand: f64,
+    /// Requests that an instance serves at once.
+    pub servers: u32,
+    /// Wait that one request in a hundred may exceed [s].
+    pub wait_bound: f64,
+}
+
+/// What the fleet looked like over a step; time averages unless said otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FleetSample {
+    /// Instances that take traffic.
+    pub ready: f64,
+    /// Instances that are paid for.
+    pub total: f64,
+    /// Instances wanted, at the end of the step.
+    pub desired: u32,
+    /// Busy CPU time over ready CPU time [0..1]; NaN without a ready instance.
+    pub cpu: f64,
+    /// Used memory over limits [0..1]; NaN if not modelled.
+    pub memory: f64,
+    /// Requests waiting in instances.
+    pub queued: f64,
+    /// Requests inside instances.
+    pub active: f64,
+    /// Baseline of offered load [1/s]; NaN if there is none.
+    pub baseline_rps: f64,
+    /// Breakers open or half-open, at the end of the step.
+    pub breakers_open: u32,
+}
+
+/// Counts of the step in the making, warm-up included.
+#[derive(Clone, Copy, Debug, Default)]
+struct Step {
+    offered: u64,
+    succeeded: u64,
+    failed: u64,
+    rate_limited: u64,
+    retries: u64,
+}
+
+/// Records one replication.
+#[derive(Debug)]
+pub struct Recorder {
+    settings: Settings,
+    warmup_end: Time,
+    end: Time,
+    step: Step,
+    step_began: Time,
+    counts: Counts,
+    /// Requests offered, warm-up included.
+    simulated: u64,
+    completions: u64,
+    /// Latencies of the step: scheduled after the warm-up, and within it.
+    measured: StepHistogram,
+    warming: StepHistogram,
+    latency: Latency,
+    failed: Latency,
+    service_step: StepHistogram,
+    service: Latency,
+    endpoints: Vec<EndpointSummary>,
+    timeline: Timeline,
+    ready_area: f64,
+    cpu_area: f64,
+    measured_seconds: f64,
+    ready_min: Option<u32>,
+    ready_max: u32,
+}
+
+impl Recorder {
+    /// Nothing recorded yet.
+    pub fn new(settings: Settings) -> Recorder {
+        let step = Timeline::step_for(settings.duration.as_secs_f64());
+        let endpoint = |path: &String| EndpointSummary { path: path.clone(), ..EndpointSummary::default() };
+        Recorder {
+            warmup_end: Time(settings.warmup.0),
+            end: Time(settings.duration.0),
+            step: Step::default(),
+            step_began: Time::ZERO,
+            counts: Counts::default(),
+            simulated: 0,
+            completions: 0,
+            measured: StepHistogram::default(),
+            warming: StepHistogram::default(),
+            latency: Latency::default(),
+            failed: Latency::default(),
+            service_step: StepHistogram::default(),
+            service: Latency::default(),
+            // A single endpoint is the whole service: it is filled in at the end, not per request.
+            endpoints: settings.endpoints.iter().map(endpoint).collect(),
+            timeline: Timeline::new(step as f64),
+            ready_area: 0.0,
+            cpu_area: 0.0,
+            measured_seconds: 0.0,
+            ready_min: None,
+            ready_max: 0,
+            settings,
+        }
+    }
+
+    /// Length of a timeline step.
+    pub fn step_length(&self) -> Span {
+        Span::from_secs_f64(self.timeline.step_seconds)
+    }
+
+    /// A request was scheduled.
+    #[inline]
+    pub fn offered(&mut self, scheduled_at: Time, endpoint: u16) {
+        self.simulated += 1;
+        self.step.offered += 1;
+        if scheduled_at >= self.warmup_end {
+            self.counts.offered += 1;
+            if self.endpoints.len() > 1 {
+                self.endpoints[usize::from(endpoint)].counts.offered += 1;
+            }
+        }
+    }
+
+    /// An attempt beyond the first of a request was sent.
+    pub fn retried(&mut self, scheduled_at: Time, endpoint: u16) {
+        self.step.retries += 1;
+        if scheduled_at >= self.warmup_end {
+            self.counts.retries += 1;
+            if self.endpoints.len() > 1 {
+                self.endpoints[usize::from(endpoint)].counts.retries += 1;
+            }
+        }
+    }
+
+    /// A request was answered well at `now`; its last attempt was `service` in service.
+    #[inline]
+    pub fn succeeded(&mut self, now: Time, scheduled_at: Time, service: Span, endpoint: u16) {
+        let latency = now.since(scheduled_at);
+        self.step.succeeded += 1;
+        self.completions += u64::from(now >= self.warmup_end && now < self.end);
+        if scheduled_at < self.warmup_end {
+            self.warming.record(latency);
+            return;
+        }
+        self.counts.succeeded += 1;
+        self.measured.record(latency);
+        self.service_step.record(service);
+        if self.endpoints.len() > 1 {
+            let endpoint = &mut self.endpoints[usize::from(endpoint)];
+            endpoint.counts.succeeded += 1;
+            endpoint.latency.record(latency);
+        }
+    }
+
+    /// A request failed for good at `now`.
+    pub fn failed(&mut self, now: Time, scheduled_at: Time, reason: Failure, endpoint: u16) {
+        self.step.failed += 1;
+        self.step.rate_limited += u64::from(reason == Failure::RateLimited);
+        let served = matches!(reason, Failure::ServerError | Failure::Timeout | Failure::Connection);
+        self.completions += u64::from(served && now >= self.warmup_end && now < self.end);
+        if scheduled_at < self.warmup_end {
+            return;
+        }
+        self.counts.failed[reason as usize] += 1;
+        self.failed.record(now.since(scheduled_at));
+        if self.endpoints.len() > 1 {
+            self.endpoints[usize::from(endpoint)].counts.failed[reason as usize] += 1;
+        }
+    }
+
+    /// The number of instances that take traffic is `ready` from `now` on.
+    pub fn ready_changed(&mut self, now: Time, ready: u32) {
+        if now >= self.end {
+            return;
+        }
+        if now <= self.warmup_end {
+            // What the measured part begins with is its first value.
+            self.ready_min = Some(ready);
+            self.ready_max = ready;
+        } else {
+            self.ready_min = Some(self.ready_min.map_or(ready, |min| min.min(ready)));
+            self.ready_max = self.ready_max.max(ready);
+        }
+    }
+
+    /// Closes the step that ends at `now`.
+    pub fn step_ended(&mut self, now: Time, fleet: &FleetSample) {
+        let seconds = now.since(self.step_began).as_secs_f64();
+        if seconds > 0.0 {
+            self.push_row(seconds, fleet);
+        }
+        self.measured.pour_into(&mut self.latency);
+        self.service_step.pour_into(&mut self.service);
+        self.warming.clear();
+        let overlap = now.since(self.step_began.max(self.warmup_end)).as_secs_f64();
+        if overlap > 0.0 {
+            self.measured_seconds += overlap;
+            self.ready_area += fleet.ready * overlap;
+            if fleet.cpu.is_finite() {
+                self.cpu_area += fleet.cpu * fleet.ready * overlap;
+            }
+        }
+        self.step = Step::default();
+        self.step_began = now;
+    }
+
+    fn push_row(&mut self, seconds: f64, fleet: &FleetSample) {
+        let sizing = self.settings.sizing;
+        let per_second = |n: u64| n as f64 / seconds;
+        let mut all = std::mem::take(&mut self.warming);
+        all.absorb(&self.measured);
+        let millis = all.quantiles([0.5, 0.9, 0.99]).map_or([f64::NAN; 3], |q| q.map(Span::as_millis_f64));
+        self.warming = all;
+        let offered_rps = per_second(self.step.offered);
+        let needed = instances_needed(offered_rps, sizing.demand, sizing.servers, sizing.wait_bound);
+        self.timeline.push(
+            self.step_began.as_secs_f64(),
+            &[
+                (Column::OfferedRps, offered_rps),
+                (Column::SucceededRps, per_second(self.step.succeeded)),
+                (Column::FailedRps, per_second(self.step.failed)),
+                (Column::RateLimitedRps, per_second(self.step.rate_limited)),
+                (Column::RetriesRps, per_second(self.step.retries)),
+                (Column::P50Ms, millis[0]),
+                (Column::P90Ms, millis[1]),
+                (Column::P99Ms, millis[2]),
+                (Column::InstancesReady, fleet.ready),
+                (Column::InstancesTotal, fleet.total),
+                (Column::Desired, f64::from(fleet.desired)),
+                (Column::Needed, f64::from(needed)),
+                (Column::CpuUtilization, fleet.cpu * 100.0),
+                (Column::MemoryUtilization, fleet.memory * 100.0),
+                (Column::QueueLength, fleet.queued),
+                (Column::ActiveConnections, fleet.active),
+                (Column::BaselineRps, fleet.baseline_rps),
+                (Column::BreakerOpen, f64::from(fleet.breakers_open)),
+            ],
+        );
+    }
+
+    /// Requests that are offered but have not ended, of the measured part.
+    pub fn in_flight(&self) -> u64 {
+        self.counts.offered - self.counts.succeeded - self.counts.failed_total()
+    }
+
+    /// Turns what was recorded into a [`Run`], `now` being the end of the measured part.
+    pub fn finish(
+        mut self,
+        seed: u64,
+        ended: Ended,
+        now: Time,
+        mut events: Vec<Event>,
+        instances: Vec<InstanceSummary>,
+    ) -> Run {
+        self.measured.pour_into(&mut self.latency);
+        self.service_step.pour_into(&mut self.service);
+        let measured = now.since(self.warmup_end);
+        let seconds = measured.as_secs_f64();
+        let per = |area: f64, total: f64| if total > 0.0 { area / total } else { 0.0 };
+        if let [only] = self.endpoints.as_mut_slice() {
+            only.counts = self.counts;
+        }
+        let mut latency_all = self.latency.clone();
+        latency_all.merge(&self.failed);
+        events.retain(|event| event.at <= now);
+        let lifetimes = instances.iter().filter_map(|instance| {
+            let from = instance.launched_at.max(self.warmup_end);
+            let to = instance.gone_at.unwrap_or(now).min(now);
+            (to > from).then(|| to.since(from))
+        });
+        let cost = self.settings.billing.cost(lifetimes);
+        let scaled = |up: bool| {
+            let counts = |event: &&Event| {
+                use crate::engine::events::EventKind;
+                event.at >= self.warmup_end
+                    && matches!((&event.kind, up), (EventKind::ScaledUp(_), true) | (EventKind::ScaledDown(_), false))
+            };
+            events.iter().filter(counts).count() as u32
+        };
+        let first = self.timeline.t.partition_point(|&t| t < self.warmup_end.as_secs_f64());
+        let elasticity = elasticity(
+            &self.timeline.column(Column::Needed)[first..],
+            &self.timeline.column(Column::InstancesReady)[first..],
+        );
+        let fleet = FleetSummary {
+            min: self.ready_min.unwrap_or(0),
+            mean: per(self.ready_area, self.measured_seconds),
+            max: self.ready_max,
+            cost,
+            cpu_utilization_mean: per(self.cpu_area, self.ready_area),
+            scale_ups: scaled(true),
+            scale_downs: scaled(false),
+        };
+        Run {
+            seed,
+            ended,
+            measured,
+            counts: self.counts,
+            throughput_rps: per(self.completions as f64, seconds),
+            latency: self.latency,
+            latency_all,
+            service_time: self.service,
+            fleet,
+            elasticity,
+            endpoints: self.endpoints,
+            instances,
+            events,
+            timeline: self.timeline,
+            simulated: self.simulated,
+        }
+    }
+}
