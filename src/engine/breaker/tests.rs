@@ -115,10 +115,10 @@ fn an_outcome_from_an_earlier_state_changes_nothing() {
         world.end(30.1, probe, Outcome::Success, 0.1);
         assert_eq!(world.state(30.1), State::Closed, "{id}: closes on the probe");
     }
-    let mut world = World::new(probes(1));
+    let mut world = World::new(Config { consecutive: Some(2), ..probes(1) });
     let late = world.admit(0.0).unwrap();
-    let probe = world.probed(0.0, 30.0);
-    world.end(30.0, probe, Outcome::Success, 0.0);
+    assert!(is_open(world.calls(0.0, "oxx")), "CB-03");
+    assert_eq!(world.calls(30.0, "o"), State::Closed, "CB-03");
     world.end(31.0, late, Outcome::Timeout, 31.0);
     assert_eq!(world.snapshot(31.0).total, Tally::default(), "CB-03");
     assert_eq!(world.snapshot(31.0).stale, 1, "CB-03");
@@ -137,6 +137,29 @@ fn a_lost_probe_frees_its_place_when_its_lease_ends() {
     assert_eq!(world.story[2..], ["40s 1 probe not reported within 10s"]);
     world.end(42.0, probe.unwrap(), Outcome::Success, 2.0);
     assert_eq!(world.state(42.0), State::Closed);
+}
+
+#[test]
+fn a_probe_that_ends_with_its_lease_is_late_even_if_nobody_took_its_place() {
+    let mut world = World::new(probes(1));
+    let late = world.probed(0.0, 30.0);
+    world.end(40.0, late, Outcome::Success, 10.0);
+    assert_eq!((world.state(40.0), world.snapshot(40.0).stale), (State::HalfOpen, 1));
+}
+
+#[test]
+fn a_closed_breaker_has_forgotten_why_it_opened() {
+    let config = Config { consecutive: Some(2), failures: Some(3), failure_rate: None, ..probes(1) };
+    let mut world = World::new(config);
+    for _ in 0..2 {
+        let permit = world.admit(0.0).unwrap();
+        let hint = Some(Span::from_secs(40));
+        drop(world.breaker.record(&world.rules, s(0.0), permit, Outcome::ServerError, Span::ZERO, hint));
+    }
+    assert_eq!(world.state(0.0), open_until(40.0));
+    assert_eq!(world.calls(40.0, "o"), State::Closed);
+    assert_eq!(world.calls(40.0, "x"), State::Closed, "neither streak nor count goes on");
+    assert_eq!(world.calls(40.0, "x"), open_until(70.0), "nor does the hint");
 }
 
 #[test]
@@ -245,6 +268,20 @@ fn probes_are_judged_as_soon_as_the_verdict_is_certain() {
 }
 
 #[test]
+fn it_closes_only_when_failures_and_slow_probes_are_both_out_of_the_question() {
+    for (last, expected) in [(1.0, State::Closed), (1.1, open_until(60.0))] {
+        // One slow probe of four opens, two failed ones do; three good ones settle the failures only.
+        let slow = Slow { duration: Span::from_secs(1), rate: 0.25, count_running: false };
+        let mut world = World::new(Config { slow: Some(slow), ..probes(4) });
+        world.force(0.0, Force::Trip { open_for: None });
+        assert_eq!(world.calls(30.0, "ooo"), State::HalfOpen);
+        let fourth = world.admit(30.0).unwrap();
+        world.end(30.0, fourth, Outcome::Success, last);
+        assert_eq!(world.state(30.0), expected);
+    }
+}
+
+#[test]
 fn a_hung_backend_is_noticed_while_its_probes_are_running() {
     let mut world = World::new(slow_over(1, 20, 4));
     world.probed(0.0, 30.0);
@@ -252,6 +289,12 @@ fn a_hung_backend_is_noticed_while_its_probes_are_running() {
     assert!(world.admit(31.5).is_some(), "the second has been running for 1 s: not longer than that");
     assert_eq!(world.admit(31.6), None);
     assert_eq!(world.state(31.6), open_until(61.6));
+
+    let slow = Slow { duration: Span::from_secs(1), rate: 0.5, count_running: false };
+    let mut world = World::new(Config { slow: Some(slow), ..probes(4) });
+    world.probed(0.0, 30.0);
+    world.admit(30.5).unwrap();
+    assert!(world.admit(39.0).is_some(), "unless told not to look");
 }
 
 #[test]
@@ -328,6 +371,8 @@ fn the_service_may_ask_for_a_longer_time() {
         ("CB-38", vec![(0.0, x, Some(9999)), (1.0, x, None)], 300),
         ("shorter than its own", vec![(0.0, x, Some(3)), (1.0, x, None)], 30),
         ("no longer in the window", vec![(0.0, x, Some(90)), (70.0, x, None), (70.0, x, None)], 30),
+        ("in a bucket just gone", vec![(5.9, x, Some(90)), (60.0, x, None), (60.0, x, None)], 30),
+        ("in the oldest bucket", vec![(6.0, x, Some(90)), (60.0, x, None)], 90),
         ("not of a failure", vec![(0.0, Outcome::Success, Some(90)), (1.0, x, None), (1.0, x, None)], 30),
     ] {
         assert_eq!(open_for(&five, &failures), Some(Span::from_secs(expected)), "{id}");
@@ -335,11 +380,14 @@ fn the_service_may_ask_for_a_longer_time() {
     let deaf = Config { honor_retry_after: false, ..five };
     assert_eq!(open_for(&deaf, &[(0.0, x, Some(90)), (1.0, x, None)]), Some(Span::from_secs(30)), "not honored");
 
-    let mut world = World::new(probes(1));
-    let probe = world.probed(0.0, 30.0);
-    let hint = Some(Span::from_secs(90));
-    drop(world.breaker.record(&world.rules, s(30.0), probe, x, Span::ZERO, hint));
-    assert_eq!(world.state(30.0), open_until(120.0), "a failed probe's hint");
+    let mut world = World::new(probes(3));
+    world.force(0.0, Force::Trip { open_for: None });
+    for hint in [90, 40] {
+        let probe = world.admit(30.0).unwrap();
+        let hint = Some(Span::from_secs(hint));
+        drop(world.breaker.record(&world.rules, s(30.0), probe, x, Span::ZERO, hint));
+    }
+    assert_eq!(world.state(30.0), open_until(120.0), "the largest hint of the failed probes");
 }
 
 #[test]
@@ -474,6 +522,15 @@ fn jitter_spreads_breakers_and_is_the_same_in_every_run() {
     assert!(times.iter().all(|t| (27.0..=33.0).contains(t)));
     assert!(times.iter().any(|&t| t < 27.1) && times.iter().any(|&t| t > 32.9), "over the whole range");
     assert_eq!(times, (0..1000).map(until).collect::<Vec<_>>());
+
+    let mut breaker = Breaker::new(&rules, 0);
+    let spans = [0.0, 3600.0].map(|at| {
+        drop(breaker.force(&rules, s(at), Force::Open));
+        drop(breaker.force(&rules, s(at), Force::Auto));
+        drop(breaker.force(&rules, s(at), Force::Trip { open_for: None }));
+        breaker.next_wake().unwrap().since(s(at))
+    });
+    assert_ne!(spans[0], spans[1], "each opening has its own");
 }
 
 #[test]
@@ -556,5 +613,5 @@ fn transitions_become_events() {
 
 #[test]
 fn a_breaker_is_small() {
-    assert!(std::mem::size_of::<Breaker>() <= 208, "{} bytes", std::mem::size_of::<Breaker>());
+    assert!(std::mem::size_of::<Breaker>() <= 176, "{} bytes", std::mem::size_of::<Breaker>());
 }
