@@ -163,12 +163,14 @@ pub enum Error {
         path: PathBuf,
     },
     /// More malformed lines than allowed.
-    #[error("{}: {bad} of {lines} lines, more than the {allowed}% allowed (max_bad_lines)", path.display())]
+    #[error(
+        "{}: {} of {lines} lines are malformed, more than the {allowed}% allowed (max_bad_lines): {bad}",
+        path.display(), bad.total())]
     TooManyBadLines {
         /// The path given.
         path: PathBuf,
         /// What is wrong with them, by kind, and the first few.
-        bad: BadLines,
+        bad: Box<BadLines>,
         /// All lines that are not blank.
         lines: u64,
         /// Percentage allowed.

@@ -528,7 +528,9 @@ mod tests {
             Weekly { mean: 100.0, days: [1.0, 1.1, 1.2, 1.3, 1.4, 0.5, 0.0], amplitude: 0.5, peak_at: s(43_200.0) };
         let base_spike =
             Spike { base: 50.0, magnitude: 4.0, at: s(10.0), rise: s(10.0), hold: s(5.0), fall: s(20.0) };
-        let cases: [(&str, Rate, &[(f64, f64)]); 9] = [
+        // Name, rate, and its values at moments [s].
+        type Case<'a> = (&'a str, Rate, &'a [(f64, f64)]);
+        let cases: [Case<'_>; 9] = [
             ("constant", rate(&[(Constant { rate: 5.0 }, None)], None, &[]), &[(0.0, 5.0), (1e9, 5.0)]),
             (
                 "ramp, then nothing",

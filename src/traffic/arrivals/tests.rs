@@ -85,7 +85,7 @@ fn thinned_arrivals_follow_the_rate_in_every_phase() {
         let end = end(&config);
         let width = end / 100.0;
         let mut counts = [0.0f64; 100];
-        let (mut chi2, mut cells) = (0.0, 0.0);
+        let (mut chi2, mut cells) = (0.0, 0.0f64);
         for seed in 0..8 {
             let mut config = config.clone();
             // Noise differs by seed; one rate for all is needed here.
@@ -105,7 +105,7 @@ fn thinned_arrivals_follow_the_rate_in_every_phase() {
                 assert!(*count < 5.0 + 4.0 * 5.0f64.sqrt(), "{name}: {count} where {mean} are due");
             }
         }
-        let limit: f64 = cells + 4.0 * (2.0 * cells as f64).sqrt();
+        let limit = cells + 4.0 * (2.0 * cells).sqrt();
         assert!(chi2 < limit, "{name}: χ² {chi2}, limit {limit}");
     }
 }

@@ -60,7 +60,7 @@ impl TimeUnit {
             TimeUnit::Epoch(unit) | TimeUnit::Offset(unit) => unit,
         };
         // Whole numbers are exact; a f64 of nanoseconds since 1970 is not.
-        if let Some(whole) = std::str::from_utf8(field.trim_ascii()).ok()?.parse::<i64>().ok() {
+        if let Ok(whole) = std::str::from_utf8(field.trim_ascii()).ok()?.parse::<i64>() {
             return whole.checked_mul(unit);
         }
         let nanos = number(field)? * unit as f64;

@@ -99,17 +99,15 @@ impl BadLines {
 }
 
 impl fmt::Display for BadLines {
+    /// How many of each kind, and where the first few are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} malformed", Grouped(self.total()))?;
         let kinds = Fault::ALL.iter().filter(|fault| self.of(**fault) > 0);
         let kinds: Vec<String> = kinds.map(|fault| format!("{} {fault}", Grouped(self.of(*fault)))).collect();
-        if !kinds.is_empty() {
-            write!(f, " ({})", kinds.join(", "))?;
+        write!(f, "{}", kinds.join(", "))?;
+        for (i, example) in self.examples.iter().enumerate() {
+            write!(f, "{} {example}", if i == 0 { "; at" } else { "," })?;
         }
-        match self.examples.first() {
-            Some(first) => write!(f, ", the first {first}"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -352,7 +350,7 @@ impl Summary {
         let (bad, lines) = (self.bad.total(), self.lines + self.bad.total());
         if bad > 0 && (self.lines == 0 || bad as f64 > options.max_bad_lines * lines as f64) {
             let allowed = options.max_bad_lines * 100.0;
-            return Err(Error::TooManyBadLines { path, bad: self.bad.clone(), lines, allowed });
+            return Err(Error::TooManyBadLines { path, bad: Box::new(self.bad.clone()), lines, allowed });
         }
         if self.lines == 0 {
             return Err(Error::Empty { path });
@@ -389,7 +387,7 @@ impl fmt::Display for Summary {
             write!(f, "; {} {what}", Grouped(count))?;
         }
         if self.bad.total() > 0 {
-            write!(f, "; {}", self.bad)?;
+            write!(f, "; {} malformed lines ({})", Grouped(self.bad.total()), self.bad)?;
         }
         Ok(())
     }
@@ -402,7 +400,7 @@ impl fmt::Display for Grouped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = self.0.to_string();
         for (i, digit) in digits.chars().enumerate() {
-            if i > 0 && (digits.len() - i) % 3 == 0 {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
                 write!(f, ",")?;
             }
             write!(f, "{digit}")?;

@@ -111,9 +111,9 @@ fn malformed_lines_are_counted_by_kind_and_too_many_are_an_error() {
 
     let strict = Options { max_bad_lines: 0.005, ..Options::default() };
     let error = open(log.as_bytes(), &strict).unwrap_err().to_string();
-    let words = "3 malformed (2 no [time] after client, identity and user, 1 no status of three digits after the \
-                 request), the first line 3: no [time] after client, identity and user: \"garbage\" of 403 lines, \
-                 more than the 0.5% allowed (max_bad_lines)";
+    let words = "3 of 403 lines are malformed, more than the 0.5% allowed (max_bad_lines): 2 no [time] after client, \
+                 identity and user, 1 no status of three digits after the request; at line 3: no [time] after \
+                 client, identity and user: \"garbage\", line 404: ";
     assert!(error.contains(words), "{error}");
 }
 
