@@ -8,7 +8,7 @@ use crate::units::Span;
 #[derive(Clone, Debug, Default)]
 pub struct Clients {
     /// How many there are, how popular, from where.
-    pub population: population::Config,
+    pub population: population::ClientsConfig,
     /// How long a client waits for an attempt's answer; `None`: for ever.
     pub timeout: Option<Span>,
     /// Whether a client that gave up also stops the work it caused: its request leaves the queue, or is cut off in
