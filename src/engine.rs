@@ -1,11 +1,599 @@
 //! The engine: what lets requests in, chooses an instance, and decides how many instances there should be.
+//!
+//! ```text
+//!            admit ─▶ limiter ─▶ breaker ─▶ balancer ─▶ Forward(instance) | Reject(reason)
+//! driver ─▶  completed ─▶ balancer, breaker, metrics
+//!            instance_changed, health_checked ─▶ balancer
+//!            tick ─▶ scrape ─▶ autoscaler, healer, analyzer ─▶ commands: launch, drain, check
+//! ```
+//!
+//! It is sans-IO: time is an argument, commands are values, and nothing in it knows whether a simulator or a gateway
+//! calls. It has no clock, no thread, no ambient randomness, and no `Result`: a refusal is an answer, a hold is an event.
+//! The per-request calls, [`Engine::admit`] and [`Engine::completed`], allocate nothing.
 
 pub mod analyzer;
 pub mod autoscaler;
 pub mod balancer;
 pub mod breaker;
 pub mod events;
+pub mod gates;
 pub mod limiter;
 pub mod metrics;
+pub mod observation;
 pub mod request;
 pub mod window;
+
+use std::collections::BTreeMap;
+
+use crate::engine::analyzer::Analyzer;
+use crate::engine::autoscaler::{Autoscaler, Decision, Direction, Guards, Manual};
+use crate::engine::balancer::Balancer;
+use crate::engine::balancer::health::{Health, Opinion};
+use crate::engine::events::{Event, EventKind};
+use crate::engine::gates::{Answer, Gates};
+use crate::engine::limiter::{Key, Limiter};
+use crate::engine::metrics::FleetCounts;
+use crate::engine::observation::{FleetObservation, Scraper};
+use crate::engine::request::{Admission, Completion, InstanceId, Permit, Rejection, Request};
+use crate::rng::{Dice, Stream};
+use crate::units::{Span, Time};
+
+/// Settings of all parts; an absent part is switched off.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Seed of the balancer's dice and of jitters.
+    pub seed: u64,
+    /// Paths of the endpoints, for words and for breakers per endpoint.
+    pub endpoints: Vec<String>,
+    /// Expected number of different clients.
+    pub clients: usize,
+    /// Number of regions.
+    pub regions: usize,
+    /// Quotas.
+    pub limiter: Option<limiter::Config>,
+    /// Circuit breakers.
+    pub breaker: Option<breaker::Config>,
+    /// Choice of an instance.
+    pub balancer: balancer::Config,
+    /// Number of instances; `None`: as many as were adopted.
+    pub autoscaler: Option<autoscaler::Config>,
+    /// Baseline and spikes.
+    pub analyzer: Option<analyzer::Config>,
+}
+
+/// What a driver reports of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstanceState {
+    /// It takes traffic, slowly at first.
+    Warming,
+    /// It takes traffic at full speed.
+    Ready,
+    /// It does not exist any more: it never started, or finished draining, or was found dead.
+    Gone,
+}
+
+/// What a driver must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Start an instance with this id.
+    Launch(InstanceId),
+    /// Send it nothing new (the engine already does not), let it finish, then stop it.
+    Drain(InstanceId),
+    /// Stop it at once; it serves nobody.
+    Terminate(InstanceId),
+    /// Check its health and report by [`Engine::health_checked`].
+    CheckHealth(InstanceId),
+}
+
+/// Why the engine wants a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// Metrics are to be scraped: bring a [`FleetObservation`].
+    Scrape,
+    /// The autoscaler evaluates its policies.
+    Evaluate,
+    /// A health check is due.
+    HealthCheck,
+    /// A breaker's open interval ends.
+    BreakerProbe,
+    /// A bin of the traffic analyzer closes.
+    Analyze,
+    /// Nothing is ever due.
+    Never,
+}
+
+/// What the engine believes of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Belief {
+    Provisioning,
+    Warming,
+    Ready,
+    Unhealthy,
+    Draining,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    dice: Dice,
+    limiter: Option<(Key, Limiter)>,
+    gates: Option<Gates>,
+    balancer: Balancer,
+    health: Option<Health>,
+    health_timeout: Span,
+    autoscaler: Option<Autoscaler>,
+    analyzer: Option<Analyzer>,
+    scraper: Option<Scraper>,
+    fleet: BTreeMap<InstanceId, Belief>,
+    desired: u32,
+    next_id: u32,
+    /// When a broken instance is worth another try.
+    retries: BTreeMap<InstanceId, Time>,
+    /// Replacements that the next tick launches, with the reason.
+    replacements: Vec<String>,
+    events: Vec<Event>,
+    wake: (Time, Wake),
+}
+
+impl Engine {
+    /// An engine without instances.
+    pub fn new(config: &Config) -> Engine {
+        let limiter = config.limiter.as_ref().map(|limiter| {
+            let keys = match limiter.key {
+                Key::Client => config.clients,
+                Key::Endpoint => config.endpoints.len(),
+                Key::Region => config.regions,
+                Key::Global => 1,
+            };
+            (limiter.key, Limiter::new(limiter, keys))
+        });
+        let autoscaler = config.autoscaler.clone().map(Autoscaler::new);
+        let scraper = config.autoscaler.as_ref().map(Scraper::new);
+        let mut engine = Engine {
+            dice: Dice::new(config.seed, Stream::Balancer),
+            limiter,
+            gates: config.breaker.as_ref().map(|breaker| Gates::new(breaker, &config.endpoints, config.seed)),
+            balancer: Balancer::new(&config.balancer),
+            health: config.balancer.health_check.map(|check| Health::new(check, config.seed)),
+            health_timeout: config.balancer.health_check.map_or(Span::ZERO, |check| check.timeout),
+            autoscaler,
+            analyzer: config.analyzer.as_ref().map(Analyzer::new),
+            scraper,
+            fleet: BTreeMap::new(),
+            desired: 0,
+            next_id: 0,
+            retries: BTreeMap::new(),
+            replacements: Vec::new(),
+            events: Vec::new(),
+            wake: (Time::ZERO, Wake::Never),
+        };
+        engine.schedule();
+        engine
+    }
+
+    /// Takes over an instance that is in service when the engine starts: it needs no check before its first request.
+    pub fn adopt(&mut self, now: Time) -> InstanceId {
+        let id = InstanceId(self.next_id);
+        self.next_id += 1;
+        self.desired += 1;
+        self.fleet.insert(id, Belief::Ready);
+        if let Some(health) = &mut self.health {
+            health.join(now, id, true);
+        }
+        self.balancer.join(id, true);
+        self.schedule();
+        id
+    }
+
+    /// Decides what happens to an attempt that arrives at `now`.
+    #[inline]
+    pub fn admit(&mut self, now: Time, request: &Request) -> Admission {
+        if let Some(analyzer) = &mut self.analyzer
+            && request.attempt == 1
+        {
+            analyzer.arrived();
+        }
+        if let Some(scraper) = &mut self.scraper {
+            scraper.offered();
+        }
+        match self.decide(now, request) {
+            Ok((instance, permit)) => Admission::Forward { instance, permit },
+            Err(rejection) => {
+                if let Some(scraper) = &mut self.scraper {
+                    scraper.refused();
+                }
+                Admission::Reject(rejection)
+            }
+        }
+    }
+
+    #[inline]
+    fn decide(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
+        if let Some((key, limiter)) = &mut self.limiter {
+            limiter
+                .admit(now, key.of(request))
+                .map_err(|retry_after| Rejection::RateLimited { retry_after })?;
+        }
+        let dice = self.dice;
+        let draws = || match request.attempt {
+            1 => dice.draws(request.index),
+            n => dice.sub(request.index, u64::from(n)),
+        };
+        let Some(gates) = &mut self.gates else {
+            let instance = self.balancer.pick(request.client, request.avoid, draws);
+            return instance.map(|id| (id, Permit::default())).ok_or(Rejection::NoReadyInstance);
+        };
+        let permit = match gates.before_choice(now, request) {
+            Answer::Pass(permit) => permit,
+            Answer::Refuse(until) => return Err(Rejection::BreakerOpen { until }),
+        };
+        loop {
+            let Some(instance) = self.balancer.pick(request.client, request.avoid, draws) else {
+                gates.cancel(now, request, permit);
+                let broken = gates.per_instance() && self.balancer.any_broken();
+                let until = self.retries.values().min().copied();
+                return Err(if broken { Rejection::BreakerOpen { until } } else { Rejection::NoReadyInstance });
+            };
+            match gates.before_instance(now, instance, request, permit) {
+                Answer::Pass(permit) => return Ok((instance, permit)),
+                Answer::Refuse(until) => {
+                    self.balancer.finished(instance);
+                    self.balancer.set_broken(instance, true);
+                    let at = until.unwrap_or(now + gates.open_for());
+                    self.retries.insert(instance, at);
+                    self.wake = self.wake.min_by_time((at, Wake::BreakerProbe));
+                }
+            }
+        }
+    }
+
+    /// Learns how a forwarded attempt ended.
+    #[inline]
+    pub fn completed(&mut self, now: Time, completion: &Completion) {
+        self.balancer.finished(completion.instance);
+        if let Some(scraper) = &mut self.scraper {
+            scraper.ended(completion.latency, completion.outcome.is_failure());
+        }
+        if let Some(gates) = &mut self.gates
+            && gates.ended(now, completion)
+            && gates.per_instance()
+        {
+            self.breaker_moved(now, completion.instance);
+        }
+    }
+
+    /// An instance's breaker changed its mind, or has room for a probe.
+    #[cold]
+    fn breaker_moved(&mut self, now: Time, instance: InstanceId) {
+        let Some(gates) = &mut self.gates else { return };
+        match gates.reopens_at(instance) {
+            Some(at) if at > now => {
+                self.balancer.set_broken(instance, true);
+                self.retries.insert(instance, at);
+                self.wake = self.wake.min_by_time((at, Wake::BreakerProbe));
+            }
+            _ => {
+                self.balancer.set_broken(instance, false);
+                self.retries.remove(&instance);
+            }
+        }
+    }
+
+    /// Learns that an instance changed state.
+    pub fn instance_changed(&mut self, now: Time, id: InstanceId, state: InstanceState) {
+        let Some(&belief) = self.fleet.get(&id) else { return };
+        match state {
+            InstanceState::Warming | InstanceState::Ready => {
+                let takes_traffic = matches!(belief, Belief::Warming | Belief::Ready);
+                if belief == Belief::Draining || belief == Belief::Unhealthy {
+                    return;
+                }
+                let warming = state == InstanceState::Warming;
+                self.fleet.insert(id, if warming { Belief::Warming } else { Belief::Ready });
+                if !takes_traffic {
+                    self.joined(now, id, warming);
+                }
+                if !warming && let Some(autoscaler) = &mut self.autoscaler {
+                    autoscaler.ready(now);
+                }
+            }
+            InstanceState::Gone => {
+                self.leave(id);
+                self.fleet.remove(&id);
+                let kind = EventKind::InstanceGone { instance: id };
+                let cause = match belief {
+                    Belief::Draining => "drained",
+                    Belief::Provisioning => "did not start",
+                    _ => "stopped by itself",
+                };
+                self.note(now, kind, cause);
+                if belief != Belief::Draining {
+                    self.replacements.push(format!("replaces instance {}, which {cause}", id.0));
+                    self.wake = (now, Wake::Evaluate);
+                }
+            }
+        }
+        if self.wake.0 > now {
+            self.schedule();
+        }
+    }
+
+    fn joined(&mut self, now: Time, id: InstanceId, warming: bool) {
+        if let Some(health) = &mut self.health {
+            health.join(now, id, false);
+        }
+        self.balancer.join(id, self.health.is_none());
+        let cause = if warming { "booted, warming up" } else { "booted" };
+        self.note(now, EventKind::InstanceReady { instance: id, warming }, cause);
+    }
+
+    /// Learns the answer to a [`Command::CheckHealth`].
+    pub fn health_checked(&mut self, now: Time, id: InstanceId, passed: bool) {
+        let Some(health) = &mut self.health else { return };
+        let Some(opinion) = health.answered(id, passed) else { return };
+        let cause = health.in_words(opinion);
+        match opinion {
+            Opinion::Healthy => {
+                self.balancer.set_healthy(id, true);
+                self.note(now, EventKind::InstanceHealthy { instance: id }, &cause);
+            }
+            Opinion::Unhealthy => {
+                self.balancer.set_healthy(id, false);
+                self.note(now, EventKind::InstanceUnhealthy { instance: id }, &cause);
+                if let Some(belief) = self.fleet.get_mut(&id)
+                    && matches!(belief, Belief::Ready | Belief::Warming)
+                {
+                    *belief = Belief::Unhealthy;
+                    self.replacements.push(format!("replaces unhealthy instance {}", id.0));
+                    self.wake = (now, Wake::Evaluate);
+                }
+            }
+            Opinion::Unchecked => {}
+        }
+    }
+
+    /// How long a check may take before it has failed.
+    pub fn health_timeout(&self) -> Span {
+        self.health_timeout
+    }
+
+    /// Whether [`Engine::tick`] at `now` wants a [`FleetObservation`].
+    pub fn scrape_due(&self, now: Time) -> bool {
+        self.scraper.as_ref().is_some_and(|scraper| scraper.next_wake() <= now)
+    }
+
+    /// Runs the control loop. Calling early is harmless: nothing that is not due happens.
+    pub fn tick(&mut self, now: Time, fleet: Option<&FleetObservation>, commands: &mut Vec<Command>) {
+        if self.scrape_due(now)
+            && let (Some(scraper), Some(fleet)) = (&mut self.scraper, fleet)
+        {
+            scraper.scraped(now, fleet);
+        }
+        self.heal(now, commands);
+        self.autoscale(now, commands);
+        if let Some(health) = &mut self.health {
+            while let Some(id) = health.next_due(now) {
+                commands.push(Command::CheckHealth(id));
+            }
+        }
+        while let Some((&id, &at)) = self.retries.iter().find(|(_, at)| **at <= now) {
+            debug_assert!(at <= now);
+            self.retries.remove(&id);
+            self.balancer.set_broken(id, false);
+        }
+        if let Some(analyzer) = &mut self.analyzer {
+            analyzer.tick(now, &mut self.events);
+        }
+        self.schedule();
+    }
+
+    /// Replaces what was found dead: not a scaling action, and subject to no cooldown.
+    fn heal(&mut self, now: Time, commands: &mut Vec<Command>) {
+        let unhealthy: Vec<InstanceId> =
+            self.fleet.iter().filter(|(_, belief)| **belief == Belief::Unhealthy).map(|(&id, _)| id).collect();
+        for id in unhealthy {
+            self.drain(now, id, "unhealthy", commands);
+        }
+        for cause in std::mem::take(&mut self.replacements) {
+            if self.counts().existing < self.desired {
+                self.launch(now, &cause, commands);
+            }
+        }
+    }
+
+    fn autoscale(&mut self, now: Time, commands: &mut Vec<Command>) {
+        let fleet = self.counts();
+        let (Some(autoscaler), Some(scraper)) = (&mut self.autoscaler, &self.scraper) else { return };
+        if autoscaler.next_wake() > now {
+            return;
+        }
+        let observed = scraper.observed(now, fleet);
+        let guards = Guards {
+            breaker_tripped: self.gates.as_ref().is_some_and(|gates| gates.tripped() > 0),
+            refused_share: scraper.refused_share(),
+            expected_boot: None,
+        };
+        let decision = autoscaler.tick(now, &observed, &guards);
+        self.carry_out(now, decision, commands);
+    }
+
+    /// Asks for a number of instances by hand: within bounds, regardless of cooldowns.
+    pub fn scale(&mut self, now: Time, manual: Manual, commands: &mut Vec<Command>) {
+        let fleet = self.counts();
+        if let Some(autoscaler) = &mut self.autoscaler {
+            let decision = autoscaler.manual(now, fleet, manual);
+            self.carry_out(now, decision, commands);
+            self.schedule();
+        }
+    }
+
+    fn carry_out(&mut self, now: Time, decision: Decision, commands: &mut Vec<Command>) {
+        for firing in &decision.opened_breaker {
+            if let Some(gates) = &mut self.gates {
+                gates.force_open(now, &firing.cause);
+            }
+        }
+        self.desired = decision.to;
+        // The decision comes before its consequences in the log.
+        let place = self.events.len();
+        let mut instances = Vec::new();
+        let rule = decision.rule.as_deref().unwrap_or_default();
+        match decision.direction() {
+            Some(Direction::Up) => {
+                for _ in decision.from..decision.to {
+                    instances.push(self.launch(now, rule, commands));
+                }
+            }
+            Some(Direction::Down) => {
+                for id in self.victims((decision.from - decision.to) as usize) {
+                    self.drain(now, id, rule, commands);
+                    instances.push(id);
+                }
+            }
+            None => {}
+        }
+        self.events.splice(place..place, decision.events(now, instances));
+    }
+
+    fn launch(&mut self, now: Time, cause: &str, commands: &mut Vec<Command>) -> InstanceId {
+        let id = InstanceId(self.next_id);
+        self.next_id += 1;
+        self.fleet.insert(id, Belief::Provisioning);
+        commands.push(Command::Launch(id));
+        self.note(now, EventKind::InstanceLaunched { instance: id }, cause);
+        id
+    }
+
+    fn drain(&mut self, now: Time, id: InstanceId, cause: &str, commands: &mut Vec<Command>) {
+        let was = self.fleet.insert(id, Belief::Draining);
+        self.leave(id);
+        commands.push(if was == Some(Belief::Provisioning) { Command::Terminate(id) } else { Command::Drain(id) });
+        self.note(now, EventKind::InstanceDraining { instance: id }, cause);
+    }
+
+    /// Nobody sends anything new to `id`.
+    fn leave(&mut self, id: InstanceId) {
+        self.balancer.leave(id);
+        self.retries.remove(&id);
+        if let Some(health) = &mut self.health {
+            health.leave(id);
+        }
+        if let Some(gates) = &mut self.gates {
+            gates.forget(id);
+        }
+    }
+
+    /// Who goes first: not ready, then warming, then the fewest in flight, then the newest.
+    fn victims(&self, n: usize) -> Vec<InstanceId> {
+        let mut existing: Vec<_> = self
+            .fleet
+            .iter()
+            .filter(|(_, belief)| **belief != Belief::Draining)
+            .map(|(&id, belief)| {
+                let readiness = match belief {
+                    Belief::Provisioning | Belief::Unhealthy | Belief::Draining => 0,
+                    Belief::Warming => 1,
+                    Belief::Ready => 2,
+                };
+                (readiness, self.balancer.in_flight(id), std::cmp::Reverse(id))
+            })
+            .collect();
+        existing.sort_unstable();
+        existing.into_iter().take(n).map(|(_, _, std::cmp::Reverse(id))| id).collect()
+    }
+
+    /// How many instances are in which state, as far as the engine knows.
+    pub fn counts(&self) -> FleetCounts {
+        let mut counts = FleetCounts::default();
+        for belief in self.fleet.values() {
+            match belief {
+                Belief::Provisioning | Belief::Warming => {
+                    counts.existing += 1;
+                    counts.pending += 1;
+                }
+                Belief::Ready => {
+                    counts.existing += 1;
+                    counts.ready += 1;
+                }
+                Belief::Unhealthy => counts.existing += 1,
+                Belief::Draining => {}
+            }
+        }
+        counts
+    }
+
+    /// Instances wanted.
+    pub fn desired(&self) -> u32 {
+        self.desired
+    }
+
+    /// Instances that may get the next request.
+    pub fn candidates(&self) -> usize {
+        self.balancer.candidates()
+    }
+
+    /// Requests forwarded and not yet completed, to instances that still take traffic.
+    pub fn in_flight(&self) -> u64 {
+        self.balancer.in_flight_total()
+    }
+
+    /// Breakers open or half-open.
+    pub fn breakers_open(&self) -> u32 {
+        self.gates.as_ref().map_or(0, Gates::tripped)
+    }
+
+    /// Baseline of offered load [1/s]; `None` without an analyzer, or before it has seen enough.
+    pub fn baseline_rps(&self) -> Option<f64> {
+        self.analyzer.as_ref().and_then(Analyzer::baseline_rps)
+    }
+
+    /// When, and for what, the engine next wants a tick. May change after any call above.
+    #[inline]
+    #[must_use]
+    pub fn next_wake(&self) -> (Time, Wake) {
+        self.wake
+    }
+
+    /// Moves what happened since the last call to `events`.
+    pub fn drain_events(&mut self, events: &mut Vec<Event>) {
+        if let Some(gates) = &mut self.gates {
+            gates.drain_events(&mut self.events);
+        }
+        events.append(&mut self.events);
+    }
+
+    fn note(&mut self, at: Time, kind: EventKind, cause: &str) {
+        self.events.push(Event { at, kind, cause: cause.to_string() });
+    }
+
+    fn schedule(&mut self) {
+        let mut wake = (Time::MAX, Wake::Never);
+        if let Some(scraper) = &self.scraper {
+            wake = wake.min_by_time((scraper.next_wake(), Wake::Scrape));
+        }
+        if let Some(autoscaler) = &self.autoscaler {
+            wake = wake.min_by_time((autoscaler.next_wake(), Wake::Evaluate));
+        }
+        if let Some(health) = &self.health {
+            wake = wake.min_by_time((health.next_wake(), Wake::HealthCheck));
+        }
+        if let Some(&at) = self.retries.values().min() {
+            wake = wake.min_by_time((at, Wake::BreakerProbe));
+        }
+        if let Some(analyzer) = &self.analyzer {
+            wake = wake.min_by_time((analyzer.next_wake(), Wake::Analyze));
+        }
+        self.wake = wake;
+    }
+}
+
+/// The earlier of two wakes.
+trait MinByTime {
+    fn min_by_time(self, other: Self) -> Self;
+}
+
+impl MinByTime for (Time, Wake) {
+    fn min_by_time(self, other: Self) -> Self {
+        if other.0 < self.0 { other } else { self }
+    }
+}

@@ -4,5 +4,6 @@ pub mod engine;
 pub mod record;
 pub mod rng;
 pub mod scenario;
+pub mod sim;
 pub mod traffic;
 pub mod units;

@@ -41,6 +41,11 @@ pub enum EventKind {
         /// The rule.
         rule: String,
     },
+    /// A rule whose action is an alert holds.
+    Alert {
+        /// The rule.
+        rule: String,
+    },
     /// An instance was asked for; billing begins.
     InstanceLaunched {
         /// Which.

@@ -95,10 +95,12 @@ impl Sharing {
         Some(slot)
     }
 
-    /// Removes a request wherever it is. O(n).
-    pub fn remove(&mut self, now: Time, slot: u32) {
+    /// Removes a request wherever it is; whether it was there. O(n).
+    pub fn remove(&mut self, now: Time, slot: u32) -> bool {
         self.advance(now);
+        let before = self.jobs.len();
         self.jobs.retain(|Reverse((_, _, each))| *each != slot);
+        self.jobs.len() < before
     }
 
     /// Removes everybody.

@@ -1,0 +1,338 @@
+//! From raw samples to what policies see: scraping, aggregating over a window, and being late.
+//!
+//! Every scrape closes a *slice*: what the engine counted since the last one, and what the driver measured of each
+//! instance. A reading at `now` averages the slices whose end lies in `(now − delay − window, now − delay]`: a metrics
+//! pipeline shows the past, and a policy that is tuned on instant metrics is tuned on a system that does not exist.
+//!
+//! Rates and ratios are of sums, not averages of averages; a latency quantile comes from the merged
+//! histograms of the window, kept only when a policy asks for one.
+
+use std::collections::VecDeque;
+
+use crate::engine::autoscaler::{self, MetricsPipeline, Policy};
+use crate::engine::metrics::{Aggregate, FleetCounts, Metric, Observed};
+use crate::engine::request::InstanceId;
+use crate::units::{Span, Time};
+
+/// What a driver measured of one instance since the last scrape.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InstanceSample {
+    /// Which.
+    pub id: InstanceId,
+    /// Busy CPU time over CPU time [%]; not clamped.
+    pub cpu_percent: f64,
+    /// Used memory over the limit [%]; `None` if unknown.
+    pub memory_percent: Option<f64>,
+    /// Requests inside.
+    pub active: f64,
+    /// Requests waiting.
+    pub queued: f64,
+    /// How late its event loop runs [ms].
+    pub event_loop_lag_ms: f64,
+}
+
+/// What a driver measured of the fleet since the last scrape.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FleetObservation {
+    /// One sample per instance that takes traffic.
+    pub instances: Vec<InstanceSample>,
+    /// The metrics pipeline lost this scrape: nobody will see it, the engine's own counts included.
+    pub lost: bool,
+}
+
+/// Log-linear histogram of latencies: 32 slots per power of two, so a quantile is at most 3 % too high.
+#[derive(Clone, Debug)]
+struct Coarse {
+    counts: Vec<u32>,
+}
+
+const COARSE_SLOTS: usize = 32 * 40;
+
+impl Default for Coarse {
+    fn default() -> Coarse {
+        Coarse { counts: vec![0; COARSE_SLOTS] }
+    }
+}
+
+impl Coarse {
+    fn record(&mut self, latency: Span) {
+        let us = latency.as_micros();
+        let shift = (us | 63).ilog2() - 5;
+        let slot = shift as usize * 32 + (us >> shift) as usize;
+        self.counts[slot.min(COARSE_SLOTS - 1)] += 1;
+    }
+
+    /// Highest value of a slot [ms].
+    fn highest_ms(slot: usize) -> f64 {
+        let shift = (slot / 32).saturating_sub(1);
+        let low = ((slot - shift * 32) as u64) << shift;
+        (low + (1 << shift) - 1) as f64 / 1e3
+    }
+}
+
+/// What was counted and measured between two scrapes.
+#[derive(Clone, Debug, Default)]
+struct Slice {
+    ended_at: Time,
+    length: Span,
+    offered: u64,
+    refused: u64,
+    attempts: u64,
+    failures: u64,
+    latency_sum: u128,
+    latencies: Option<Coarse>,
+    /// Aggregated values of the fleet, in the order of `Scraper::fleet_metrics`.
+    fleet: Vec<Option<f64>>,
+}
+
+/// Scrapes, remembers, and reads.
+#[derive(Clone, Debug)]
+pub struct Scraper {
+    pipeline: MetricsPipeline,
+    scrape: Span,
+    next_scrape: Time,
+    last_scrape: Time,
+    /// Which latency quantiles and which fleet aggregates are asked for.
+    quantiles: bool,
+    wanted: Vec<(Metric, Aggregate)>,
+    current: Slice,
+    slices: VecDeque<Slice>,
+}
+
+/// With fewer attempts than this in the window an error rate is noise, and missing.
+const MIN_ATTEMPTS: u64 = 20;
+
+impl Scraper {
+    /// Nothing scraped; keeps what the rules and policies of `config` will ask for.
+    pub fn new(config: &autoscaler::Config) -> Scraper {
+        let mut wanted: Vec<(Metric, Aggregate)> =
+            config.rules.iter().map(|rule| (rule.metric, rule.aggregate)).collect();
+        wanted.extend(config.policies.iter().map(|policy| match policy {
+            Policy::TargetTracking(policy) => (policy.metric, Aggregate::Avg),
+        }));
+        wanted.sort_unstable();
+        wanted.dedup();
+        Scraper::of(config.metrics.clone(), config.interval, wanted)
+    }
+
+    fn of(pipeline: MetricsPipeline, interval: Span, wanted: Vec<(Metric, Aggregate)>) -> Scraper {
+        let quantiles = wanted.iter().any(|(metric, _)| {
+            matches!(metric, Metric::P50ResponseTime | Metric::P95ResponseTime | Metric::P99ResponseTime)
+        });
+        let scrape = pipeline.scrape.unwrap_or(interval);
+        let mut scraper = Scraper {
+            pipeline,
+            scrape,
+            next_scrape: Time(scrape.0),
+            last_scrape: Time::ZERO,
+            quantiles,
+            wanted,
+            current: Slice::default(),
+            slices: VecDeque::new(),
+        };
+        scraper.current.latencies = quantiles.then(Coarse::default);
+        scraper
+    }
+
+    /// When the next scrape is due.
+    pub fn next_wake(&self) -> Time {
+        self.next_scrape
+    }
+
+    /// A request was offered.
+    #[inline]
+    pub fn offered(&mut self) {
+        self.current.offered += 1;
+    }
+
+    /// It was refused by quota or breaker.
+    #[inline]
+    pub fn refused(&mut self) {
+        self.current.refused += 1;
+    }
+
+    /// An attempt that reached a backend ended.
+    #[inline]
+    pub fn ended(&mut self, latency: Span, failed: bool) {
+        self.current.attempts += 1;
+        self.current.failures += u64::from(failed);
+        self.current.latency_sum += u128::from(latency.0);
+        if let Some(latencies) = &mut self.current.latencies {
+            latencies.record(latency);
+        }
+    }
+
+    /// Closes the current slice with what the driver measured.
+    pub fn scraped(&mut self, now: Time, fleet: &FleetObservation) {
+        let mut slice = std::mem::take(&mut self.current);
+        self.current.latencies = self.quantiles.then(Coarse::default);
+        slice.ended_at = now;
+        slice.length = now.since(self.last_scrape);
+        self.last_scrape = now;
+        self.next_scrape = now + self.scrape;
+        if !fleet.lost {
+            slice.fleet = self.wanted.iter().map(|&(metric, by)| aggregate(fleet, metric, by)).collect();
+            self.slices.push_back(slice);
+        }
+        let horizon = Span(self.pipeline.window.0.saturating_add(self.pipeline.delay.0)) + self.scrape * 2;
+        while self.slices.front().is_some_and(|oldest| oldest.ended_at.saturating_add(horizon) < now) {
+            self.slices.pop_front();
+        }
+    }
+
+    /// What policies see at `now`.
+    pub fn observed(&self, now: Time, fleet: FleetCounts) -> Observed {
+        let mut observed = Observed::new(fleet);
+        let newest = now.saturating_sub(self.pipeline.delay);
+        // At least the newest visible slice counts, even when scrapes are farther apart than the window.
+        let window: Vec<&Slice> = self
+            .slices
+            .iter()
+            .filter(|slice| {
+                slice.ended_at <= newest && slice.ended_at.0 + self.pipeline.window.0.max(self.scrape.0) > newest.0
+            })
+            .collect();
+        let Some(last) = window.last() else { return observed };
+        let sampled_at = last.ended_at;
+        for (i, &(metric, by)) in self.wanted.iter().enumerate() {
+            let value = if metric.is_per_instance() {
+                mean(window.iter().filter_map(|slice| slice.fleet[i]))
+            } else {
+                of_service(metric, &window)
+            };
+            if let Some(value) = value {
+                observed.set(metric, by, value, sampled_at);
+            }
+        }
+        observed
+    }
+
+    /// Share of offered requests that were refused in the newest window [0..1].
+    pub fn refused_share(&self) -> f64 {
+        let oldest = self.last_scrape.saturating_sub(self.pipeline.window);
+        let recent = self.slices.iter().filter(|slice| slice.ended_at > oldest);
+        let (refused, offered) = recent.fold((self.current.refused, self.current.offered), |(r, o), slice| {
+            (r + slice.refused, o + slice.offered)
+        });
+        if offered == 0 { 0.0 } else { refused as f64 / offered as f64 }
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, n) = values.fold((0.0, 0u32), |(sum, n), value| (sum + value, n + 1));
+    (n > 0).then(|| sum / f64::from(n))
+}
+
+fn aggregate(fleet: &FleetObservation, metric: Metric, by: Aggregate) -> Option<f64> {
+    let value = |sample: &InstanceSample| match metric {
+        Metric::CpuUtilization => Some(sample.cpu_percent),
+        Metric::MemoryUtilization => sample.memory_percent,
+        Metric::ActiveConnections => Some(sample.active),
+        Metric::QueueLength => Some(sample.queued),
+        Metric::EventLoopLag => Some(sample.event_loop_lag_ms),
+        _ => None,
+    };
+    by.of(&mut fleet.instances.iter().filter_map(value).collect::<Vec<_>>())
+}
+
+fn of_service(metric: Metric, window: &[&Slice]) -> Option<f64> {
+    let sum = |of: fn(&Slice) -> u64| window.iter().map(|slice| of(slice)).sum::<u64>();
+    let attempts = sum(|slice| slice.attempts);
+    let quantile = |q: f64| {
+        let mut merged = vec![0u64; COARSE_SLOTS];
+        for latencies in window.iter().filter_map(|slice| slice.latencies.as_ref()) {
+            merged.iter_mut().zip(&latencies.counts).for_each(|(sum, &n)| *sum += u64::from(n));
+        }
+        let mut seen = 0;
+        let reached = |n: &u64| {
+            seen += n;
+            seen as f64 >= q * attempts as f64
+        };
+        merged.iter().position(reached).filter(|_| attempts > 0).map(Coarse::highest_ms)
+    };
+    match metric {
+        Metric::RequestsPerSecond => {
+            let seconds: f64 = window.iter().map(|slice| slice.length.as_secs_f64()).sum();
+            (seconds > 0.0).then(|| sum(|slice| slice.offered) as f64 / seconds)
+        }
+        Metric::AverageResponseTime => {
+            let total: u128 = window.iter().map(|slice| slice.latency_sum).sum();
+            (attempts > 0).then(|| total as f64 / attempts as f64 / 1e6)
+        }
+        Metric::P50ResponseTime => quantile(0.5),
+        Metric::P95ResponseTime => quantile(0.95),
+        Metric::P99ResponseTime => quantile(0.99),
+        Metric::ErrorRate => {
+            (attempts >= MIN_ATTEMPTS).then(|| sum(|slice| slice.failures) as f64 / attempts as f64)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scraper(window: u64, delay: u64, wanted: &[Metric]) -> Scraper {
+        let pipeline = MetricsPipeline {
+            window: Span::from_secs(window),
+            delay: Span::from_secs(delay),
+            scrape: Some(Span::from_secs(10)),
+        };
+        Scraper::of(pipeline, Span::from_secs(15), wanted.iter().map(|&metric| (metric, Aggregate::Avg)).collect())
+    }
+
+    fn fleet(cpu: &[f64]) -> FleetObservation {
+        let sample = |(i, &cpu_percent): (usize, &f64)| InstanceSample {
+            id: InstanceId(i as u32),
+            cpu_percent,
+            memory_percent: None,
+            active: 0.0,
+            queued: 0.0,
+            event_loop_lag_ms: 0.0,
+        };
+        FleetObservation { instances: cpu.iter().enumerate().map(sample).collect(), lost: false }
+    }
+
+    #[test]
+    fn a_policy_sees_the_average_of_a_window_that_ended_a_delay_ago() {
+        let s = |n: u64| Time(n * 1_000_000_000);
+        let mut scraper = scraper(20, 10, &[Metric::CpuUtilization, Metric::MemoryUtilization]);
+        for (at, cpu) in [(10, 10.0), (20, 20.0), (30, 60.0), (40, 100.0)] {
+            scraper.scraped(s(at), &fleet(&[cpu, cpu + 2.0]));
+        }
+        let cpu = |now| scraper.observed(s(now), FleetCounts::default()).get(Metric::CpuUtilization, Aggregate::Avg);
+        assert_eq!(cpu(40).value(), Some((21.0 + 61.0) / 2.0));
+        assert_eq!(cpu(50).value(), Some((61.0 + 101.0) / 2.0));
+        assert_eq!(cpu(15).value(), None);
+        assert_eq!(cpu(80).value(), None, "stale samples are missing, not repeated");
+        let memory = scraper.observed(s(40), FleetCounts::default()).get(Metric::MemoryUtilization, Aggregate::Avg);
+        assert_eq!(memory.value(), None);
+    }
+
+    #[test]
+    fn rates_and_quantiles_are_of_the_whole_window() {
+        let mut scraper = scraper(20, 0, &[Metric::RequestsPerSecond, Metric::P99ResponseTime, Metric::ErrorRate]);
+        for i in 1..=2u64 {
+            for n in 0..100 {
+                scraper.offered();
+                scraper.ended(Span::from_millis(if n < 2 { 1000 } else { 10 }), n < 10);
+            }
+            scraper.scraped(Time(i * 10_000_000_000), &FleetObservation::default());
+        }
+        let observed = scraper.observed(Time(20_000_000_000), FleetCounts::default());
+        let value = |metric| observed.get(metric, Aggregate::Avg).value().unwrap();
+        assert_eq!(value(Metric::RequestsPerSecond), 10.0);
+        assert_eq!(value(Metric::ErrorRate), 0.1);
+        assert!((1000.0..1032.0).contains(&value(Metric::P99ResponseTime)));
+    }
+
+    #[test]
+    fn a_lost_scrape_is_seen_by_nobody() {
+        let mut scraper = scraper(10, 0, &[Metric::RequestsPerSecond]);
+        scraper.offered();
+        scraper.scraped(Time(10_000_000_000), &FleetObservation { lost: true, ..FleetObservation::default() });
+        let observed = scraper.observed(Time(10_000_000_000), FleetCounts::default());
+        assert_eq!(observed.get(Metric::RequestsPerSecond, Aggregate::Avg).value(), None);
+    }
+}

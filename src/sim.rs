@@ -1,0 +1,556 @@
+//! The simulator: the engine in virtual time.
+//!
+//! A [`Plan`] is a scenario made ready (tables built, dataset opened); [`Plan::run`] plays one replication of it and
+//! leaves a [`Run`]. The world is a loop over four kinds of "next":
+//!
+//! ```text
+//! calendar   completions, calls, answers, retries, thoughts      per request: a heap of what is in service
+//! patience   client time-outs                                    per request: a queue, for all wait equally long
+//! arrivals   the next one only                                   per request: a scalar
+//! agenda     boots, faults, drain limits, steps; engine wakes    rare
+//! ```
+//!
+//! At equal times they go in that order: what ends at t frees capacity for what starts at t, and the control loop sees both.
+//! Nothing is rounded and nothing is shifted to break a tie. Memory is bounded by what is in flight, by fleet and by clients.
+//!
+//! # Where the time goes
+//!
+//! See `benches/simulate.rs` for the workloads, and the table in CONTRIBUTING for instructions per request.
+
+pub mod agenda;
+pub mod attempt;
+pub mod calendar;
+mod client;
+mod dependency;
+mod fault;
+mod fleet;
+pub mod instance;
+mod observation;
+pub mod plan;
+pub mod replicate;
+pub mod sharing;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::distribution::Sampler;
+use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Permit, Request};
+use crate::engine::{Command, Engine};
+use crate::record::outcome::Failure;
+use crate::record::run::Ended;
+use crate::record::{Recorder, Run};
+use crate::rng::Dice;
+use crate::sim::agenda::{Agenda, Entry};
+use crate::sim::attempt::{Attempt, NONE, Slab, Stage};
+use crate::sim::calendar::{Calendar, Kind};
+use crate::sim::client::{Patience, RetryPolicy};
+use crate::sim::dependency::Pool;
+use crate::sim::fault::Faults;
+use crate::sim::instance::{Instance, Life};
+use crate::sim::observation::Observer;
+pub use crate::sim::plan::Plan;
+use crate::traffic::{Arrival, Arrivals, EndpointMix, Origin, Population};
+use crate::units::{Span, Time};
+
+/// How a run is watched and stopped from outside. One for all replications.
+#[derive(Debug, Default)]
+pub struct Monitor {
+    /// Set to end every run early.
+    pub stop: AtomicBool,
+    /// Virtual time simulated so far, over all replications [ms].
+    pub progress_ms: AtomicU64,
+}
+
+/// What requests of an endpoint need.
+#[derive(Debug)]
+struct EndpointModel {
+    demand: Sampler,
+    error_rate: f64,
+}
+
+/// One replication in the making.
+struct World<'a> {
+    plan: &'a Plan,
+    monitor: &'a Monitor,
+    now: Time,
+    end: Time,
+    seed: u64,
+    // Chance.
+    demand_dice: Dice,
+    failure_dice: Dice,
+    retry_dice: Dice,
+    dependency_dice: Dice,
+    think_dice: Dice,
+    boot_dice: Dice,
+    // Traffic.
+    arrivals: Option<Arrivals>,
+    next_arrival: Option<Arrival>,
+    population: Population,
+    attackers: Vec<std::ops::Range<u32>>,
+    mix: Option<EndpointMix>,
+    turns: Vec<u32>,
+    // The system.
+    engine: Engine,
+    instances: Vec<Instance>,
+    pools: Vec<Pool>,
+    models: Vec<EndpointModel>,
+    faults: Faults,
+    // What is pending.
+    slab: Slab,
+    calendar: Calendar,
+    patience: Patience,
+    agenda: Agenda,
+    retry: Option<RetryPolicy>,
+    commands: Vec<Command>,
+    // What is left.
+    recorder: Recorder,
+    observer: Observer,
+    events: Vec<crate::engine::events::Event>,
+    ended: Ended,
+}
+
+impl World<'_> {
+    /// Plays the scenario to its end, and every request to its own.
+    fn run(mut self) -> Run {
+        self.start();
+        loop {
+            let calendar_at = self.calendar.next_at();
+            let arrival_at = self.next_arrival.as_ref().map_or(Time::MAX, |arrival| arrival.at);
+            let patience_at = self.patience.next_at();
+            let control_at = self.agenda.next_at().min(self.engine.next_wake().0);
+            if calendar_at <= arrival_at && calendar_at <= patience_at && calendar_at <= control_at {
+                match self.calendar.pop() {
+                    Some(pending) => {
+                        self.now = pending.at;
+                        self.happens(pending.kind, pending.payload);
+                    }
+                    // Everything is at the end of time: nothing is pending anywhere.
+                    None => break,
+                }
+            } else if patience_at <= arrival_at && patience_at <= control_at {
+                self.now = patience_at;
+                self.time_out();
+            } else if arrival_at <= control_at {
+                self.now = arrival_at;
+                self.arrive();
+            } else {
+                if control_at >= self.end && self.is_over(control_at) {
+                    break;
+                }
+                self.now = control_at;
+                self.control();
+            }
+        }
+        self.finish()
+    }
+
+    /// Whether nothing is left to follow beyond the end.
+    fn is_over(&self, next: Time) -> bool {
+        let steps_done = self.agenda.next_at() > self.end || next > self.end;
+        steps_done && self.slab.len() == 0 && self.next_arrival.is_none()
+    }
+
+    fn start(&mut self) {
+        for _ in 0..self.plan.scenario().fleet.initial {
+            let id = self.engine.adopt(Time::ZERO);
+            self.add_instance(id);
+            self.begin_serving(id, false);
+        }
+        self.recorder.ready_changed(Time::ZERO, self.plan.scenario().fleet.initial);
+        self.next_arrival = self.arrivals.as_mut().and_then(Iterator::next);
+        for user in 0..self.turns.len() as u32 {
+            self.think(user);
+        }
+        self.agenda.push(Time::ZERO + self.recorder.step_length(), Entry::StepEnds);
+        self.schedule_faults();
+    }
+
+    /// A calendar event happens.
+    #[inline]
+    fn happens(&mut self, kind: Kind, payload: u32) {
+        match kind {
+            Kind::ServiceEnds => self.service_ends(payload),
+            Kind::ShareEnds => self.share_ends(payload),
+            Kind::CallEnds => self.call_ends(payload),
+            Kind::AnswerArrives => self.answered(payload),
+            Kind::ReachesInstance => self.reaches_instance(payload),
+            Kind::RetryDue => self.retry_due(payload),
+            Kind::ThinkEnds => self.think_ends(payload),
+        }
+    }
+
+    /// The next planned request arrives.
+    #[inline]
+    fn arrive(&mut self) {
+        let Some(arrival) = self.next_arrival.take() else { return };
+        self.next_arrival = self.arrivals.as_mut().and_then(Iterator::next);
+        let (client, endpoint) = match arrival.origin {
+            Origin::Base => (self.population.client(arrival.index), self.endpoint(arrival.index)),
+            Origin::Attack(k) => {
+                let client = self.population.attacker(arrival.index, &self.attackers[usize::from(k)]);
+                let aimed = self.plan.attack_endpoint(usize::from(k));
+                (client, aimed.unwrap_or_else(|| self.endpoint(arrival.index)))
+            }
+            Origin::Recorded { client, endpoint, .. } => (client, self.plan.recorded_endpoint(endpoint)),
+        };
+        self.offer(arrival.index, client, endpoint);
+    }
+
+    #[inline]
+    fn endpoint(&self, index: u64) -> u16 {
+        self.mix.as_ref().map_or(0, |mix| mix.endpoint(index))
+    }
+
+    /// A request begins, now.
+    #[inline]
+    fn offer(&mut self, index: u64, client: u32, endpoint: u16) {
+        self.recorder.offered(self.now, endpoint);
+        if let Some(retry) = &mut self.retry {
+            retry.offered(self.now);
+        }
+        let region = if self.plan.has_regions() { self.population.region(client) } else { 0 };
+        let demand = self.models[usize::from(endpoint)].demand.sample(&mut self.demand_dice.draws(index));
+        let slot = self.slab.insert(Attempt {
+            index,
+            scheduled_at: self.now,
+            sent_at: self.now,
+            demand,
+            service: Span::ZERO,
+            next: NONE,
+            instance: InstanceId(u32::MAX),
+            permit: Permit::default(),
+            client,
+            stamp: 0,
+            endpoint,
+            region,
+            number: 1,
+            calls_left: 0,
+            dependency: 0,
+            stage: Stage::Outbound,
+            awaited: true,
+            failed: false,
+        });
+        self.send(slot, None);
+    }
+
+    /// An attempt leaves its client.
+    #[inline]
+    fn send(&mut self, slot: u32, avoid: Option<InstanceId>) {
+        let attempt = &self.slab[slot];
+        let request = Request {
+            index: attempt.index,
+            attempt: u32::from(attempt.number),
+            client: attempt.client,
+            endpoint: attempt.endpoint,
+            region: attempt.region,
+            avoid,
+        };
+        self.patience.begin(self.now, slot, attempt.stamp);
+        match self.engine.admit(self.now, &request) {
+            Admission::Forward { instance, permit } => {
+                let attempt = &mut self.slab[slot];
+                attempt.instance = instance;
+                attempt.permit = permit;
+                attempt.stage = Stage::Outbound;
+                let travel = self.plan.one_way(attempt.region);
+                if travel.is_zero() {
+                    self.reaches_instance(slot);
+                } else {
+                    self.calendar.push(self.now + travel, Kind::ReachesInstance, slot);
+                }
+            }
+            Admission::Reject(rejection) => {
+                let attempt = self.slab[slot];
+                self.slab.remove(slot);
+                self.attempt_failed(attempt, Failure::from(rejection));
+            }
+        }
+    }
+
+    /// An attempt reaches the instance it was sent to.
+    #[inline]
+    fn reaches_instance(&mut self, slot: u32) {
+        if self.slab[slot].stage == Stage::Dead {
+            self.slab.remove(slot);
+            return;
+        }
+        let place = self.slab[slot].instance.0 as usize;
+        let instance = &mut self.instances[place];
+        instance.attempts += 1;
+        if !instance.is_alive() {
+            return self.answer_with(slot, Outcome::Connection);
+        }
+        let service = &self.plan.scenario().service;
+        if instance.busy() < service.workers {
+            instance.touch(self.now);
+            self.serve(slot, place);
+        } else if service.queue.is_some_and(|queue| instance.queued >= queue) {
+            self.answer_with(slot, Outcome::QueueFull);
+        } else {
+            instance.touch(self.now);
+            instance.enqueue(&mut self.slab, slot);
+        }
+    }
+
+    /// An attempt's service begins; the instance's integrals are up to date.
+    #[inline]
+    fn serve(&mut self, slot: u32, place: usize) {
+        let instance = &mut self.instances[place];
+        let attempt = &mut self.slab[slot];
+        attempt.stage = Stage::InService;
+        instance.serving += 1;
+        let mut slowness = instance.slowness;
+        if self.now < instance.warm_at {
+            slowness *= self.plan.warmup_slowdown(instance.warm_at.since(self.now));
+        }
+        let mut demand = attempt.demand;
+        if let Some(fault) = instance.fault
+            && self.failure_dice.sub(attempt.index, u64::from(attempt.number) + FAULT_DRAW).unit() < fault.rate
+        {
+            attempt.failed = true;
+            demand = fault.latency.unwrap_or(demand);
+        }
+        attempt.service = if slowness == 1.0 { demand } else { demand.mul_f64(slowness) };
+        match &mut instance.sharing {
+            None => self.calendar.push(self.now + attempt.service, Kind::ServiceEnds, slot),
+            Some(sharing) => {
+                sharing.add(self.now, attempt.service.mul_f64(self.plan.scenario().service.cpu_share), slot);
+                attempt.service = Span(self.now.0);
+                self.schedule_share(place);
+            }
+        }
+    }
+
+    /// An attempt's own service is over; its dependencies' may begin.
+    #[inline]
+    fn service_ends(&mut self, slot: u32) {
+        if self.slab[slot].stage == Stage::Dead {
+            self.slab.remove(slot);
+            return;
+        }
+        if !self.pools.is_empty() && !self.slab[slot].failed {
+            self.begin_calls(slot);
+        } else {
+            self.work_done(slot);
+        }
+    }
+
+    /// The CPU part of requests under processor sharing may be over.
+    fn share_ends(&mut self, place: u32) {
+        let place = place as usize;
+        let instance = &mut self.instances[place];
+        let Some(sharing) = &mut instance.sharing else { return };
+        // An event that was superseded by an earlier one comes late and finds nobody done, or another one due.
+        if sharing.due != self.now {
+            return;
+        }
+        sharing.due = Time::MAX;
+        instance.touch(self.now);
+        loop {
+            let Some(sharing) = &mut self.instances[place].sharing else { return };
+            let Some(slot) = sharing.take_done(self.now) else { break };
+            let attempt = &mut self.slab[slot];
+            let cpu_share = self.plan.scenario().service.cpu_share;
+            let waits = if cpu_share < 1.0 {
+                attempt.demand.mul_f64((1.0 - cpu_share) * self.instances[place].slowness)
+            } else {
+                Span::ZERO
+            };
+            attempt.service = Span(self.now.0 - attempt.service.0) + waits;
+            if waits.is_zero() {
+                self.service_ends(slot);
+            } else {
+                self.calendar.push(self.now + waits, Kind::ServiceEnds, slot);
+            }
+        }
+        self.schedule_share(place);
+    }
+
+    /// Sees to it that an event is pending for the next completion under processor sharing.
+    fn schedule_share(&mut self, place: usize) {
+        let Some(sharing) = &mut self.instances[place].sharing else { return };
+        let next = sharing.next_done();
+        if next < sharing.due {
+            sharing.due = next;
+            self.calendar.push(next, Kind::ShareEnds, place as u32);
+        }
+    }
+
+    /// An attempt needs nothing more of its instance: the worker is free, the answer goes out.
+    #[inline]
+    fn work_done(&mut self, slot: u32) {
+        let attempt = &mut self.slab[slot];
+        let place = attempt.instance.0 as usize;
+        let error_rate = self.models[usize::from(attempt.endpoint)].error_rate;
+        if error_rate > 0.0 && !attempt.failed {
+            let u = self.failure_dice.sub(attempt.index, u64::from(attempt.number)).unit();
+            attempt.failed = u < error_rate;
+        }
+        let (calling, failed) = (attempt.stage == Stage::Calling, attempt.failed);
+        self.release(place, calling);
+        let outcome = if failed { Outcome::ServerError } else { Outcome::Success };
+        self.answer_with(slot, outcome);
+    }
+
+    /// Frees a worker; the next in the queue gets it.
+    #[inline]
+    fn release(&mut self, place: usize, calling: bool) {
+        let instance = &mut self.instances[place];
+        instance.touch(self.now);
+        if calling {
+            instance.calling -= 1;
+        } else {
+            instance.serving -= 1;
+        }
+        match instance.dequeue(&mut self.slab) {
+            Some(next) => self.serve(next, place),
+            None if instance.busy() == 0 && instance.life == Life::Draining => self.leaves(place),
+            None => {}
+        }
+    }
+
+    /// An answer sets out for the client.
+    #[inline]
+    fn answer_with(&mut self, slot: u32, outcome: Outcome) {
+        let attempt = &mut self.slab[slot];
+        if !attempt.awaited {
+            if outcome != Outcome::Success {
+                self.instances[attempt.instance.0 as usize].failures += 1;
+            }
+            self.slab.remove(slot);
+            return;
+        }
+        let travel = self.plan.one_way(attempt.region);
+        if travel.is_zero() {
+            return self.answer(slot, outcome);
+        }
+        attempt.stage = Stage::Inbound;
+        // The outcome travels in a field that the way back does not need.
+        attempt.calls_left = outcome as u16;
+        self.calendar.push(self.now + travel, Kind::AnswerArrives, slot);
+    }
+
+    /// An answer arrives after its way back.
+    fn answered(&mut self, slot: u32) {
+        let attempt = &self.slab[slot];
+        if !attempt.awaited {
+            self.slab.remove(slot);
+            return;
+        }
+        const OUTCOMES: [Outcome; 6] = [
+            Outcome::Success,
+            Outcome::ServerError,
+            Outcome::Timeout,
+            Outcome::Connection,
+            Outcome::QueueFull,
+            Outcome::Abandoned,
+        ];
+        let outcome = OUTCOMES[usize::from(attempt.calls_left)];
+        self.answer(slot, outcome);
+    }
+
+    /// The client has its answer.
+    #[inline]
+    fn answer(&mut self, slot: u32, outcome: Outcome) {
+        let attempt = self.slab[slot];
+        self.slab.remove(slot);
+        self.report(&attempt, outcome);
+        match Failure::of(outcome) {
+            None => {
+                self.recorder.succeeded(self.now, attempt.scheduled_at, attempt.service, attempt.endpoint);
+                self.request_over(&attempt);
+            }
+            Some(failure) => {
+                self.instances[attempt.instance.0 as usize].failures += 1;
+                self.attempt_failed(attempt, failure);
+            }
+        }
+    }
+
+    /// Tells the engine how a forwarded attempt ended.
+    #[inline]
+    fn report(&mut self, attempt: &Attempt, outcome: Outcome) {
+        self.engine.completed(
+            self.now,
+            &Completion {
+                instance: attempt.instance,
+                permit: attempt.permit,
+                endpoint: attempt.endpoint,
+                outcome,
+                latency: self.now.since(attempt.sent_at),
+            },
+        );
+    }
+
+    /// The next thing on the agenda, and whatever the engine wants.
+    fn control(&mut self) {
+        while let Some(entry) = self.agenda.pop_due(self.now) {
+            self.attend(entry);
+        }
+        if self.engine.next_wake().0 <= self.now {
+            self.tick();
+        }
+        // Steps close last: they show the instant as it was left.
+        while let Some(entry) = self.agenda.pop_step(self.now) {
+            self.attend(entry);
+        }
+    }
+
+    fn attend(&mut self, entry: Entry) {
+        match entry {
+            Entry::BootEnds(id) => self.boot_ends(id),
+            Entry::WarmupEnds(id) => self.warmup_ends(id),
+            Entry::DrainLimit(id) => self.drain_limit(id),
+            Entry::HealthAnswer(id, passed) => self.engine.health_checked(self.now, id, passed),
+            Entry::FaultStarts(fault) => self.fault_starts(fault),
+            Entry::FaultEnds(fault) => self.fault_ends(fault),
+            Entry::StepEnds => self.step_ends(),
+        }
+    }
+
+    fn tick(&mut self) {
+        let observation = self.engine.scrape_due(self.now).then(|| self.observe());
+        let mut commands = std::mem::take(&mut self.commands);
+        self.engine.tick(self.now, observation.as_ref(), &mut commands);
+        for command in commands.drain(..) {
+            self.carry_out(command);
+        }
+        self.commands = commands;
+    }
+
+    /// A step of the timeline ends: the recorder closes it, watchers are told, Ctrl-C is heard.
+    fn step_ends(&mut self) {
+        let sample = self.sample_fleet();
+        self.recorder.step_ended(self.now, &sample);
+        self.engine.drain_events(&mut self.events);
+        let step = self.recorder.step_length();
+        self.monitor.progress_ms.fetch_add(step.0 / 1_000_000, Ordering::Relaxed);
+        if self.monitor.stop.load(Ordering::Relaxed) && self.now < self.end {
+            self.interrupt();
+        } else if self.now < self.end {
+            self.agenda.push((self.now + step).min(self.end), Entry::StepEnds);
+        }
+    }
+
+    /// Ends the run here: nothing new begins, what is in flight is followed to its end.
+    fn interrupt(&mut self) {
+        self.ended = Ended::Interrupted { at: self.now };
+        self.end = self.now;
+        self.next_arrival = None;
+        self.arrivals = None;
+    }
+
+    fn finish(mut self) -> Run {
+        self.engine.drain_events(&mut self.events);
+        if let Some(arrivals) = &self.arrivals
+            && let Some(truncation) = arrivals.truncation()
+        {
+            self.ended = Ended::TrafficLost { at: self.now.min(self.end), problem: truncation.to_string() };
+        }
+        debug_assert!(self.recorder.in_flight() == 0, "every request has ended: {}", self.recorder.in_flight());
+        let instances = self.summaries();
+        self.recorder.finish(self.seed, self.ended, self.end, self.events, instances)
+    }
+}
+
+/// Offset of draws for faults, beyond those for an endpoint's own errors.
+const FAULT_DRAW: u64 = 1 << 32;

@@ -1,0 +1,243 @@
+//! Clients: how long they wait, whether they try again, and what users in a closed loop do.
+//!
+//! All clients are equally patient, so the moments at which they give up come in the order in which attempts were
+//! sent: a queue, not a heap. An attempt that was answered leaves its entry behind, which is skipped in O(1) when its time
+//! comes; there are never more than rate × timeout of them.
+//!
+//! The retry budget is Finagle's: every request deposits `ratio` retries for ten seconds, beside a reserve of three per
+//! second.
+
+use std::collections::VecDeque;
+
+use crate::record::outcome::Failure;
+use crate::rng::Dice;
+use crate::scenario::clients::Retry;
+use crate::sim::World;
+use crate::sim::attempt::{Attempt, Stage};
+use crate::sim::calendar::Kind;
+use crate::engine::request::Outcome;
+use crate::units::{Span, Time};
+
+/// When clients give up.
+#[derive(Debug, Default)]
+pub struct Patience {
+    timeout: Option<Span>,
+    waiting: VecDeque<(Time, u32, u32)>,
+}
+
+impl Patience {
+    /// Clients wait this long; `None`: for ever.
+    pub fn new(timeout: Option<Span>) -> Patience {
+        Patience { timeout, waiting: VecDeque::new() }
+    }
+
+    /// An attempt is sent.
+    #[inline]
+    pub fn begin(&mut self, now: Time, slot: u32, stamp: u32) {
+        if let Some(timeout) = self.timeout {
+            self.waiting.push_back((now.saturating_add(timeout), slot, stamp));
+        }
+    }
+
+    /// When the next client may give up; [`Time::MAX`] if none ever does.
+    #[inline]
+    pub fn next_at(&self) -> Time {
+        self.waiting.front().map_or(Time::MAX, |&(at, _, _)| at)
+    }
+}
+
+/// Length of the window of deposits [s].
+const BUDGET_WINDOW: u64 = 10;
+/// Retries per second that are always allowed.
+const RESERVE_PER_SECOND: f64 = 3.0;
+
+/// Whether and when a client tries again.
+#[derive(Debug)]
+pub struct RetryPolicy {
+    retry: Retry,
+    /// Requests minus retries over ratio, by second modulo the window.
+    seconds: [f64; BUDGET_WINDOW as usize],
+    newest: u64,
+}
+
+impl RetryPolicy {
+    /// No deposits yet.
+    pub fn new(retry: &Retry) -> RetryPolicy {
+        RetryPolicy { retry: retry.clone(), seconds: [0.0; BUDGET_WINDOW as usize], newest: 0 }
+    }
+
+    /// A request begins.
+    #[inline]
+    pub fn offered(&mut self, now: Time) {
+        if let Some(ratio) = self.retry.budget {
+            self.advance(now);
+            self.seconds[(self.newest % BUDGET_WINDOW) as usize] += ratio;
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self, now: Time) {
+        let second = now.0 / 1_000_000_000;
+        if second != self.newest {
+            for stale in (self.newest + 1..=second).take(BUDGET_WINDOW as usize) {
+                self.seconds[(stale % BUDGET_WINDOW) as usize] = 0.0;
+            }
+            self.newest = second;
+        }
+    }
+
+    /// Takes a retry out of the budget; false if it is used up.
+    fn withdraw(&mut self, now: Time) -> bool {
+        if self.retry.budget.is_none() {
+            return true;
+        }
+        self.advance(now);
+        let balance: f64 = self.seconds.iter().sum::<f64>() + RESERVE_PER_SECOND * BUDGET_WINDOW as f64;
+        if balance < 1.0 {
+            return false;
+        }
+        self.seconds[(self.newest % BUDGET_WINDOW) as usize] -= 1.0;
+        true
+    }
+
+    /// How long a client waits before its next attempt; `None` if there is none.
+    fn wait(&mut self, now: Time, attempt: &Attempt, failure: Failure, dice: Dice) -> Option<Span> {
+        if u32::from(attempt.number) > self.retry.max || !self.retry.on.0[failure as usize] || !self.withdraw(now) {
+            return None;
+        }
+        let growth = libm::pow(self.retry.factor, f64::from(attempt.number - 1));
+        let mut wait = self.retry.backoff.mul_f64(growth);
+        if let Some(cap) = self.retry.cap {
+            wait = wait.min(cap);
+        }
+        let u = dice.sub(attempt.index, u64::from(attempt.number)).unit();
+        Some(wait.mul_f64(1.0 - self.retry.jitter * u))
+    }
+}
+
+impl World<'_> {
+    /// The client at the head of the queue gives up, unless it has its answer.
+    pub(super) fn time_out(&mut self) {
+        let Some((_, slot, stamp)) = self.patience.waiting.pop_front() else { return };
+        let attempt = self.slab[slot];
+        let waits = attempt.stamp == stamp && attempt.awaited;
+        if !waits || matches!(attempt.stage, Stage::Free | Stage::BackingOff | Stage::Dead) {
+            return;
+        }
+        self.slab[slot].awaited = false;
+        self.report(&attempt, Outcome::Timeout);
+        if self.plan.scenario().clients.cancel {
+            self.cancel(slot);
+        }
+        self.attempt_failed(attempt, Failure::Timeout);
+    }
+
+    /// The work that an attempt causes stops.
+    fn cancel(&mut self, slot: u32) {
+        let attempt = self.slab[slot];
+        let place = attempt.instance.0 as usize;
+        match attempt.stage {
+            Stage::Queued => {
+                // It stays in the queue's list and is skipped there.
+                let instance = &mut self.instances[place];
+                instance.touch(self.now);
+                instance.queued -= 1;
+                self.slab[slot].stage = Stage::Dead;
+            }
+            Stage::InService => {
+                self.stop_service(slot, place);
+                self.release(place, false);
+            }
+            Stage::Calling => {
+                self.slab[slot].stage = Stage::Dead;
+                self.release(place, true);
+            }
+            Stage::Outbound => self.slab[slot].stage = Stage::Dead,
+            Stage::Inbound | Stage::Free | Stage::BackingOff | Stage::Dead => {}
+        }
+    }
+
+    /// Takes an attempt out of service; its slot is freed by its pending event, if it has one.
+    pub(super) fn stop_service(&mut self, slot: u32, place: usize) {
+        let instance = &mut self.instances[place];
+        instance.touch(self.now);
+        let shared = instance.sharing.as_mut().is_some_and(|sharing| sharing.remove(self.now, slot));
+        if shared {
+            self.slab.remove(slot);
+            self.schedule_share(place);
+        } else {
+            self.slab[slot].stage = Stage::Dead;
+        }
+    }
+
+    /// An attempt failed: its request is tried again, or has failed for good.
+    pub(super) fn attempt_failed(&mut self, attempt: Attempt, failure: Failure) {
+        let (now, dice) = (self.now, self.retry_dice);
+        let wait = self.retry.as_mut().and_then(|retry| retry.wait(now, &attempt, failure, dice));
+        match wait {
+            Some(wait) => {
+                let next = Attempt {
+                    number: attempt.number + 1,
+                    stage: Stage::BackingOff,
+                    awaited: true,
+                    failed: false,
+                    calls_left: 0,
+                    dependency: 0,
+                    service: Span::ZERO,
+                    ..attempt
+                };
+                let slot = self.slab.insert(next);
+                self.calendar.push(self.now + wait, Kind::RetryDue, slot);
+            }
+            None => {
+                self.recorder.failed(self.now, attempt.scheduled_at, failure, attempt.endpoint);
+                self.request_over(&attempt);
+            }
+        }
+    }
+
+    /// A client's back-off is over.
+    pub(super) fn retry_due(&mut self, slot: u32) {
+        let attempt = &mut self.slab[slot];
+        attempt.sent_at = self.now;
+        let (scheduled_at, endpoint, last) = (attempt.scheduled_at, attempt.endpoint, attempt.instance);
+        self.recorder.retried(scheduled_at, endpoint);
+        self.send(slot, Some(last));
+    }
+
+    /// A request has its final end; in a closed loop its user begins to think.
+    #[inline]
+    pub(super) fn request_over(&mut self, attempt: &Attempt) {
+        if !self.turns.is_empty() {
+            self.think(attempt.client);
+        }
+    }
+
+    /// A user thinks before the next request; after the end of the run nobody begins another.
+    pub(super) fn think(&mut self, user: u32) {
+        let Some(think) = self.plan.think() else { return };
+        let turn = self.turns[user as usize];
+        let wait = think.sample(&mut self.think_dice.draws(turn_index(user, turn)));
+        let at = self.now.saturating_add(wait);
+        if at < self.end {
+            self.calendar.push(at, Kind::ThinkEnds, user);
+        }
+    }
+
+    /// A user has thought and asks.
+    pub(super) fn think_ends(&mut self, user: u32) {
+        if self.now >= self.end {
+            return;
+        }
+        let turn = &mut self.turns[user as usize];
+        let index = turn_index(user, *turn);
+        *turn += 1;
+        let endpoint = self.endpoint(index);
+        self.offer(index, user, endpoint);
+    }
+}
+
+/// The index of a user's turn: a property of both, whatever the order in which users ask.
+fn turn_index(user: u32, turn: u32) -> u64 {
+    u64::from(user) << 32 | u64::from(turn)
+}

@@ -1,0 +1,128 @@
+//! What can be seen of the fleet: by the metrics pipeline at a scrape, by the recorder at the end of a step.
+
+use crate::engine::observation::{FleetObservation, InstanceSample};
+use crate::engine::request::InstanceId;
+use crate::record::recorder::FleetSample;
+use crate::scenario::service::Discipline;
+use crate::sim::World;
+use crate::sim::instance::{Areas, Life};
+use crate::units::Time;
+
+/// Integrals as they were at the last look, by instance.
+#[derive(Debug, Default)]
+struct Look {
+    at: Time,
+    areas: Vec<Areas>,
+}
+
+/// Two lookers: the metrics pipeline and the recorder.
+#[derive(Debug, Default)]
+pub struct Observer {
+    scrape: Look,
+    step: Look,
+}
+
+/// Means over the time since the last look of an instance.
+struct Means {
+    cpu: f64,
+    active: f64,
+    queued: f64,
+}
+
+impl World<'_> {
+    /// A scrape: every instance that takes traffic, as it was on average since the last one.
+    pub(super) fn observe(&mut self) -> FleetObservation {
+        let since = std::mem::replace(&mut self.observer.scrape.at, self.now);
+        let mut areas = std::mem::take(&mut self.observer.scrape.areas);
+        let lost = self.faults.metrics_lost();
+        let mut instances = Vec::new();
+        for i in 0..self.instances.len() {
+            if self.instances[i].life == Life::Gone {
+                continue;
+            }
+            let means = self.means(i, since, &mut areas);
+            if self.instances[i].life == Life::Serving
+                && let Some(means) = means
+            {
+                let id = InstanceId(i as u32);
+                instances.push(InstanceSample {
+                    id,
+                    cpu_percent: means.cpu * 100.0,
+                    memory_percent: self.plan.memory_use(means.active).map(|used| used * 100.0),
+                    active: means.active,
+                    queued: means.queued,
+                    event_loop_lag_ms: self.expected_wait(id) * 1e3,
+                });
+            }
+        }
+        self.observer.scrape.areas = areas;
+        FleetObservation { instances, lost }
+    }
+
+    /// The end of a step: the fleet as a whole, on average since the last one.
+    pub(super) fn sample_fleet(&mut self) -> FleetSample {
+        let since = std::mem::replace(&mut self.observer.step.at, self.now);
+        let mut areas = std::mem::take(&mut self.observer.step.areas);
+        let length = self.now.since(since).0 as f64;
+        let mut sample = FleetSample {
+            desired: self.engine.desired(),
+            memory: f64::NAN,
+            baseline_rps: self.engine.baseline_rps().unwrap_or(f64::NAN),
+            breakers_open: self.engine.breakers_open(),
+            ..FleetSample::default()
+        };
+        let (mut cpu, mut memory) = (0.0, 0.0);
+        for i in 0..self.instances.len() {
+            let instance = &self.instances[i];
+            let until = instance.gone_at.unwrap_or(self.now);
+            if until < since {
+                continue;
+            }
+            let share = |from: Time| if length > 0.0 { until.since(from.max(since)).0 as f64 / length } else { 0.0 };
+            let ready = match (instance.life, instance.ready_at) {
+                (Life::Serving, Some(at)) => share(at),
+                _ => 0.0,
+            };
+            sample.total += share(instance.launched_at);
+            sample.ready += ready;
+            if let Some(means) = self.means(i, since, &mut areas) {
+                sample.queued += means.queued;
+                sample.active += means.active;
+                cpu += means.cpu * ready;
+                memory += self.plan.memory_use(means.active).unwrap_or(f64::NAN) * ready;
+            }
+        }
+        self.observer.step.areas = areas;
+        sample.cpu = cpu / sample.ready;
+        sample.memory = memory / sample.ready;
+        sample
+    }
+
+    /// Means of instance `i` since the last look at it; `None` if no time has passed.
+    fn means(&mut self, i: usize, since: Time, areas: &mut Vec<Areas>) -> Option<Means> {
+        if areas.len() < self.instances.len() {
+            areas.resize(self.instances.len(), Areas::default());
+        }
+        let instance = &mut self.instances[i];
+        if instance.life != Life::Gone {
+            instance.touch(self.now);
+        }
+        let delta = instance.areas.since(&areas[i]);
+        areas[i] = instance.areas;
+        let from = since.max(instance.ready_at?);
+        let length = self.now.since(from).0 as f64;
+        if length == 0.0 {
+            return None;
+        }
+        let service = &self.plan.scenario().service;
+        let cores = match service.discipline {
+            Discipline::Fcfs => delta.serving as f64 * service.cpu_share,
+            Discipline::ProcessorSharing => delta.shared_cpu,
+        };
+        Some(Means {
+            cpu: cores / (length * service.cores),
+            active: delta.inside() as f64 / length,
+            queued: delta.queued as f64 / length,
+        })
+    }
+}

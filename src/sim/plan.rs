@@ -1,0 +1,269 @@
+//! A plan: a scenario made ready to run, with its tables built and its dataset opened. Shared by all replications.
+
+use std::sync::atomic::Ordering;
+
+use crate::distribution::Sampler;
+use crate::engine::request::InstanceId;
+use crate::engine::{self, Engine};
+use crate::record::recorder::{Settings, Sizing};
+use crate::record::run::Ended;
+use crate::record::{Recorder, Run};
+use crate::rng::{Dice, Stream};
+use crate::scenario::service::Endpoint;
+use crate::scenario::slo::Target;
+use crate::scenario::{Scenario, Traffic};
+use crate::sim::agenda::Agenda;
+use crate::sim::attempt::Slab;
+use crate::sim::calendar::Calendar;
+use crate::sim::client::{Patience, RetryPolicy};
+use crate::sim::dependency::Pool;
+use crate::sim::fault::Faults;
+use crate::sim::observation::Observer;
+use crate::sim::{EndpointModel, Monitor, World};
+use crate::traffic::replay::{self, Dataset};
+use crate::traffic::{Arrivals, EndpointMix, Population};
+use crate::units::{Span, Time};
+
+/// Rows of the endpoint table that the paths of a log may fill; the rest is "other paths".
+const LOG_ENDPOINTS: usize = 24;
+
+/// A scenario made ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    scenario: Scenario,
+    duration: Span,
+    dataset: Option<Dataset>,
+    population: Population,
+    endpoints: Vec<Endpoint>,
+    /// Where the paths of a log are in `endpoints`.
+    recorded: Vec<u16>,
+    attack_endpoints: Vec<Option<u16>>,
+    one_way: Vec<Span>,
+    boot: Sampler,
+    think: Option<Sampler>,
+}
+
+impl Plan {
+    /// Makes a scenario ready. Reads the dataset once, if there is one.
+    pub fn new(scenario: Scenario) -> Result<Plan, replay::Error> {
+        let dataset = match &scenario.traffic {
+            Traffic::Replay { recording, .. } => Some(Dataset::open(&recording.path, &recording.options)?),
+            Traffic::Open(_) | Traffic::Closed(_) => None,
+        };
+        let recorded_for = dataset.as_ref().map(Dataset::duration);
+        let duration = scenario.duration.or(recorded_for).unwrap_or(Span::ZERO);
+        let mut endpoints = scenario.service.endpoints.clone();
+        let paths = dataset.as_ref().map_or(&[][..], |dataset| &dataset.summary().endpoints);
+        let recorded = paths.iter().map(|path| place_of(path, &mut endpoints, &scenario)).collect();
+        let attack_endpoints = match &scenario.traffic {
+            Traffic::Open(config) | Traffic::Replay { changes: config, .. } => {
+                config.attacks().map(|attack| attack.endpoint).collect()
+            }
+            Traffic::Closed(_) => Vec::new(),
+        };
+        let regions = &scenario.clients.population.regions;
+        Ok(Plan {
+            duration,
+            population: Population::new(&scenario.clients.population, scenario.seed),
+            one_way: regions.iter().map(|region| region.rtt / 2).collect(),
+            boot: scenario.fleet.boot.sampler(),
+            think: match &scenario.traffic {
+                Traffic::Closed(users) => Some(users.think.sampler()),
+                _ => None,
+            },
+            dataset,
+            endpoints,
+            recorded,
+            attack_endpoints,
+            scenario,
+        })
+    }
+
+    /// The scenario.
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// Length of the run: the scenario's, or the dataset's.
+    pub fn duration(&self) -> Span {
+        self.duration
+    }
+
+    /// The dataset, if traffic is replayed.
+    pub fn dataset(&self) -> Option<&Dataset> {
+        self.dataset.as_ref()
+    }
+
+    /// Plays one replication with `seed`.
+    pub fn run(&self, seed: u64, monitor: &Monitor) -> Result<Run, replay::Error> {
+        let before = monitor.progress_ms.load(Ordering::Relaxed);
+        let run = self.world(seed, monitor)?.run();
+        debug_assert!(monitor.progress_ms.load(Ordering::Relaxed) >= before, "progress only grows");
+        Ok(run)
+    }
+
+    fn world<'a>(&'a self, seed: u64, monitor: &'a Monitor) -> Result<World<'a>, replay::Error> {
+        let scenario = &self.scenario;
+        let end = Time(self.duration.0);
+        let population = self.population.reseeded(seed);
+        let (arrivals, attackers, users) = match &scenario.traffic {
+            Traffic::Open(config) => {
+                (Some(Arrivals::new(config, seed, end)), population.attackers(config.attacks()), 0)
+            }
+            Traffic::Replay { changes, .. } => {
+                let dataset = self.dataset.as_ref().expect("a replayed plan has a dataset");
+                (Some(Arrivals::replay(dataset, changes, seed, end)?), population.attackers(changes.attacks()), 0)
+            }
+            Traffic::Closed(users) => (None, Vec::new(), users.count),
+        };
+        let weights: Vec<f64> = scenario.service.endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        let settings = Settings {
+            duration: self.duration,
+            warmup: scenario.warmup,
+            endpoints: self.endpoints.iter().map(|endpoint| endpoint.path.clone()).collect(),
+            billing: scenario.fleet.billing,
+            sizing: self.sizing(),
+        };
+        let model = |endpoint: &Endpoint| EndpointModel {
+            demand: endpoint.time.sampler(),
+            error_rate: endpoint.error_rate,
+        };
+        Ok(World {
+            plan: self,
+            monitor,
+            now: Time::ZERO,
+            end,
+            seed,
+            demand_dice: Dice::new(seed, Stream::Demand),
+            failure_dice: Dice::new(seed, Stream::Failure),
+            retry_dice: Dice::new(seed, Stream::RetryJitter),
+            dependency_dice: Dice::new(seed, Stream::Dependency),
+            think_dice: Dice::new(seed, Stream::Think),
+            boot_dice: Dice::new(seed, Stream::Boot),
+            arrivals,
+            next_arrival: None,
+            population,
+            attackers,
+            mix: (weights.len() > 1).then(|| EndpointMix::new(&weights, seed)),
+            turns: vec![0; users as usize],
+            engine: Engine::new(&self.engine_config(seed)),
+            instances: Vec::new(),
+            pools: scenario.dependencies.iter().map(Pool::new).collect(),
+            models: self.endpoints.iter().map(model).collect(),
+            faults: Faults::new(&scenario.faults, seed),
+            slab: Slab::default(),
+            calendar: Calendar::default(),
+            patience: Patience::new(scenario.clients.timeout),
+            agenda: Agenda::default(),
+            retry: scenario.clients.retry.as_ref().map(RetryPolicy::new),
+            commands: Vec::new(),
+            recorder: Recorder::new(settings),
+            observer: Observer::default(),
+            events: Vec::new(),
+            ended: Ended::Completed,
+        })
+    }
+
+    fn engine_config(&self, seed: u64) -> engine::Config {
+        let scenario = &self.scenario;
+        let clients = match (&scenario.traffic, &self.dataset) {
+            (Traffic::Closed(users), _) => users.count as usize,
+            (_, Some(dataset)) if dataset.summary().clients > 0 => dataset.summary().clients,
+            _ => self.population.size() as usize,
+        };
+        engine::Config {
+            seed,
+            endpoints: self.endpoints.iter().map(|endpoint| endpoint.path.clone()).collect(),
+            clients,
+            regions: self.one_way.len().max(1),
+            limiter: scenario.limiter.clone(),
+            breaker: scenario.breaker.clone(),
+            balancer: scenario.balancer.clone(),
+            autoscaler: scenario.autoscaler.clone(),
+            analyzer: scenario.analyzer.clone(),
+        }
+    }
+
+    /// Demand is met when at most one request in a hundred waits longer than half the tightest p99 target, or, without a
+    /// target, than a mean demand.
+    fn sizing(&self) -> Sizing {
+        let service = &self.scenario.service;
+        let demand = service.mean_demand()
+            + self.scenario.dependencies.iter().map(|d| d.calls_per_request * d.time.mean().as_secs_f64()).sum::<f64>();
+        let target = self.scenario.slo.iter().find_map(|target| match target {
+            Target::Quantile { q, at_most } if *q == 0.99 => Some(at_most.as_secs_f64() / 2.0),
+            _ => None,
+        });
+        Sizing { demand, servers: service.servers(), wait_bound: target.unwrap_or(demand) }
+    }
+
+    /// Whether clients live in regions.
+    #[inline]
+    pub fn has_regions(&self) -> bool {
+        self.one_way.len() > 1
+    }
+
+    /// Half the round trip of a region.
+    #[inline]
+    pub fn one_way(&self, region: u16) -> Span {
+        self.one_way.get(usize::from(region)).copied().unwrap_or(Span::ZERO)
+    }
+
+    /// Where requests for a path of a log go.
+    #[inline]
+    pub fn recorded_endpoint(&self, path: u16) -> u16 {
+        self.recorded.get(usize::from(path)).copied().unwrap_or(0)
+    }
+
+    /// The endpoint that attack `k` aims at; `None`: like everybody else.
+    pub fn attack_endpoint(&self, k: usize) -> Option<u16> {
+        self.attack_endpoints[k]
+    }
+
+    /// Think time of users in a closed loop.
+    pub fn think(&self) -> Option<&Sampler> {
+        self.think.as_ref()
+    }
+
+    /// Provisioning delay.
+    pub fn boot(&self) -> &Sampler {
+        &self.boot
+    }
+
+    /// The zone of an instance.
+    pub fn zone(&self, id: InstanceId) -> u32 {
+        id.0 % self.scenario.fleet.zones
+    }
+
+    /// Used memory over the limit with `active` requests inside [0..]; `None` if memory is not modelled.
+    pub fn memory_use(&self, active: f64) -> Option<f64> {
+        self.scenario.fleet.memory.map(|memory| (memory.base + memory.per_request * active) / memory.limit)
+    }
+
+    /// Factor on demand when warm-up has `left` to go: it falls linearly to 1.
+    pub fn warmup_slowdown(&self, left: Span) -> f64 {
+        self.scenario.fleet.warmup.map_or(1.0, |warmup| {
+            1.0 + (warmup.slowdown - 1.0) * left.as_secs_f64() / warmup.over.as_secs_f64()
+        })
+    }
+}
+
+/// The endpoint for a path of a log: the scenario's if it has it, else a row of its own while there are some.
+fn place_of(path: &str, endpoints: &mut Vec<Endpoint>, scenario: &Scenario) -> u16 {
+    const OTHER: &str = "other paths";
+    let find = |endpoints: &[Endpoint], path: &str| endpoints.iter().position(|endpoint| endpoint.path == path);
+    if let Some(i) = find(endpoints, path) {
+        return i as u16;
+    }
+    let path = if endpoints.len() < LOG_ENDPOINTS { path } else { OTHER };
+    let place = find(endpoints, path).unwrap_or_else(|| {
+        endpoints.push(Endpoint {
+            path: path.to_string(),
+            weight: 0.0,
+            time: scenario.service.time.clone(),
+            error_rate: scenario.service.error_rate,
+        });
+        endpoints.len() - 1
+    });
+    place as u16
+}
