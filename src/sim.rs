@@ -456,7 +456,9 @@ impl World<'_> {
         self.report(&attempt, outcome);
         match Failure::of(outcome) {
             None => {
-                self.recorder.succeeded(self.now, attempt.scheduled_at, attempt.service, attempt.endpoint);
+                let inside = self.now.since(attempt.sent_at + self.plan.one_way(attempt.region) * 2);
+                let waiting = Span(inside.0.saturating_sub(attempt.service.0));
+                self.recorder.succeeded(self.now, attempt.scheduled_at, waiting, attempt.service, attempt.endpoint);
                 self.request_over(&attempt);
             }
             Some(failure) => {

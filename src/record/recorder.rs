@@ -61,6 +61,9 @@ pub struct FleetSample {
     pub breakers_open: u32,
 }
 
+/// Entries in a flat histogram after which it is poured out: far below what a 32-bit count holds.
+const POUR_AT: u64 = 1 << 30;
+
 /// Counts of the step in the making, warm-up included.
 #[derive(Clone, Copy, Debug, Default)]
 struct Step {
@@ -88,8 +91,10 @@ pub struct Recorder {
     warming: StepHistogram,
     latency: Latency,
     failed: Latency,
-    service_step: StepHistogram,
+    service_counts: StepHistogram,
     service: Latency,
+    waiting_counts: StepHistogram,
+    waiting: Latency,
     endpoints: Vec<EndpointSummary>,
     timeline: Timeline,
     ready_area: f64,
@@ -116,8 +121,10 @@ impl Recorder {
             warming: StepHistogram::default(),
             latency: Latency::default(),
             failed: Latency::default(),
-            service_step: StepHistogram::default(),
+            service_counts: StepHistogram::default(),
             service: Latency::default(),
+            waiting_counts: StepHistogram::default(),
+            waiting: Latency::default(),
             // A single endpoint is the whole service: it is filled in at the end, not per request.
             endpoints: settings.endpoints.iter().map(endpoint).collect(),
             timeline: Timeline::new(step as f64),
@@ -159,9 +166,9 @@ impl Recorder {
         }
     }
 
-    /// A request was answered well at `now`; its last attempt was `service` in service.
+    /// A request was answered well at `now`; its last attempt waited for `waiting` and was `service` in service.
     #[inline]
-    pub fn succeeded(&mut self, now: Time, scheduled_at: Time, service: Span, endpoint: u16) {
+    pub fn succeeded(&mut self, now: Time, scheduled_at: Time, waiting: Span, service: Span, endpoint: u16) {
         let latency = now.since(scheduled_at);
         self.step.succeeded += 1;
         self.completions += u64::from(now >= self.warmup_end && now < self.end);
@@ -171,7 +178,8 @@ impl Recorder {
         }
         self.counts.succeeded += 1;
         self.measured.record(latency);
-        self.service_step.record(service);
+        self.service_counts.record(service);
+        self.waiting_counts.record(waiting);
         if self.endpoints.len() > 1 {
             let endpoint = &mut self.endpoints[usize::from(endpoint)];
             endpoint.counts.succeeded += 1;
@@ -217,8 +225,12 @@ impl Recorder {
             self.push_row(seconds, fleet);
         }
         self.measured.pour_into(&mut self.latency);
-        self.service_step.pour_into(&mut self.service);
         self.warming.clear();
+        // Nobody asks for these step by step; they are poured often enough for their counts to fit.
+        if self.service_counts.count() > POUR_AT {
+            self.service_counts.pour_into(&mut self.service);
+            self.waiting_counts.pour_into(&mut self.waiting);
+        }
         let overlap = now.since(self.step_began.max(self.warmup_end)).as_secs_f64();
         if overlap > 0.0 {
             self.measured_seconds += overlap;
@@ -234,10 +246,12 @@ impl Recorder {
     fn push_row(&mut self, seconds: f64, fleet: &FleetSample) {
         let sizing = self.settings.sizing;
         let per_second = |n: u64| n as f64 / seconds;
-        let mut all = std::mem::take(&mut self.warming);
-        all.absorb(&self.measured);
-        let millis = all.quantiles([0.5, 0.9, 0.99]).map_or([f64::NAN; 3], |q| q.map(Span::as_millis_f64));
-        self.warming = all;
+        // Requests of the warm-up that end later are few, and belong to the same picture.
+        if self.warming.count() > 0 {
+            self.warming.absorb(&self.measured);
+        }
+        let ended = if self.warming.count() > 0 { &self.warming } else { &self.measured };
+        let millis = ended.quantiles([0.5, 0.9, 0.99]).map_or([f64::NAN; 3], |q| q.map(Span::as_millis_f64));
         let offered_rps = per_second(self.step.offered);
         let needed = instances_needed(offered_rps, sizing.demand, sizing.servers, sizing.wait_bound);
         self.timeline.push(
@@ -280,7 +294,8 @@ impl Recorder {
         instances: Vec<InstanceSummary>,
     ) -> Run {
         self.measured.pour_into(&mut self.latency);
-        self.service_step.pour_into(&mut self.service);
+        self.service_counts.pour_into(&mut self.service);
+        self.waiting_counts.pour_into(&mut self.waiting);
         let measured = now.since(self.warmup_end);
         let seconds = measured.as_secs_f64();
         let per = |area: f64, total: f64| if total > 0.0 { area / total } else { 0.0 };
@@ -327,6 +342,7 @@ impl Recorder {
             latency: self.latency,
             latency_all,
             service_time: self.service,
+            waiting_time: self.waiting,
             fleet,
             elasticity,
             endpoints: self.endpoints,

@@ -46,6 +46,8 @@ pub struct Run {
     pub latency_all: Latency,
     /// Time in service of attempts that succeeded: without waiting, network and earlier attempts.
     pub service_time: Latency,
+    /// Time that attempts that succeeded waited for a worker or a dependency's connection.
+    pub waiting_time: Latency,
     /// The fleet over the measured part.
     pub fleet: FleetSummary,
     /// How well supply followed demand.
