@@ -41,6 +41,11 @@ pub enum EventKind {
         /// The rule.
         rule: String,
     },
+    /// An alert rule's condition held for its duration.
+    Alert {
+        /// The rule.
+        rule: String,
+    },
     /// An instance was asked for; billing begins.
     InstanceLaunched {
         /// Which.
