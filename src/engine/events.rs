@@ -41,7 +41,7 @@ pub enum EventKind {
         /// The rule.
         rule: String,
     },
-    /// A rule whose action is an alert holds.
+    /// An alert rule's condition held for its duration.
     Alert {
         /// The rule.
         rule: String,

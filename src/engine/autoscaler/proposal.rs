@@ -1,0 +1,83 @@
+//! A change that a rule or policy wants, and the stages it passes.
+
+use super::guards::{Gate, Hold};
+use crate::engine::events::{Stage, Timing};
+
+/// Who proposes a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Rule(usize),
+    Policy(usize),
+}
+
+/// A change somebody wants, on its way through the stages.
+#[derive(Clone, Debug)]
+pub(super) struct Proposal {
+    pub source: Source,
+    pub name: String,
+    pub raw: u32,
+    pub steady: u32,
+    pub cause: String,
+    pub steadying: String,
+    pub observed: Option<f64>,
+    pub timing: Option<Timing>,
+    pub holds: Vec<Hold>,
+}
+
+impl Proposal {
+    /// Whether nothing holds it.
+    pub(super) fn is_free(&self) -> bool {
+        self.holds.is_empty()
+    }
+
+    /// How a policy's proposal holds a rule that wants less.
+    pub(super) fn as_hold(&self) -> Hold {
+        Hold::Policy { name: self.name.clone(), wants: self.steady }
+    }
+
+    /// The stages from `from` to what is left of the proposal.
+    pub(super) fn stages(&self, from: u32, bounds: Bounds) -> Vec<Stage> {
+        let held_at = |gate: Gate| {
+            let reasons = self.holds.iter().filter(|hold| hold.gate() == gate).map(|hold| hold.block().reason);
+            Some(reasons.collect::<Vec<_>>().join(", ")).filter(|reasons| !reasons.is_empty())
+        };
+        let gate = |name, gate, input| match held_at(gate) {
+            Some(reasons) => stage(name, input, from, reasons),
+            None => stage(name, input, input, "nothing against it".into()),
+        };
+        let policy = stage("policy", from, self.raw, self.cause.clone());
+        let steady = stage("stabilise", policy.output, self.steady, self.steadying.clone());
+        let limited = gate("rate-limit", Gate::RateLimit, steady.output);
+        let bounded = stage("bounds", limited.output, bounds.apply(limited.output), bounds.reason(limited.output));
+        let guarded = gate("guards", Gate::Guards, bounded.output);
+        vec![policy, steady, limited, bounded, guarded]
+    }
+}
+
+/// The fewest and the most instances, `min <= max`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub min: u32,
+    pub max: u32,
+}
+
+impl Bounds {
+    /// The nearest number within.
+    pub(super) fn apply(self, count: u32) -> u32 {
+        count.clamp(self.min, self.max)
+    }
+
+    /// Where `count` lies.
+    pub(super) fn reason(self, count: u32) -> String {
+        let Bounds { min, max } = self;
+        match count {
+            n if n < min => format!("below min {min}"),
+            n if n > max => format!("above max {max}"),
+            _ => format!("within {min}..={max}"),
+        }
+    }
+}
+
+pub(super) fn stage(stage: &'static str, input: u32, output: u32, reason: String) -> Stage {
+    Stage { stage, input, output, reason }
+}
