@@ -106,8 +106,7 @@ impl Slab {
     /// Slots of attempts that `instance` holds: waiting, in service or calling. O(attempts).
     pub fn held_by(&self, instance: InstanceId) -> Vec<u32> {
         let holds = |attempt: &Attempt| {
-            attempt.instance == instance
-                && matches!(attempt.stage, Stage::Queued | Stage::InService | Stage::Calling)
+            attempt.instance == instance && matches!(attempt.stage, Stage::Queued | Stage::InService | Stage::Calling)
         };
         (0..self.slots.len() as u32).filter(|&slot| holds(&self.slots[slot as usize])).collect()
     }

@@ -9,13 +9,13 @@
 
 use std::collections::VecDeque;
 
+use crate::engine::request::Outcome;
 use crate::record::outcome::Failure;
 use crate::rng::Dice;
 use crate::scenario::clients::Retry;
 use crate::sim::World;
 use crate::sim::attempt::{Attempt, Stage};
 use crate::sim::calendar::Kind;
-use crate::engine::request::Outcome;
 use crate::units::{Span, Time};
 
 /// When clients give up.

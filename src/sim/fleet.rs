@@ -4,12 +4,12 @@ use crate::engine::request::{InstanceId, Outcome};
 use crate::engine::{Command, InstanceState};
 use crate::record::outcome::Failure;
 use crate::record::run::InstanceSummary;
+use crate::scenario::service::Discipline;
 use crate::sim::World;
 use crate::sim::agenda::Entry;
 use crate::sim::attempt::Stage;
 use crate::sim::instance::{Instance, Life};
 use crate::sim::sharing::Sharing;
-use crate::scenario::service::Discipline;
 use crate::units::Time;
 
 impl World<'_> {

@@ -124,10 +124,8 @@ impl Plan {
             billing: scenario.fleet.billing,
             sizing: self.sizing(),
         };
-        let model = |endpoint: &Endpoint| EndpointModel {
-            demand: endpoint.time.sampler(),
-            error_rate: endpoint.error_rate,
-        };
+        let model =
+            |endpoint: &Endpoint| EndpointModel { demand: endpoint.time.sampler(), error_rate: endpoint.error_rate };
         Ok(World {
             plan: self,
             monitor,
@@ -189,7 +187,12 @@ impl Plan {
     fn sizing(&self) -> Sizing {
         let service = &self.scenario.service;
         let demand = service.mean_demand()
-            + self.scenario.dependencies.iter().map(|d| d.calls_per_request * d.time.mean().as_secs_f64()).sum::<f64>();
+            + self
+                .scenario
+                .dependencies
+                .iter()
+                .map(|d| d.calls_per_request * d.time.mean().as_secs_f64())
+                .sum::<f64>();
         let target = self.scenario.slo.iter().find_map(|target| match target {
             Target::Quantile { q, at_most } if *q == 0.99 => Some(at_most.as_secs_f64() / 2.0),
             _ => None,
@@ -242,9 +245,10 @@ impl Plan {
 
     /// Factor on demand when warm-up has `left` to go: it falls linearly to 1.
     pub fn warmup_slowdown(&self, left: Span) -> f64 {
-        self.scenario.fleet.warmup.map_or(1.0, |warmup| {
-            1.0 + (warmup.slowdown - 1.0) * left.as_secs_f64() / warmup.over.as_secs_f64()
-        })
+        self.scenario
+            .fleet
+            .warmup
+            .map_or(1.0, |warmup| 1.0 + (warmup.slowdown - 1.0) * left.as_secs_f64() / warmup.over.as_secs_f64())
     }
 }
 

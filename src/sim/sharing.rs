@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn requests_slow_each_other_down_only_beyond_the_cores() {
-        let ms = |n| Time(n * 1_000_000);
+        let ms = |n: u64| Time(n * 1_000_000);
         let mut sharing = Sharing::new(1.0);
         sharing.add(ms(0), Span::from_millis(10), 0);
         assert_eq!(sharing.next_done(), ms(10));
