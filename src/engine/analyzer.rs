@@ -1,5 +1,222 @@
-//! Placeholder.
+//! The traffic analyzer: what offered load is like, and when it leaves its ways.
+//!
+//! Requests are counted in bins of ten seconds, `[k·w, (k+1)·w)`; an empty bin is a zero, not a gap. Each closed bin is
+//! compared with a [`baseline`] and fed to the state machine of [`spike`]. Counted is *offered* load: completions of an
+//! overloaded system look like low demand.
+//!
+//! What is absent, so far: who the clients are, what they ask for, and what will come next.
 
-/// Placeholder.
+pub mod baseline;
+pub mod spike;
+
+use crate::engine::analyzer::baseline::Baseline;
+use crate::engine::analyzer::spike::Detector;
+use crate::engine::events::{Event, EventKind, Spike};
+use crate::units::{Span, Time};
+
+/// Settings of the analyzer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How much of the past the level is taken from, ≥ a bin. Default 24 h.
+    pub baseline_window: Span,
+    /// Load at this many times the baseline, or at its inverse, may be a spike; > 1. Default 2.
+    pub spike_threshold: f64,
+    /// How long load must stay there, ≥ 0. Default 2 min.
+    pub min_spike_duration: Span,
+    /// 0..1: how far beyond noise load must be; 0 is six standard deviations, 1 is two. Default 0.5.
+    pub sensitivity: f64,
+    /// Length of a bin, > 0. Default 10 s.
+    pub bin: Span,
+    /// At this many times the baseline two bins in a row are enough. Default 4.
+    pub fast_ratio: f64,
+    /// How long load must be back before a spike is over. Default 60 s.
+    pub exit_hold: Span,
+    /// A spike that lasts longer than this is the new normal, and learned. Default 6 h.
+    pub relearn_after: Span,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            baseline_window: Span::from_mins(24 * 60),
+            spike_threshold: 2.0,
+            min_spike_duration: Span::from_mins(2),
+            sensitivity: 0.5,
+            bin: Span::from_secs(10),
+            fast_ratio: 4.0,
+            exit_hold: Span::from_secs(60),
+            relearn_after: Span::from_mins(6 * 60),
+        }
+    }
+}
+
+/// Watches offered load.
 #[derive(Clone, Debug)]
-pub struct Config;
+pub struct Analyzer {
+    config: Config,
+    baseline: Baseline,
+    detector: Detector,
+    count: u64,
+    bin_ends: Time,
+}
+
+impl Analyzer {
+    /// Has seen nothing yet.
+    pub fn new(config: &Config) -> Analyzer {
+        Analyzer {
+            baseline: Baseline::new(config.bin, config.baseline_window),
+            detector: Detector::new(config.clone()),
+            count: 0,
+            bin_ends: Time(config.bin.0),
+            config: config.clone(),
+        }
+    }
+
+    /// A request was offered.
+    #[inline]
+    pub fn arrived(&mut self) {
+        self.count += 1;
+    }
+
+    /// When the current bin ends.
+    pub fn next_wake(&self) -> Time {
+        self.bin_ends
+    }
+
+    /// Closes the bins that end by `now`. Drivers call at [`Analyzer::next_wake`], so that no request of the next bin has been
+    /// counted yet.
+    pub fn tick(&mut self, now: Time, events: &mut Vec<Event>) {
+        while self.bin_ends <= now {
+            let count = std::mem::take(&mut self.count) as f64;
+            let began = Time(self.bin_ends.0 - self.config.bin.0);
+            self.close_bin(began, count, events);
+            self.bin_ends += self.config.bin;
+        }
+    }
+
+    fn close_bin(&mut self, began: Time, count: f64, events: &mut Vec<Event>) {
+        let seconds = self.config.bin.as_secs_f64();
+        if let Some(expected) = self.baseline.at(began) {
+            let ended = began + self.config.bin;
+            let change = self.detector.observe(began, count, &expected);
+            let now_is = |spike: &Spike| {
+                format!(
+                    "offered {:.0}/s is {:.2} times the baseline of {:.0}/s (z {:.1}) since {}",
+                    count / seconds,
+                    count / expected.level.max(1.0),
+                    spike.baseline_rps,
+                    expected.z(count),
+                    spike.started_at
+                )
+            };
+            match change {
+                Some(spike::Change::Began(spike)) => {
+                    let cause = now_is(&spike);
+                    events.push(Event { at: ended, kind: EventKind::SpikeDetected(spike), cause });
+                }
+                Some(spike::Change::Ended(spike)) => {
+                    let lasted = ended.since(spike.started_at);
+                    let cause = format!(
+                        "offered load is back near its baseline after {lasted}; peak {:.0}/s, {:.2} times the baseline",
+                        spike.peak_rps, spike.magnitude
+                    );
+                    events.push(Event { at: ended, kind: EventKind::SpikeEnded(spike), cause });
+                }
+                None => {}
+            }
+        }
+        // What is inside a spike is not normal, until it has lasted so long that it is.
+        let learn = match self.detector.active_since() {
+            None => !self.detector.is_suspicious(),
+            Some(since) => began.since(since) >= self.config.relearn_after,
+        };
+        self.baseline.learn(began, count, learn);
+    }
+
+    /// The baseline of the current bin [1/s]; `None` before enough bins have been seen.
+    pub fn baseline_rps(&self) -> Option<f64> {
+        let began = Time(self.bin_ends.0 - self.config.bin.0);
+        self.baseline.at(began).map(|expected| expected.level / self.config.bin.as_secs_f64())
+    }
+
+    /// How much the baseline is worth, 0..1: coverage of the window, less for a wide spread.
+    pub fn confidence(&self) -> f64 {
+        self.baseline.confidence()
+    }
+
+    /// What a bin at `rps` [1/s] would be now; changes nothing.
+    pub fn detect(&self, rps: f64) -> spike::State {
+        let began = Time(self.bin_ends.0 - self.config.bin.0);
+        match self.baseline.at(began) {
+            Some(expected) => self.detector.would_be(rps * self.config.bin.as_secs_f64(), &expected),
+            None => spike::State::Idle,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Dice, Stream};
+    use rand_distr::{Distribution, Poisson};
+
+    fn run(config: Config, minutes: u64, rate: impl Fn(u64) -> f64, noise: bool) -> Vec<Event> {
+        let (mut analyzer, mut events) = (Analyzer::new(&config), Vec::new());
+        let dice = Dice::new(5, Stream::Noise);
+        for bin in 0..minutes * 6 {
+            let mean = rate(bin * 10) * 10.0;
+            let n = if noise && mean > 0.0 { Poisson::new(mean).unwrap().sample(&mut dice.draws(bin)) } else { mean };
+            (0..n as u64).for_each(|_| analyzer.arrived());
+            analyzer.tick(analyzer.next_wake(), &mut events);
+        }
+        events
+    }
+
+    #[test]
+    fn a_spike_is_reported_once_when_it_has_lasted_and_once_when_it_is_over() {
+        let events = run(Config::default(), 60, |s| if (1800..2400).contains(&s) { 300.0 } else { 100.0 }, true);
+        assert_eq!(events.len(), 2, "{events:?}");
+        let EventKind::SpikeDetected(spike) = &events[0].kind else { panic!("{events:?}") };
+        assert_eq!(events[0].at, Time::from_secs_f64(1920.0));
+        assert_eq!(spike.started_at, Time::from_secs_f64(1800.0));
+        assert!((spike.baseline_rps - 100.0).abs() < 3.0, "{spike:?}");
+        let EventKind::SpikeEnded(spike) = &events[1].kind else { panic!("{events:?}") };
+        assert_eq!(events[1].at, Time::from_secs_f64(2460.0));
+        assert!((2.9..3.4).contains(&spike.magnitude) && !spike.drop, "{spike:?}");
+    }
+
+    #[test]
+    fn a_collapse_of_load_is_an_event_too() {
+        let events = run(Config::default(), 60, |s| if (1800..2400).contains(&s) { 10.0 } else { 100.0 }, true);
+        assert!(matches!(&events[0].kind, EventKind::SpikeDetected(spike) if spike.drop), "{events:?}");
+    }
+
+    #[test]
+    fn light_noisy_traffic_raises_no_alarm_for_a_day() {
+        assert_eq!(run(Config::default(), 24 * 60, |_| 0.5, true), []);
+    }
+
+    /// A daily wave of ±60 %: by the third day the hour of the day is known, and the wave is not news.
+    #[test]
+    fn a_daily_wave_is_learned() {
+        let wave = |s: u64| 100.0 + 60.0 * (s as f64 / 86_400.0 * std::f64::consts::TAU).sin();
+        let config = Config { spike_threshold: 1.5, ..Config::default() };
+        let events = run(config, 6 * 24 * 60, wave, true);
+        let late: Vec<_> = events.iter().filter(|event| event.at > Time::from_secs_f64(3.0 * 86_400.0)).collect();
+        assert!(late.is_empty(), "{late:?}");
+    }
+
+    #[test]
+    fn asking_changes_nothing() {
+        let (mut analyzer, mut events) = (Analyzer::new(&Config::default()), Vec::new());
+        for _ in 0..60 {
+            (0..1000).for_each(|_| analyzer.arrived());
+            analyzer.tick(analyzer.next_wake(), &mut events);
+        }
+        let before = format!("{analyzer:?}");
+        assert_eq!(analyzer.detect(300.0), spike::State::Candidate);
+        assert_eq!(analyzer.detect(120.0), spike::State::Idle);
+        assert_eq!(format!("{analyzer:?}"), before);
+        assert_eq!(analyzer.baseline_rps(), Some(100.0));
+    }
+}
