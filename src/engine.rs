@@ -210,9 +210,7 @@ impl Engine {
     #[inline]
     fn decide(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
         if let Some((key, limiter)) = &mut self.limiter {
-            limiter
-                .admit(now, key.of(request))
-                .map_err(|retry_after| Rejection::RateLimited { retry_after })?;
+            limiter.admit(now, key.of(request)).map_err(|retry_after| Rejection::RateLimited { retry_after })?;
         }
         let dice = self.dice;
         let draws = || match request.attempt {

@@ -69,7 +69,11 @@ impl Gates {
             }
             self.shut_until = None;
             let cause = "the time that a rule shut it for is over".to_string();
-            self.events.push(Event { at: now, kind: EventKind::BreakerClosed { scope: "service".to_string() }, cause });
+            self.events.push(Event {
+                at: now,
+                kind: EventKind::BreakerClosed { scope: "service".to_string() },
+                cause,
+            });
         }
         match self.scope {
             Scope::Service => self.ask(now, 0, request.index),

@@ -262,9 +262,7 @@ fn of_service(metric: Metric, window: &[&Slice]) -> Option<f64> {
         Metric::P50ResponseTime => quantile(0.5),
         Metric::P95ResponseTime => quantile(0.95),
         Metric::P99ResponseTime => quantile(0.99),
-        Metric::ErrorRate => {
-            (attempts >= MIN_ATTEMPTS).then(|| sum(|slice| slice.failures) as f64 / attempts as f64)
-        }
+        Metric::ErrorRate => (attempts >= MIN_ATTEMPTS).then(|| sum(|slice| slice.failures) as f64 / attempts as f64),
         _ => None,
     }
 }

@@ -138,7 +138,11 @@ fn setup(model: &str, text: &str) -> Result<Setup, &'static str> {
             queue(rho, 1.0, service, "", enough(rho, 1.0))
         }
         "M/G/1-PS" | "M/M/1-PS" => {
-            let law = if model == "M/M/1-PS" { EXPONENTIAL } else { "time = { dist = \"gamma\", mean = \"1s\", shape = 0.5 }" };
+            let law = if model == "M/M/1-PS" {
+                EXPONENTIAL
+            } else {
+                "time = { dist = \"gamma\", mean = \"1s\", shape = 0.5 }"
+            };
             let toml = open(rho, &format!("discipline = \"ps\"\ncores = 1\n{law}"), "");
             Setup { toml, arrivals: rho, relaxation: relax(rho), requests: 2.0 * enough(rho, 1.0) }
         }
@@ -147,7 +151,9 @@ fn setup(model: &str, text: &str) -> Result<Setup, &'static str> {
         "power-of-2 finite N (distinct pair)" => fleet("power_of_two_choices", get("servers"), rho)?,
         "power-of-d" if get("d") == 1.0 => fleet("random", 20.0, lambda)?,
         "power-of-d" if get("d") == 2.0 && lambda <= 0.9 => fleet("power_of_two_choices", 1000.0, lambda)?,
-        "power-of-d" if get("d") == 2.0 => return Err("a limit for N → ∞ that 1,000 instances miss by more than 2 % so close to saturation"),
+        "power-of-d" if get("d") == 2.0 => {
+            return Err("a limit for N → ∞ that 1,000 instances miss by more than 2 % so close to saturation");
+        }
         "power-of-d" => return Err("three and more choices are not a strategy yet"),
         "token bucket/GCRA, Poisson arrivals (= M/D/1/K, K=burst)" => {
             let rate = get("lambda_over_rate");
@@ -244,13 +250,17 @@ fn figure(row: &Row, run: &Run) -> Result<f64, &'static str> {
         "utilization" => run.fleet.cpu_utilization_mean,
         "attempts_per_call" => (offered + run.counts.retries as f64) / offered,
         "call_success" => run.counts.succeeded as f64 / offered,
-        "L_per_server" => average(Column::ActiveConnections) / if row.parameters.contains("d=1") { 20.0 } else { 1000.0 },
+        "L_per_server" => {
+            average(Column::ActiveConnections) / if row.parameters.contains("d=1") { 20.0 } else { 1000.0 }
+        }
         "P_N_ge_10" | "P_queue_ge_1" | "P_queue_ge_2" | "P_queue_ge_3" | "P_queue_ge_4" | "P_queue_ge_5" => {
             return Err("the distribution of the queue's length is not recorded, only its average");
         }
         "busy_period_mean" | "busy_period_var" => return Err("busy periods are not recorded"),
         "E_sojourn_given_size_2" => return Err("latency by demand is not recorded"),
-        "asymvar_mean_wait_per_customer" | "asymvar_time_avg_L_per_unit_time" | "customers_for_1pct_95ci_of_mean_wait" => {
+        "asymvar_mean_wait_per_customer"
+        | "asymvar_time_avg_L_per_unit_time"
+        | "customers_for_1pct_95ci_of_mean_wait" => {
             return Err("about the length of a simulation, not a figure of it");
         }
         name if name.ends_with("_stderr") => return Err("the error of another row"),
@@ -308,7 +318,8 @@ fn compare(group: &[Row], share: f64, replications: u32) -> Comparison {
     // Whole steps of the timeline on both sides of the end of the warm-up.
     let step = wavetank::record::timeline::Timeline::step_for(seconds + warmup) as f64;
     let (warmup, seconds) = ((warmup / step).ceil() * step, (seconds / step).ceil() * step);
-    let toml = format!("scenario.duration = \"{}s\"\nscenario.warmup = \"{warmup}s\"\n{}", warmup + seconds, setup.toml);
+    let toml =
+        format!("scenario.duration = \"{}s\"\nscenario.warmup = \"{warmup}s\"\n{}", warmup + seconds, setup.toml);
     let runs = runs(&toml, replications);
     for row in group {
         let samples: Result<Vec<f64>, _> = runs.iter().map(|run| figure(row, run)).collect();
@@ -324,9 +335,8 @@ fn compare(group: &[Row], share: f64, replications: u32) -> Comparison {
         let inside = |confidence: f64| {
             student_t(&samples, confidence).is_some_and(|i| i.low - slack <= row.value && row.value <= i.high + slack)
         };
-        let tight = student_t(&samples, 0.99).is_some_and(|i| {
-            (i.high - i.low) / 2.0 <= tolerance(&row.quantity) * row.value.abs() + 2e-3
-        });
+        let tight = student_t(&samples, 0.99)
+            .is_some_and(|i| (i.high - i.low) / 2.0 <= tolerance(&row.quantity) * row.value.abs() + 2e-3);
         let mean = samples.iter().sum::<f64>() / samples.len() as f64;
         let (inside, surely) = (inside(0.99), inside(0.9999));
         comparison.compared.push(Compared { row: row.clone(), mean, inside, surely, tight });

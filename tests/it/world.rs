@@ -7,7 +7,8 @@ use wavetank::sim::{Monitor, Plan};
 
 /// The plan of a scenario text.
 pub fn plan(toml: &str) -> Plan {
-    let scenario = scenario::parse(toml, "test.toml", "".as_ref(), &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    let scenario =
+        scenario::parse(toml, "test.toml", "".as_ref(), &[]).unwrap_or_else(|problems| panic!("{problems}"));
     Plan::new(scenario).expect("the scenario names no dataset")
 }
 

@@ -1,0 +1,45 @@
+//! The command line: what a user types, and what the terminal shows.
+//!
+//! Results go to standard output, everything else to standard error. `--json` prints JSON and nothing else. Exit codes are
+//! in [`exit`]. This is the only place that knows threads by number, Ctrl-C, and the name of the machine.
+
+mod args;
+mod exit;
+mod explain;
+mod generate;
+mod progress;
+mod run;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Verb};
+use exit::Exit;
+
+/// Parses the command line, does what it says, and says how that went.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are answers, not errors; clap knows which stream each belongs to.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::BadInput.into() } else { Exit::Done.into() };
+        }
+    };
+    let result = match args.verb {
+        Verb::Sim(args) => run::sim(args),
+        Verb::Replay(args) => run::replay(args),
+        Verb::Explain(args) => explain::explain(args),
+        Verb::Validate(args) => validate::validate(args),
+        Verb::Generate(args) => generate::generate(args),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {:#}", error.source);
+            error.exit.into()
+        }
+    }
+}

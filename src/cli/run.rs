@@ -1,0 +1,219 @@
+//! `wavetank sim` and `wavetank replay`: run, write, show.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+use cpu_time::ProcessTime;
+
+use super::args::{ReplayArgs, RunArgs, SimArgs};
+use super::exit::{Exit, Failure, OrExit};
+use super::progress::Progress;
+use crate::record::Run;
+use crate::record::run::Ended;
+use crate::report::{self, Experiment, Mode, RunInfo};
+use crate::scenario::{self, Scenario};
+use crate::sim::replicate::replicate;
+use crate::sim::{Monitor, Plan};
+use crate::units::Span;
+
+/// Runs scenarios one after the other.
+pub fn sim(args: SimArgs) -> Result<Exit, Failure> {
+    // Every scenario is read before the first one runs: a typo in the last costs a second, not an hour.
+    let scenarios = args
+        .scenarios
+        .iter()
+        .map(|path| scenario::load(path, &args.run.overrides))
+        .collect::<Result<Vec<_>, _>>()
+        .or_bad_input()?;
+    let mut exit = Exit::Done;
+    let several = scenarios.len() > 1;
+    for (scenario, path) in scenarios.into_iter().zip(&args.scenarios) {
+        let out = args.run.out.clone().map(|out| if several { out.join(&scenario.name) } else { out });
+        let command = format!("wavetank sim {}{}", quoted(path), shown(&args.run));
+        let worst = run(scenario, command, out, &args.run)?;
+        exit = if worst == Exit::Done { exit } else { worst };
+    }
+    Ok(exit)
+}
+
+/// Runs a scenario under recorded traffic.
+pub fn replay(args: ReplayArgs) -> Result<Exit, Failure> {
+    let mut overrides = args.run.overrides.clone();
+    let dataset = std::path::absolute(&args.dataset).unwrap_or_else(|_| args.dataset.clone());
+    let mut replay = format!(
+        "path = {}, format = {}, speed = {:?}, scale = {:?}",
+        toml_string(&dataset.to_string_lossy()),
+        toml_string(&args.format),
+        args.speed,
+        args.scale
+    );
+    if let Some(step) = args.step {
+        replay.push_str(&format!(", step = \"{}ns\"", step.0));
+    }
+    overrides.insert(0, format!("traffic={{ replay = {{ {replay} }} }}"));
+    let mut scenario = scenario::load(&args.scenario, &overrides).or_bad_input()?;
+    scenario.duration = args.duration;
+    let mut command = format!("wavetank replay {} --scenario {}", quoted(&args.dataset), quoted(&args.scenario));
+    for (flag, value) in [("speed", args.speed), ("scale", args.scale)] {
+        if value != 1.0 {
+            command.push_str(&format!(" --{flag} {value}"));
+        }
+    }
+    if args.format != "auto" {
+        command.push_str(&format!(" --format {}", args.format));
+    }
+    for (flag, value) in [("step", args.step), ("for", args.duration)] {
+        if let Some(value) = value {
+            command.push_str(&format!(" --{flag} {value}"));
+        }
+    }
+    command.push_str(&shown(&args.run));
+    run(scenario, command, args.run.out.clone(), &args.run)
+}
+
+fn toml_string(text: &str) -> String {
+    toml_edit::Value::from(text).to_string()
+}
+
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.contains([' ', '\'', '"', '$']) { format!("'{}'", text.replace('\'', r"'\''")) } else { text }
+}
+
+/// The options that change what is simulated, as they would be typed again.
+fn shown(args: &RunArgs) -> String {
+    let mut text = String::new();
+    for each in &args.overrides {
+        text.push_str(&format!(" --set '{each}'"));
+    }
+    if let Some(n) = args.replications {
+        text.push_str(&format!(" --replications {n}"));
+    }
+    if let Some(seed) = args.seed {
+        text.push_str(&format!(" --seed {seed}"));
+    }
+    text
+}
+
+fn run(mut scenario: Scenario, command: String, out: Option<PathBuf>, args: &RunArgs) -> Result<Exit, Failure> {
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    scenario.replications = args.replications.unwrap_or(scenario.replications);
+    let write_files = out.is_some() || !args.json;
+    let out = out.unwrap_or_else(|| Path::new("reports").join(folder_name(&scenario.name)));
+    if write_files {
+        // Before the run: a folder that cannot be had costs a second, not an hour.
+        std::fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display())).or_bad_input()?;
+    }
+    let started = jiff::Timestamp::now().to_string();
+    let plan = Plan::new(scenario).or_bad_input()?;
+    check_length(&plan).or_bad_input()?;
+    let monitor = stop_on_ctrl_c();
+    let (wall, cpu) = (Instant::now(), ProcessTime::now());
+    let threads = args.threads.map_or(0, usize::from);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().or_run_failed()?;
+    let replications = plan.scenario().replications;
+    let runs = {
+        let total = Span(plan.duration().0.saturating_mul(u64::from(replications)));
+        let _bar = Progress::watch(&monitor, total, &plan.scenario().name);
+        pool.install(|| replicate(&plan, replications, &monitor)).or_run_failed()?
+    };
+    let info = RunInfo {
+        wall_seconds: wall.elapsed().as_secs_f64(),
+        cpu_seconds: Some(cpu.elapsed().as_secs_f64()),
+        started,
+        host: host(),
+        version: env!("CARGO_PKG_VERSION"),
+        threads: pool.current_num_threads(),
+    };
+    let experiment = experiment(&plan, &runs, command, info, args);
+    if write_files {
+        report::write(&experiment, &out).or_run_failed()?;
+    }
+    let mut stdout = std::io::stdout().lock();
+    let color = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // A closed pipe is the reader's choice, not a failure.
+    let _ = if args.json {
+        stdout.write_all(report::json(&experiment).as_bytes())
+    } else {
+        let text = report::console(&experiment, 80, color);
+        let page = out.join("report.html");
+        write!(stdout, "{text}\nReport: {}\n", page.display())
+    };
+    let lost = runs.iter().any(|run| matches!(run.ended, Ended::TrafficLost { .. }));
+    Ok(if lost { Exit::RunFailed } else { Exit::Done })
+}
+
+fn experiment<'a>(plan: &'a Plan, runs: &'a [Run], command: String, info: RunInfo, args: &RunArgs) -> Experiment<'a> {
+    let scenario = plan.scenario();
+    let mut notes: Vec<String> = args.note.iter().cloned().collect();
+    if let Some(dataset) = plan.dataset() {
+        let path = dataset.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        notes.push(format!("traffic: {path}, {}", dataset.summary()));
+        notes.push("requests of one second or step are spread inside it by keyed draws".to_string());
+    }
+    Experiment {
+        name: &scenario.name,
+        description: &scenario.description,
+        digest: &scenario.digest,
+        duration: plan.duration(),
+        warmup: scenario.warmup,
+        seed: scenario.seed,
+        slo: &scenario.slo,
+        price_per_hour: scenario.fleet.billing.price_per_hour,
+        mode: Mode::Sim,
+        runs,
+        command,
+        notes,
+        info,
+    }
+}
+
+fn check_length(plan: &Plan) -> anyhow::Result<()> {
+    let (duration, warmup) = (plan.duration(), plan.scenario().warmup);
+    if duration.is_zero() {
+        return Err(anyhow!("nothing to simulate: the traffic covers no time"));
+    }
+    if warmup >= duration {
+        return Err(anyhow!("scenario.warmup is {warmup}, but the run lasts only {duration}: nothing would be measured"));
+    }
+    Ok(())
+}
+
+/// A folder's name from a scenario's: no separators, nothing hidden.
+fn folder_name(name: &str) -> String {
+    let safe: String =
+        name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    let safe = safe.trim_start_matches('.');
+    if safe.is_empty() { "run".to_string() } else { safe.to_string() }
+}
+
+/// The monitor of the current run; the first Ctrl-C ends it early with a report, the second at once.
+fn stop_on_ctrl_c() -> Arc<Monitor> {
+    static CURRENT: OnceLock<std::sync::Mutex<Arc<Monitor>>> = OnceLock::new();
+    let monitor = Arc::new(Monitor::default());
+    let current = CURRENT.get_or_init(|| {
+        // Without a handler Ctrl-C simply ends the program, as everywhere.
+        let _ = ctrlc::set_handler(|| {
+            let Some(current) = CURRENT.get() else { return };
+            let monitor = current.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+            if monitor.stop.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            eprintln!("\nstopping; the report will show what was measured (Ctrl-C again to quit at once)");
+        });
+        std::sync::Mutex::new(Arc::clone(&monitor))
+    });
+    *current.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&monitor);
+    monitor
+}
+
+/// The name of this machine, where the system tells it.
+fn host() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).ok().map(|name| name.trim().to_string());
+    std::env::var("HOSTNAME").ok().or_else(|| read("/proc/sys/kernel/hostname")).unwrap_or_default()
+}

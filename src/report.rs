@@ -1,0 +1,201 @@
+//! The report: one experiment, many writers.
+//!
+//! An [`Experiment`] is what was run and what it left behind, in the words that every writer needs. `report.json` is the
+//! contract (its JSON Schema is [`SCHEMA`]); everything else shows the same numbers to people or to other tools. Files are
+//! written beside their name and renamed, so that none is ever half-written.
+
+#[cfg(feature = "render")]
+pub mod chart;
+mod console;
+mod csv;
+mod figure;
+mod hgrm;
+mod html;
+mod json;
+mod verdict;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::record::Run;
+use crate::record::interval::{Interval, student_t};
+use crate::record::latency::Latency;
+use crate::record::outcome::Counts;
+use crate::record::run::Ended;
+use crate::scenario::slo;
+use crate::units::Span;
+
+pub use console::console;
+pub use csv::timeline_csv;
+pub use hgrm::hgrm;
+pub use html::html;
+pub use json::json;
+pub use verdict::{Outcome, Verdict};
+
+/// The JSON Schema of `report.json`, draft 2020-12.
+pub const SCHEMA: &str = include_str!("report/report.schema.json");
+
+/// Which world a run took place in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Virtual time.
+    Sim,
+}
+
+impl Mode {
+    /// The name in `report.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Sim => "sim",
+        }
+    }
+}
+
+/// How a run went as a program: the only part of a report that differs between equal runs.
+#[derive(Clone, Debug)]
+pub struct RunInfo {
+    /// Time on the wall [s].
+    pub wall_seconds: f64,
+    /// User and system CPU time [s]; `None` if unknown.
+    pub cpu_seconds: Option<f64>,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// Name of the machine.
+    pub host: String,
+    /// Version of the program.
+    pub version: &'static str,
+    /// Threads that replications were spread over.
+    pub threads: usize,
+}
+
+/// What was run, and what it left behind.
+#[derive(Clone, Debug)]
+pub struct Experiment<'a> {
+    /// Name of the scenario.
+    pub name: &'a str,
+    /// What it shows, in a line.
+    pub description: &'a str,
+    /// Its fingerprint.
+    pub digest: &'a str,
+    /// Length of a run.
+    pub duration: Span,
+    /// Start of a run left out of the statistics.
+    pub warmup: Span,
+    /// Seed of the scenario.
+    pub seed: u64,
+    /// What must hold.
+    pub slo: &'a [slo::Target],
+    /// Price of an instance-hour.
+    pub price_per_hour: f64,
+    /// Which world it took place in.
+    pub mode: Mode,
+    /// The replications, at least one, in order.
+    pub runs: &'a [Run],
+    /// The command that reproduces it.
+    pub command: String,
+    /// What else a reader should know.
+    pub notes: Vec<String>,
+    /// How it went as a program.
+    pub info: RunInfo,
+}
+
+impl Experiment<'_> {
+    /// The first replication: what timelines and decisions show.
+    pub fn first(&self) -> &Run {
+        &self.runs[0]
+    }
+
+    /// Requests of all replications.
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.runs.iter().for_each(|run| sum.add(&run.counts));
+        sum
+    }
+
+    /// Latency of succeeded requests of all replications.
+    pub fn latency(&self) -> Latency {
+        self.merged(|run| &run.latency)
+    }
+
+    /// Latency of all requests of all replications.
+    pub fn latency_all(&self) -> Latency {
+        self.merged(|run| &run.latency_all)
+    }
+
+    /// Time in service, of all replications.
+    pub fn service_time(&self) -> Latency {
+        self.merged(|run| &run.service_time)
+    }
+
+    fn merged(&self, of: impl Fn(&Run) -> &Latency) -> Latency {
+        let mut all = Latency::default();
+        self.runs.iter().for_each(|run| all.merge(of(run)));
+        all
+    }
+
+    /// The mean of a figure over the replications.
+    pub fn mean(&self, of: impl Fn(&Run) -> f64) -> f64 {
+        self.runs.iter().map(of).sum::<f64>() / self.runs.len() as f64
+    }
+
+    /// A figure's mean and 95 % interval over the replications; `None` with a single one.
+    pub fn interval(&self, of: impl Fn(&Run) -> f64) -> Option<Interval> {
+        student_t(&self.runs.iter().map(of).collect::<Vec<_>>(), 0.95)
+    }
+
+    /// Whether a replication did not come to its planned end, and how.
+    pub fn cut_short(&self) -> Option<&Ended> {
+        self.runs.iter().map(|run| &run.ended).find(|ended| **ended != Ended::Completed)
+    }
+}
+
+/// Why a report could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A chart could not be drawn.
+    #[error("cannot draw {name}: {problem}")]
+    Draw {
+        /// Which.
+        name: &'static str,
+        /// What the drawing library says.
+        problem: String,
+    },
+}
+
+/// Writes everything into the folder `dir`, which exists.
+pub fn write(experiment: &Experiment, dir: &Path) -> Result<(), Error> {
+    write_file(&dir.join("report.json"), json(experiment).as_bytes())?;
+    write_file(&dir.join("timeline.csv"), timeline_csv(&experiment.first().timeline).as_bytes())?;
+    write_file(&dir.join("latency.hgrm"), hgrm(&experiment.latency()).as_bytes())?;
+    write_file(&dir.join("report.html"), html(experiment).as_bytes())?;
+    #[cfg(feature = "render")]
+    for (name, draw) in chart::ALL {
+        let png = draw(experiment).map_err(|problem| Error::Draw { name, problem })?;
+        write_file(&dir.join(name), &png)?;
+    }
+    Ok(())
+}
+
+/// Writes a file aside and renames it, so that nobody ever reads half of it.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let aside = path.with_extension(format!("tmp{}", std::process::id()));
+    let written = std::fs::write(&aside, bytes).and_then(|()| std::fs::rename(&aside, path));
+    written.map_err(|source| {
+        // What is left of it helps nobody; if it cannot be removed either, the first error is the one to tell.
+        let _ = std::fs::remove_file(&aside);
+        Error::Write { path: path.to_path_buf(), source }
+    })
+}
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,396 @@
+//! `report.json`: the contract. Keys in the order of its documentation, floats to nine significant digits (so that the order of
+//! a sum never shows), NaN as null. The same runs give the same bytes but for `run`.
+
+use serde_json::{Map, Value, json as value};
+
+use super::{Experiment, verdict};
+use crate::engine::events::{Event, EventKind, Scaling, Spike};
+use crate::record::Run;
+use crate::record::latency::Latency;
+use crate::record::outcome::{Counts, Failure};
+use crate::record::run::Ended;
+use crate::record::timeline::Column;
+use crate::units::{Span, Time};
+
+/// `report.json` as text: one line for each column of the timeline, and for each event.
+pub fn json(experiment: &Experiment) -> String {
+    let mut text = String::from("{\n");
+    let sections = sections(experiment);
+    for (i, (key, section)) in sections.iter().enumerate() {
+        let end = if i + 1 < sections.len() { "," } else { "" };
+        text.push_str(&format!("  {}: {}{end}\n", Value::from(*key), laid_out(section, key)));
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// Lists one element a line, the columns of the timeline likewise, everything else on one line.
+fn laid_out(section: &Value, key: &str) -> String {
+    let lines = |items: Vec<String>, open: char, close: char, indent: &str| {
+        if items.is_empty() {
+            return format!("{open}{close}");
+        }
+        format!("{open}\n{indent}  {}\n{indent}{close}", items.join(&format!(",\n{indent}  ")))
+    };
+    match section {
+        Value::Array(items) => lines(items.iter().map(Value::to_string).collect(), '[', ']', "  "),
+        Value::Object(map) if key == "timeline" => {
+            let entry = |(key, each): (&String, &Value)| match each {
+                Value::Object(columns) => {
+                    let columns = columns.iter().map(|(k, v)| format!("{}: {v}", Value::from(k.as_str()))).collect();
+                    format!("{}: {}", Value::from(key.as_str()), lines(columns, '{', '}', "    "))
+                }
+                each => format!("{}: {each}", Value::from(key.as_str())),
+            };
+            lines(map.iter().map(entry).collect(), '{', '}', "  ")
+        }
+        other => other.to_string(),
+    }
+}
+
+fn sections(x: &Experiment) -> Vec<(&'static str, Value)> {
+    let counts = x.counts();
+    let first = x.first();
+    let overall = x.overall().map(|outcome| outcome.word());
+    let goodput = |run: &Run| run.counts.succeeded as f64 / run.measured.as_secs_f64().max(1e-9);
+    vec![
+        ("schema", value!("wavetank.report/1")),
+        ("scenario", object([("name", value!(x.name)), ("description", value!(x.description)), ("digest", value!(x.digest))])),
+        ("mode", value!(x.mode.name())),
+        ("seed", value!(x.seed)),
+        ("replications", value!(x.runs.len())),
+        ("duration_seconds", number(x.duration.as_secs_f64())),
+        ("warmup_seconds", number(x.warmup.as_secs_f64())),
+        ("command", value!(x.command)),
+        ("notes", value!(x.notes)),
+        ("ended", ended(x.cut_short())),
+        ("verdict", value!(overall)),
+        ("requests", requests(&counts)),
+        ("availability", counts.availability().map_or(Value::Null, number)),
+        ("throughput_rps", number(x.mean(|run| run.throughput_rps))),
+        ("goodput_rps", number(x.mean(goodput))),
+        ("latency_ms", latency(&x.latency(), "succeeded")),
+        ("latency_all_ms", latency(&x.latency_all(), "all")),
+        ("service_time_ms", latency(&x.service_time(), "succeeded")),
+        ("fleet", fleet(x)),
+        ("elasticity", elasticity(x)),
+        ("slo", Value::Array(x.verdicts().iter().map(slo).collect())),
+        ("endpoints", Value::Array(endpoints(x))),
+        ("instances", Value::Array(instances(first))),
+        ("intervals", intervals(x)),
+        ("events", Value::Array(first.events.iter().map(event).collect())),
+        ("timeline", timeline(first)),
+        ("run", run(x)),
+    ]
+}
+
+fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    Value::Object(entries.into_iter().map(|(key, each)| (key.to_string(), each)).collect())
+}
+
+/// A number to nine significant digits.
+pub(super) fn rounded(x: f64) -> f64 {
+    if x == 0.0 || !x.is_finite() {
+        return 0.0;
+    }
+    format!("{x:.8e}").parse().expect("a formatted number is a number")
+}
+
+/// A finite number to nine significant digits, whole ones without a fraction; null otherwise.
+fn number(x: f64) -> Value {
+    if !x.is_finite() {
+        return Value::Null;
+    }
+    let x = rounded(x);
+    if x.fract() == 0.0 && x.abs() < 9e15 { value!(x as i64) } else { value!(x) }
+}
+
+fn seconds(at: Time) -> Value {
+    number(at.as_secs_f64())
+}
+
+fn ended(ended: Option<&Ended>) -> Value {
+    match ended {
+        None | Some(Ended::Completed) => object([("state", value!("completed"))]),
+        Some(Ended::Interrupted { at }) => object([("state", value!("interrupted")), ("at", seconds(*at))]),
+        Some(Ended::TrafficLost { at, problem }) => {
+            object([("state", value!("traffic_lost")), ("at", seconds(*at)), ("problem", value!(problem))])
+        }
+    }
+}
+
+fn requests(counts: &Counts) -> Value {
+    let failed: Map<String, Value> =
+        Failure::ALL.iter().map(|&reason| (reason.name().to_string(), value!(counts.failed_for(reason)))).collect();
+    object([
+        ("offered", value!(counts.offered)),
+        ("succeeded", value!(counts.succeeded)),
+        ("retries", value!(counts.retries)),
+        ("failed", Value::Object(failed)),
+    ])
+}
+
+fn latency(of: &Latency, requests: &str) -> Value {
+    let ms = |span: Option<Span>| span.map_or(Value::Null, |span| number(span.as_millis_f64()));
+    object([
+        ("of", value!(requests)),
+        ("mean", ms(of.mean())),
+        ("min", ms(of.min())),
+        ("p50", ms(of.quantile(0.5))),
+        ("p75", ms(of.quantile(0.75))),
+        ("p90", ms(of.quantile(0.9))),
+        ("p95", ms(of.quantile(0.95))),
+        ("p99", ms(of.quantile(0.99))),
+        ("p999", ms(of.quantile(0.999))),
+        ("max", ms(of.max())),
+        ("count", value!(of.count())),
+    ])
+}
+
+fn fleet(x: &Experiment) -> Value {
+    let min = x.runs.iter().map(|run| run.fleet.min).min();
+    let max = x.runs.iter().map(|run| run.fleet.max).max();
+    object([
+        ("min", value!(min)),
+        ("mean", number(x.mean(|run| run.fleet.mean))),
+        ("max", value!(max)),
+        ("instance_hours", number(x.mean(|run| run.fleet.cost.instance_hours))),
+        ("cost", number(x.mean(|run| run.fleet.cost.cost))),
+        ("cpu_utilization_mean", number(x.mean(|run| run.fleet.cpu_utilization_mean))),
+        ("scale_ups", number(x.mean(|run| f64::from(run.fleet.scale_ups)))),
+        ("scale_downs", number(x.mean(|run| f64::from(run.fleet.scale_downs)))),
+        ("price_per_hour", number(x.price_per_hour)),
+    ])
+}
+
+fn elasticity(x: &Experiment) -> Value {
+    object([
+        ("under_provisioned_share", number(x.mean(|run| run.elasticity.under_provisioned_share))),
+        ("over_provisioned_share", number(x.mean(|run| run.elasticity.over_provisioned_share))),
+        ("under_accuracy", number(x.mean(|run| run.elasticity.under_accuracy))),
+        ("over_accuracy", number(x.mean(|run| run.elasticity.over_accuracy))),
+        ("instability", number(x.mean(|run| run.elasticity.instability))),
+    ])
+}
+
+fn slo(each: &verdict::Verdict) -> Value {
+    object([
+        ("name", value!(each.target.name())),
+        ("target", number(verdict::bound(&each.target))),
+        ("observed", each.observed.map_or(Value::Null, number)),
+        ("ci", each.ci.map_or(Value::Null, |(low, high)| Value::Array(vec![number(low), number(high)]))),
+        ("verdict", value!(each.outcome.word())),
+    ])
+}
+
+fn endpoints(x: &Experiment) -> Vec<Value> {
+    let rows = x.first().endpoints.len();
+    (0..rows)
+        .map(|i| {
+            let mut counts = Counts::default();
+            let mut all = Latency::default();
+            for run in x.runs {
+                counts.add(&run.endpoints[i].counts);
+                run.endpoints[i].latency.clone().pour_into(&mut all);
+            }
+            // A service with one endpoint keeps no second histogram.
+            let all = if rows == 1 { x.latency() } else { all };
+            object([
+                ("path", value!(x.first().endpoints[i].path)),
+                ("requests", requests(&counts)),
+                ("latency_ms", latency(&all, "succeeded")),
+            ])
+        })
+        .collect()
+}
+
+fn instances(run: &Run) -> Vec<Value> {
+    let optional = |at: Option<Time>| at.map_or(Value::Null, seconds);
+    run.instances
+        .iter()
+        .map(|each| {
+            object([
+                ("id", value!(each.id)),
+                ("launched_at", seconds(each.launched_at)),
+                ("ready_at", optional(each.ready_at)),
+                ("gone_at", optional(each.gone_at)),
+                ("attempts", value!(each.attempts)),
+                ("failures", value!(each.failures)),
+                ("utilization", number(each.utilization)),
+            ])
+        })
+        .collect()
+}
+
+fn intervals(x: &Experiment) -> Value {
+    let ms = |span: Option<Span>| span.map_or(f64::NAN, Span::as_millis_f64);
+    let quantile = |q: f64| move |run: &Run| ms(run.latency.quantile(q));
+    let figures: Vec<(&str, Box<dyn Fn(&Run) -> f64>)> = vec![
+        ("availability", Box::new(|run| run.counts.availability().unwrap_or(f64::NAN))),
+        ("throughput_rps", Box::new(|run| run.throughput_rps)),
+        ("goodput_rps", Box::new(|run| run.counts.succeeded as f64 / run.measured.as_secs_f64())),
+        ("latency_mean_ms", Box::new(move |run| ms(run.latency.mean()))),
+        ("latency_p50_ms", Box::new(quantile(0.5))),
+        ("latency_p75_ms", Box::new(quantile(0.75))),
+        ("latency_p90_ms", Box::new(quantile(0.9))),
+        ("latency_p95_ms", Box::new(quantile(0.95))),
+        ("latency_p99_ms", Box::new(quantile(0.99))),
+        ("latency_p999_ms", Box::new(quantile(0.999))),
+        ("fleet_mean", Box::new(|run| run.fleet.mean)),
+        ("instance_hours", Box::new(|run| run.fleet.cost.instance_hours)),
+        ("cost", Box::new(|run| run.fleet.cost.cost)),
+        ("cpu_utilization_mean", Box::new(|run| run.fleet.cpu_utilization_mean)),
+        ("scale_ups", Box::new(|run| f64::from(run.fleet.scale_ups))),
+        ("scale_downs", Box::new(|run| f64::from(run.fleet.scale_downs))),
+        ("under_provisioned_share", Box::new(|run| run.elasticity.under_provisioned_share)),
+        ("over_provisioned_share", Box::new(|run| run.elasticity.over_provisioned_share)),
+    ];
+    let mut map = Map::new();
+    for (name, of) in figures {
+        if let Some(i) = x.interval(of) {
+            let entry = [("mean", number(i.mean)), ("low", number(i.low)), ("high", number(i.high))];
+            map.insert(name.to_string(), object(entry));
+        }
+    }
+    Value::Object(map)
+}
+
+fn event(event: &Event) -> Value {
+    let mut map = Map::new();
+    let mut put = |key: &str, each: Value| map.insert(key.to_string(), each);
+    put("t", seconds(event.at));
+    put("kind", value!(kind(&event.kind)));
+    put("cause", value!(event.cause));
+    match &event.kind {
+        EventKind::ScaledUp(scaling) | EventKind::ScaledDown(scaling) => put_scaling(&mut map, scaling),
+        EventKind::Held { rule, from, to, blocked } => {
+            put("rule", value!(rule));
+            put("from", value!(from));
+            put("to", value!(to));
+            let block = |block: &crate::engine::events::Block| {
+                object([("reason", value!(block.reason)), ("clears_at", block.clears_at.map_or(Value::Null, seconds))])
+            };
+            put("blocked", Value::Array(blocked.iter().map(block).collect()));
+        }
+        EventKind::RuleOpenedBreaker { rule } | EventKind::Alert { rule } => {
+            put("rule", value!(rule));
+        }
+        EventKind::InstanceLaunched { instance }
+        | EventKind::InstanceDraining { instance }
+        | EventKind::InstanceGone { instance }
+        | EventKind::InstanceUnhealthy { instance }
+        | EventKind::InstanceHealthy { instance } => {
+            put("instance", value!(instance.0));
+        }
+        EventKind::InstanceReady { instance, warming } => {
+            put("instance", value!(instance.0));
+            put("warming", value!(warming));
+        }
+        EventKind::BreakerOpened { scope, open_for } => {
+            put("scope", value!(scope));
+            put("open_for", number(open_for.as_secs_f64()));
+        }
+        EventKind::BreakerHalfOpen { scope } | EventKind::BreakerClosed { scope } => {
+            put("scope", value!(scope));
+        }
+        EventKind::SpikeDetected(spike) | EventKind::SpikeEnded(spike) => put_spike(&mut map, spike),
+        EventKind::FaultStarted { fault, until } => {
+            put("fault", value!(fault));
+            put("until", until.map_or(Value::Null, seconds));
+        }
+        EventKind::FaultEnded { fault } => {
+            put("fault", value!(fault));
+        }
+    }
+    Value::Object(map)
+}
+
+fn put_scaling(map: &mut Map<String, Value>, scaling: &Scaling) {
+    let mut put = |key: &str, each: Value| map.insert(key.to_string(), each);
+    put("rule", value!(scaling.rule));
+    put("from", value!(scaling.from));
+    put("to", value!(scaling.to));
+    put("instances", Value::Array(scaling.instances.iter().map(|id| value!(id.0)).collect()));
+    put("observed", scaling.observed.map_or(Value::Null, number));
+    let timing = scaling.timing.map(|t| {
+        object([
+            ("sampled_at", seconds(t.sampled_at)),
+            ("since", seconds(t.since)),
+            ("held_at", seconds(t.held_at)),
+            ("ripe_at", seconds(t.ripe_at)),
+            ("fired_at", seconds(t.fired_at)),
+        ])
+    });
+    put("timing", timing.unwrap_or(Value::Null));
+    let stage = |stage: &crate::engine::events::Stage| {
+        object([
+            ("stage", value!(stage.stage)),
+            ("input", value!(stage.input)),
+            ("output", value!(stage.output)),
+            ("reason", value!(stage.reason)),
+        ])
+    };
+    put("stages", Value::Array(scaling.stages.iter().map(stage).collect()));
+}
+
+fn put_spike(map: &mut Map<String, Value>, spike: &Spike) {
+    let mut put = |key: &str, each: Value| map.insert(key.to_string(), each);
+    put("id", value!(spike.id));
+    put("started_at", seconds(spike.started_at));
+    put("baseline_rps", number(spike.baseline_rps));
+    put("peak_rps", number(spike.peak_rps));
+    put("magnitude", number(spike.magnitude));
+    put("direction", value!(if spike.drop { "drop" } else { "surge" }));
+}
+
+/// The name of an event's kind.
+pub(super) fn kind(kind: &EventKind) -> &'static str {
+    match kind {
+        EventKind::ScaledUp(_) => "scaled_up",
+        EventKind::ScaledDown(_) => "scaled_down",
+        EventKind::Held { .. } => "held",
+        EventKind::RuleOpenedBreaker { .. } => "rule_opened_breaker",
+        EventKind::Alert { .. } => "alert",
+        EventKind::InstanceLaunched { .. } => "instance_launched",
+        EventKind::InstanceReady { .. } => "instance_ready",
+        EventKind::InstanceDraining { .. } => "instance_draining",
+        EventKind::InstanceGone { .. } => "instance_gone",
+        EventKind::InstanceUnhealthy { .. } => "instance_unhealthy",
+        EventKind::InstanceHealthy { .. } => "instance_healthy",
+        EventKind::BreakerOpened { .. } => "breaker_opened",
+        EventKind::BreakerHalfOpen { .. } => "breaker_half_open",
+        EventKind::BreakerClosed { .. } => "breaker_closed",
+        EventKind::SpikeDetected(_) => "spike_detected",
+        EventKind::SpikeEnded(_) => "spike_ended",
+        EventKind::FaultStarted { .. } => "fault_started",
+        EventKind::FaultEnded { .. } => "fault_ended",
+    }
+}
+
+fn timeline(run: &Run) -> Value {
+    let numbers = |values: &[f64]| Value::Array(values.iter().map(|&x| number(x)).collect());
+    let mut columns = Map::new();
+    columns.insert("t".to_string(), numbers(&run.timeline.t));
+    for column in Column::ALL {
+        columns.insert(column.name().to_string(), numbers(run.timeline.column(column)));
+    }
+    object([
+        ("replication", value!(0)),
+        ("step_seconds", number(run.timeline.step_seconds)),
+        ("columns", Value::Object(columns)),
+    ])
+}
+
+fn run(x: &Experiment) -> Value {
+    let simulated: u64 = x.runs.iter().map(|run| run.simulated).sum();
+    let per_cpu = x.info.cpu_seconds.filter(|cpu| *cpu > 0.0).map(|cpu| simulated as f64 / cpu);
+    object([
+        ("wall_seconds", number(x.info.wall_seconds)),
+        ("cpu_seconds", x.info.cpu_seconds.map_or(Value::Null, number)),
+        ("requests_per_cpu_second", per_cpu.map_or(Value::Null, number)),
+        ("started", value!(x.info.started)),
+        ("host", value!(x.info.host)),
+        ("version", value!(x.info.version)),
+        ("threads", value!(x.info.threads)),
+    ])
+}

@@ -1,0 +1,176 @@
+//! Targets and whether they held.
+//!
+//! With two or more replications the 95 % interval decides: entirely on the good side is a pass, entirely on the bad side a
+//! fail, and an interval that straddles the target is inconclusive, which is not a pass. A single run decides by what it
+//! observed, and shows no interval: its requests are correlated and are no independent samples.
+
+use super::Experiment;
+use crate::record::Run;
+use crate::scenario::slo::Target;
+use crate::units::Span;
+
+/// Whether a target held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// It did.
+    Pass,
+    /// Nobody can tell.
+    Inconclusive,
+    /// It did not.
+    Fail,
+}
+
+impl Outcome {
+    /// The word in `report.json`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Pass => "pass",
+            Outcome::Inconclusive => "inconclusive",
+            Outcome::Fail => "fail",
+        }
+    }
+}
+
+/// A target, what was observed, and the verdict.
+#[derive(Clone, Copy, Debug)]
+pub struct Verdict {
+    /// The target.
+    pub target: Target,
+    /// What was observed, in the unit of [`bound`]; `None` if there was nothing to observe.
+    pub observed: Option<f64>,
+    /// 95 % interval over the replications; `None` with one.
+    pub ci: Option<(f64, f64)>,
+    /// Whether it held.
+    pub outcome: Outcome,
+}
+
+/// The bound of a target as a number: milliseconds, a ratio, or money.
+pub fn bound(target: &Target) -> f64 {
+    match target {
+        Target::Quantile { at_most, .. } | Target::Mean(at_most) => at_most.as_millis_f64(),
+        Target::Availability(at_least) => *at_least,
+        Target::Cost(at_most) => *at_most,
+    }
+}
+
+/// Whether more is better.
+fn more_is_better(target: &Target) -> bool {
+    matches!(target, Target::Availability(_))
+}
+
+fn of_run(target: &Target, run: &Run) -> Option<f64> {
+    match target {
+        Target::Quantile { q, .. } => run.latency.quantile(*q).map(Span::as_millis_f64),
+        Target::Mean(_) => run.latency.mean().map(Span::as_millis_f64),
+        Target::Availability(_) => run.counts.availability(),
+        Target::Cost(_) => Some(run.fleet.cost.cost),
+    }
+}
+
+fn of_all(target: &Target, experiment: &Experiment) -> Option<f64> {
+    match target {
+        Target::Quantile { q, .. } => experiment.latency().quantile(*q).map(Span::as_millis_f64),
+        Target::Mean(_) => experiment.latency().mean().map(Span::as_millis_f64),
+        Target::Availability(_) => experiment.counts().availability(),
+        Target::Cost(_) => Some(experiment.mean(|run| run.fleet.cost.cost)),
+    }
+}
+
+/// Judges a figure against a target.
+pub fn judge(target: &Target, observed: Option<f64>, ci: Option<(f64, f64)>) -> Outcome {
+    let good = |x: f64| if more_is_better(target) { x >= bound(target) } else { x <= bound(target) };
+    match (observed, ci) {
+        (None, _) => Outcome::Inconclusive,
+        (Some(_), Some((low, high))) => match (good(low), good(high)) {
+            (true, true) => Outcome::Pass,
+            (false, false) => Outcome::Fail,
+            _ => Outcome::Inconclusive,
+        },
+        (Some(x), None) => match good(x) {
+            true => Outcome::Pass,
+            false => Outcome::Fail,
+        },
+    }
+}
+
+impl Experiment<'_> {
+    /// Every target with its verdict, in the order of the scenario.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        let verdict = |target: &Target| {
+            let observed = of_all(target, self);
+            let interval = self.interval(|run| of_run(target, run).unwrap_or(f64::NAN));
+            let ci = interval.map(|i| (i.low, i.high));
+            Verdict { target: *target, observed, ci, outcome: judge(target, observed, ci) }
+        };
+        self.slo.iter().map(verdict).collect()
+    }
+
+    /// The worst verdict; `None` without targets.
+    pub fn overall(&self) -> Option<Outcome> {
+        self.verdicts().into_iter().map(|verdict| verdict.outcome).max()
+    }
+
+    /// One sentence: what held, or what did not and by how much.
+    pub fn sentence(&self) -> String {
+        let verdicts = self.verdicts();
+        let words = |verdict: &Verdict| {
+            let observed = verdict.observed.map_or("nothing".to_string(), |x| figure(&verdict.target, x));
+            let side = if more_is_better(&verdict.target) { "at least" } else { "at most" };
+            format!("{} {observed}, target {side} {}", verdict.target.name(), figure(&verdict.target, bound(&verdict.target)))
+        };
+        match self.overall() {
+            None => "No targets are set, so nothing was judged.".to_string(),
+            Some(Outcome::Pass) => {
+                let all: Vec<String> = verdicts.iter().map(words).collect();
+                format!("Every target held: {}.", all.join("; "))
+            }
+            Some(outcome) => {
+                let bad: Vec<String> = verdicts.iter().filter(|v| v.outcome == outcome).map(words).collect();
+                let lead = if outcome == Outcome::Fail { "Missed" } else { "Undecided" };
+                format!("{lead}: {}.", bad.join("; "))
+            }
+        }
+    }
+}
+
+/// A figure of a target as people write it.
+pub fn figure(target: &Target, x: f64) -> String {
+    match target {
+        Target::Quantile { .. } | Target::Mean(_) => millis(x),
+        Target::Availability(_) => percent(x),
+        Target::Cost(_) => format!("{x:.2}"),
+    }
+}
+
+/// Milliseconds with three significant digits and a fitting unit.
+pub fn millis(ms: f64) -> String {
+    let (value, unit) = match ms {
+        ms if ms < 1.0 => (ms * 1e3, "µs"),
+        ms if ms < 1e3 => (ms, "ms"),
+        ms => (ms / 1e3, "s"),
+    };
+    let digits = if value >= 99.95 { 0 } else if value >= 9.995 { 1 } else { 2 };
+    format!("{value:.digits$} {unit}")
+}
+
+/// A ratio in percent, with as many nines as it has.
+pub fn percent(ratio: f64) -> String {
+    let digits = if ratio >= 0.9995 && ratio < 1.0 { 4 } else { 2 };
+    // Never round up to a perfect score.
+    let scale = 10f64.powi(digits as i32);
+    let shown = if ratio < 1.0 { (ratio * 100.0 * scale).floor() / scale } else { ratio * 100.0 };
+    format!("{shown:.digits$} %")
+}
+
+/// A count with its thousands apart.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
