@@ -1,16 +1,45 @@
 //! A scenario: everything that a run needs to know, validated.
 //!
-//! The file is TOML (`schema` reads it and keeps the place of every key), overrides are `--set path=value`. Reading
-//! collects every problem of a file at once; what comes out has no impossible value in it.
+//! The file is TOML (`document` keeps the place of every key), overrides are `--set path=value`. Reading collects every
+//! problem of a file at once; what comes out has no impossible value in it.
+//!
+//! ```text
+//! text ─▶ document ─▶ overrides ─▶ schema (reader) ─▶ check ─▶ Scenario
+//!          places      path=value   a section each     between sections
+//! ```
+//!
+//! A section that is absent switches its feature off, so the smallest scenario is a plain queue:
+//!
+//! ```
+//! let text = r#"
+//!     scenario.duration = "10m"
+//!     traffic.shape = [{ kind = "constant", rate = 50 }]
+//!     service.time = { dist = "exponential", mean = "10ms" }
+//! "#;
+//! let scenario = wavetank::scenario::parse(text, "queue.toml", "".as_ref(), &[]).unwrap();
+//! assert_eq!(scenario.name, "queue");
+//! ```
 
+mod check;
 pub mod clients;
 pub mod dependency;
+mod document;
 pub mod faults;
 pub mod fleet;
+mod overrides;
+pub mod problem;
+mod reader;
+mod schema;
 pub mod service;
 pub mod slo;
 
+use std::io;
+use std::path::{Path, PathBuf};
+
 use crate::engine::{analyzer, autoscaler, balancer, breaker, limiter};
+use crate::scenario::document::{At, Node};
+use crate::scenario::problem::{Mistake, Problems};
+use crate::scenario::reader::Findings;
 use crate::traffic;
 use crate::units::Span;
 
@@ -21,15 +50,16 @@ pub struct Scenario {
     pub name: String,
     /// One line on what it shows.
     pub description: String,
-    /// Fingerprint of the scenario as it runs, overrides included: 16 hex digits.
+    /// Fingerprint of the scenario as it runs, overrides included: 16 hex digits, the same for the same keys and values
+    /// however they are written. Files that the scenario names are not part of it.
     pub digest: String,
-    /// Length of the run, > 0.
-    pub duration: Span,
-    /// Start of the run left out of the statistics, < duration.
+    /// Length of the run, > 0; `None`: as long as the recorded traffic lasts (possible with `traffic.replay` only).
+    pub duration: Option<Span>,
+    /// Start of the run left out of the statistics, < `duration` if that is given. Default 0.
     pub warmup: Span,
-    /// Seed of every random number.
+    /// Seed of every random number. Default 42.
     pub seed: u64,
-    /// Independent replications, ≥ 1.
+    /// Independent replications, ≥ 1. Default 1.
     pub replications: u32,
     /// Where requests come from.
     pub traffic: Traffic,
@@ -49,6 +79,9 @@ pub struct Scenario {
     pub limiter: Option<limiter::Config>,
     /// What kind of traffic it is; `None`: not analyzed.
     pub analyzer: Option<analyzer::Config>,
+    /// How far ahead the offered load is to be forecast (`analyzer.prediction_window`); `None`: not at all. Whoever runs
+    /// a scenario and cannot forecast has to say so if this is set.
+    pub prediction_window: Option<Span>,
     /// What goes wrong.
     pub faults: Vec<faults::Fault>,
     /// What the service calls.
@@ -62,6 +95,92 @@ pub struct Scenario {
 pub enum Traffic {
     /// They come whether or not earlier ones were answered.
     Open(traffic::Config),
+    /// They come as they were recorded.
+    Replay {
+        /// The recording.
+        recording: Recording,
+        /// What changes it: arrivals (of a rate series), noise, overlays. Its shape is empty.
+        changes: traffic::Config,
+    },
     /// Users who wait for an answer, think, and ask again.
     Closed(clients::Users),
 }
+
+/// Recorded traffic. The file is there; what is in it is found out when it is opened, because that reads all of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recording {
+    /// Where it is, from the current folder.
+    pub path: PathBuf,
+    /// How it is read and played.
+    pub options: traffic::replay::Options,
+}
+
+/// Why there is no scenario.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file is not there, or cannot be read.
+    #[error("cannot read the scenario {path:?}: {source}")]
+    Unreadable {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// It is a folder.
+    #[error("cannot read the scenario {0:?}: it is a folder, not a file")]
+    Folder(PathBuf),
+    /// It is not text.
+    #[error("cannot read the scenario {path:?}: line {line} is not UTF-8 text")]
+    NotText {
+        /// The path as it was given.
+        path: PathBuf,
+        /// First line with a byte that is not UTF-8.
+        line: usize,
+    },
+    /// It has mistakes.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+}
+
+/// Reads and checks a scenario file, with `overrides` (`path=value`) put into it in their order.
+pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, LoadError> {
+    if path.is_dir() {
+        return Err(LoadError::Folder(path.to_path_buf()));
+    }
+    let bytes = std::fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_path_buf(), source })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        LoadError::NotText { path: path.to_path_buf(), line }
+    })?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    Ok(parse(&text, &path.display().to_string(), base, overrides)?)
+}
+
+/// Checks the text of a scenario file called `file_name`; files that it names are looked for in `base_dir`, then in the current
+/// folder.
+pub fn parse(text: &str, file_name: &str, base_dir: &Path, overrides: &[String]) -> Result<Scenario, Problems> {
+    let findings = Findings::new(file_name, text, base_dir, overrides);
+    let mut root = match Node::parse(text) {
+        Ok(root) => root,
+        Err(error) => {
+            findings.add(At::Byte(error.at), "", Mistake::Syntax(error.message));
+            return Err(findings.into_problems().expect("one was just added"));
+        }
+    };
+    for (number, text) in overrides.iter().enumerate() {
+        if let Err(mistake) = overrides::apply(&mut root, text, number) {
+            findings.add(At::Override(number), "", mistake);
+        }
+    }
+    let stem = Path::new(file_name).file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy());
+    let scenario = reader::read_root(&findings, &root, |s| check::scenario(s, &stem, root.digest()));
+    match (scenario, findings.into_problems()) {
+        (Some(scenario), None) => Ok(scenario),
+        (_, Some(problems)) => Err(problems),
+        (None, None) => unreachable!("a reader that gives up has written down why"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

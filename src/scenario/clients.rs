@@ -1,14 +1,14 @@
 //! Clients: who they are, how long they wait, whether they try again.
 
 use crate::distribution::Distribution;
-use crate::traffic::population;
+use crate::traffic::population::ClientsConfig;
 use crate::units::Span;
 
 /// Who sends requests, and how patient they are.
 #[derive(Clone, Debug, Default)]
 pub struct Clients {
     /// How many there are, how popular, from where.
-    pub population: population::ClientsConfig,
+    pub population: ClientsConfig,
     /// How long a client waits for an attempt's answer; `None`: for ever.
     pub timeout: Option<Span>,
     /// Whether a client that gave up also stops the work it caused: its request leaves the queue, or is cut off in

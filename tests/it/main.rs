@@ -1,4 +1,3 @@
-//! The integration tests, in reading order: one binary, so that everything links once.
+//! Everything that is tested from outside, in one binary: each further file in `tests/` would link the library again.
 
-mod theory;
-mod world;
+mod scenario_problems;

@@ -1,0 +1,143 @@
+//! The whole scenario: its sections, and what has to fit together between them.
+
+use crate::scenario::reader::{Field, Section};
+use crate::scenario::{Scenario, schema};
+use crate::units::Span;
+
+/// Every section, in the order of documentation.
+const SECTIONS: [&str; 13] = [
+    "scenario",
+    "traffic",
+    "clients",
+    "service",
+    "fleet",
+    "autoscaler",
+    "balancer",
+    "breaker",
+    "limiter",
+    "analyzer",
+    "fault",
+    "dependency",
+    "slo",
+];
+
+/// `[scenario]`.
+struct Run {
+    name: String,
+    description: String,
+    duration: Option<Span>,
+    warmup: Span,
+    seed: u64,
+    replications: u32,
+}
+
+/// Reads the root of a file; `stem` is the default name.
+pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenario> {
+    for section in SECTIONS {
+        let _ = s.field(section);
+    }
+    let service = match s.field("service") {
+        Some(field) => schema::service::service(&field),
+        None => {
+            s.missing("service", "[service] time = { dist = \"exponential\", mean = \"40ms\" }");
+            None
+        }
+    };
+    let endpoints = service.as_ref().map_or(&[][..], |service| &service.endpoints);
+    let traffic = match s.field("traffic") {
+        Some(field) => schema::traffic::traffic(&field, endpoints),
+        None => {
+            s.missing("traffic", "[traffic] shape = [{ kind = \"constant\", rate = 100 }]");
+            None
+        }
+    };
+    let run = run(s, stem, s.field("traffic").is_some_and(|field| field.member("replay").is_some()));
+    let clients = s.or("clients", Default::default(), schema::clients::clients);
+    let autoscaler = s.optional("autoscaler", schema::autoscaler::autoscaler);
+    let initial = autoscaler.as_ref().map_or(1, |autoscaler| autoscaler.min);
+    let fleet = match s.field("fleet") {
+        Some(field) => schema::fleet::fleet(&field, initial),
+        None => Some(schema::fleet::default_fleet(initial)),
+    };
+    let zones = fleet.as_ref().map_or(u32::MAX, |fleet| fleet.zones);
+    let balancer = s.or("balancer", Default::default(), schema::fleet::balancer);
+    let breaker = s.optional("breaker", |f| schema::breaker::breaker(f, clients.timeout));
+    let limiter = s.optional("limiter", schema::limiter::limiter);
+    let (analyzer, prediction_window) = s.optional("analyzer", schema::analyzer::analyzer).unzip();
+    let faults = s.or("fault", Vec::new(), |f| schema::faults::faults(f, zones));
+    let dependencies = s.or("dependency", Vec::new(), schema::service::dependencies);
+    let slo = s.or("slo", Vec::new(), schema::slo::targets);
+    if let (Some(field), Some(fleet)) = (s.field("slo"), &fleet) {
+        schema::slo::check_price(&field, fleet.billing.price_per_hour);
+    }
+    if let (Some(field), Some(config), Some(fleet)) = (s.field("autoscaler"), &autoscaler, &fleet) {
+        let has_breaker = s.field("breaker").is_some();
+        schema::autoscaler::check_needs(&field, config, fleet.memory.is_some(), has_breaker);
+    }
+    let (run, traffic, service, fleet) = (run?, traffic?, service?, fleet?);
+    Some(Scenario {
+        name: run.name,
+        description: run.description,
+        digest,
+        duration: run.duration,
+        warmup: run.warmup,
+        seed: run.seed,
+        replications: run.replications,
+        traffic,
+        clients,
+        service,
+        fleet,
+        autoscaler,
+        balancer,
+        breaker,
+        limiter,
+        analyzer,
+        prediction_window: prediction_window.flatten(),
+        faults,
+        dependencies,
+        slo,
+    })
+}
+
+fn run(root: &Section, stem: &str, is_replay: bool) -> Option<Run> {
+    const DURATION: &str = "duration = \"40m\"";
+    let Some(field) = root.field("scenario") else {
+        if is_replay {
+            let (name, description) = (stem.to_string(), String::new());
+            return Some(Run { name, description, duration: None, warmup: Span::ZERO, seed: 42, replications: 1 });
+        }
+        root.missing("scenario.duration", DURATION);
+        return None;
+    };
+    field.section(|s| {
+        let run = Run {
+            name: s.optional("name", name).unwrap_or_else(|| stem.to_string()),
+            description: s.or("description", String::new(), Field::any_text),
+            duration: if is_replay {
+                s.optional("duration", Field::positive_span)
+            } else {
+                s.required("duration", DURATION, Field::positive_span)
+            },
+            warmup: s.or("warmup", Span::ZERO, Field::span),
+            seed: s.or("seed", 42, Field::whole),
+            replications: s.or("replications", 1, |f| f.count(1)),
+        };
+        if let (true, Some(duration)) = (s.is_sound(), run.duration)
+            && run.warmup >= duration
+            && let Some(warmup) = s.field("warmup")
+        {
+            return warmup.unfit(format!("a duration less than that of the run, scenario.duration = \"{duration}\""));
+        }
+        Some(run)
+    })
+}
+
+/// A name that can be that of a folder.
+fn name(field: &Field) -> Option<String> {
+    let name = field.text()?;
+    let is_plain = |c: char| !c.is_control() && !r#"/\:*?"<>|"#.contains(c);
+    if name.chars().all(is_plain) && !name.starts_with('.') && name.trim() == name {
+        return Some(name);
+    }
+    field.unfit("a name that a folder can have: no slashes, colons or quotes, no dot in front")
+}

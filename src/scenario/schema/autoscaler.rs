@@ -1,0 +1,315 @@
+//! `[autoscaler]`, its rules and its policies.
+
+use super::service::unique;
+use crate::engine::autoscaler::rules::{self, Action, Missing, Operator, Step};
+use crate::engine::autoscaler::target_tracking;
+use crate::engine::autoscaler::{Config, CooldownFrom, Evidence, MetricsPipeline, Policy};
+use crate::engine::metrics::{Aggregate, Metric, Unit};
+use crate::scenario::reader::{Field, Section, hundredth};
+use crate::units::Span;
+
+/// `[autoscaler]`.
+pub(crate) fn autoscaler(field: &Field) -> Option<Config> {
+    field.section(|s| {
+        let default = Config::default();
+        let min = s.or("min", default.min, |f| match f.count(0)? {
+            0 => f.unfit("1 or more: scaling to zero is not available yet"),
+            min => Some(min),
+        });
+        let max = s.or("max", default.max.max(min), |f| f.count(1));
+        if s.is_sound()
+            && min > max
+            && let Some(field) = s.field("max")
+        {
+            let _: Option<()> = field.contradiction(format!("{max} is less than autoscaler.min = {min}"));
+        }
+        let config = Config {
+            min,
+            max,
+            interval: s.or("interval", default.interval, |f| match f.span()? {
+                interval if interval >= Span::from_millis(1) => Some(interval),
+                _ => f.unfit("a duration of at least 1ms"),
+            }),
+            scale_up_cooldown: s.or("scale_up_cooldown", default.scale_up_cooldown, Field::span),
+            scale_down_cooldown: s.or("scale_down_cooldown", default.scale_down_cooldown, Field::span),
+            cooldown_from: s.or("cooldown_from", default.cooldown_from, |f| f.choice(&CooldownFrom::ALL)),
+            max_staleness: s.optional("max_staleness", Field::span),
+            piling_on_guard: s.or("piling_on_guard", default.piling_on_guard, Field::boolean),
+            shed_tolerance: s.or("shed_tolerance", default.shed_tolerance, Field::ratio),
+            metrics: s.or("metrics", default.metrics, metrics),
+            ..default
+        };
+        let rules = s.field("rule").map_or(Some(Vec::new()), |f| rules(&f));
+        let taken = rules.as_deref().unwrap_or_default();
+        let policies = s.field("policy").map_or(Some(Vec::new()), |f| policies(&f, taken));
+        Some(Config { rules: rules?, policies: policies?, ..config })
+    })
+}
+
+fn metrics(field: &Field) -> Option<MetricsPipeline> {
+    field.section(|s| {
+        let default = MetricsPipeline::default();
+        Some(MetricsPipeline {
+            window: s.or("window", default.window, Field::positive_span),
+            delay: s.or("delay", default.delay, Field::span),
+            scrape: s.optional("scrape", Field::positive_span),
+        })
+    })
+}
+
+/// Whatever needs something that other sections leave out: memory, or a breaker to open.
+pub(crate) fn check_needs(autoscaler: &Field, config: &Config, has_memory: bool, has_breaker: bool) {
+    let elements = |key| autoscaler.member(key).and_then(|field| field.elements()).unwrap_or_default();
+    let memory = |element: &Field, metric| {
+        if metric == Metric::MemoryUtilization
+            && !has_memory
+            && let Some(field) = element.member("metric")
+        {
+            let _: Option<()> =
+                field.contradiction("no instance has a memory_utilization without fleet.memory: set that too");
+        }
+    };
+    for (element, rule) in elements("rule").iter().zip(&config.rules) {
+        memory(element, rule.metric);
+        if rule.action == Action::CircuitBreak
+            && !has_breaker
+            && let Some(field) = element.member("action")
+        {
+            let _: Option<()> = field.contradiction("there is no breaker to open: add a [breaker] section");
+        }
+    }
+    for (element, policy) in elements("policy").iter().zip(&config.policies) {
+        let Policy::TargetTracking(tracking) = policy;
+        memory(element, tracking.metric);
+    }
+}
+
+fn rules(field: &Field) -> Option<Vec<rules::Config>> {
+    let mut names = Vec::new();
+    let elements = field.elements()?;
+    let rules: Vec<Option<rules::Config>> =
+        elements.iter().map(|element| element.section(|s| rule(s, &mut names))).collect();
+    for (j, later) in rules.iter().enumerate() {
+        let contradicted = later.as_ref().and_then(|later| {
+            rules[..j].iter().flatten().find(|earlier| contradict(earlier, later)).map(|earlier| (earlier, later))
+        });
+        if let Some((earlier, later)) = contradicted {
+            let _: Option<()> = elements[j].contradiction(format!(
+                "{} when {} {} {}, but rule {} does {} when it is {} {}: both can hold at once",
+                name_of(&Action::ALL, later.action),
+                later.metric,
+                later.operator.symbol(),
+                later.threshold,
+                earlier.name,
+                name_of(&Action::ALL, earlier.action),
+                earlier.operator.symbol(),
+                earlier.threshold,
+            ));
+        }
+    }
+    rules.into_iter().collect()
+}
+
+/// Whether one rule adds and the other removes at the same value of the same metric.
+fn contradict(a: &rules::Config, b: &rules::Config) -> bool {
+    let opposed =
+        matches!((a.action, b.action), (Action::ScaleUp, Action::ScaleDown) | (Action::ScaleDown, Action::ScaleUp));
+    opposed && a.enabled && b.enabled && a.metric == b.metric && a.aggregate == b.aggregate && overlap(a, b)
+}
+
+fn overlap(a: &rules::Config, b: &rules::Config) -> bool {
+    let above = |operator| matches!(operator, Operator::Gt | Operator::Gte);
+    match (above(a.operator), above(b.operator)) {
+        (true, false) => {
+            a.threshold < b.threshold
+                || (a.threshold == b.threshold && a.operator == Operator::Gte && b.operator == Operator::Lte)
+        }
+        (false, true) => overlap(b, a),
+        _ => true,
+    }
+}
+
+fn name_of<T: PartialEq>(all: &[(&'static str, T)], value: T) -> &'static str {
+    all.iter().find(|(_, each)| *each == value).map_or("", |(name, _)| name)
+}
+
+fn rule(s: &Section, names: &mut Vec<String>) -> Option<rules::Config> {
+    let name = s.required("name", "name = \"cpu_scale_up\"", |f| unique(f, names));
+    let metric = s.required("metric", "metric = \"cpu_utilization\"", metric);
+    let operator = s.required("operator", "operator = \"gt\"", operator);
+    let threshold = s.field("threshold");
+    if threshold.is_none() {
+        s.missing("threshold", "threshold = 70");
+    }
+    let threshold = threshold.zip(metric).and_then(|(field, metric)| level(&field, metric));
+    let action = s.required("action", "action = \"scale_up\"", |f| f.choice(&Action::ALL));
+    let duration = s.or("duration", Span::ZERO, Field::span);
+    let priority = s.or("priority", 5, |f| match f.whole()? {
+        priority @ 0..=100 => Some(priority as u8),
+        _ => f.unfit("a whole number from 0 to 100"),
+    });
+    let cooldown = s.or("cooldown", Span::ZERO, Field::span);
+    let enabled = s.or("enabled", true, Field::boolean);
+    let step = s.or("step", Step::default(), step);
+    let aggregate = s.or("aggregate", Aggregate::default(), |f| f.choice(&Aggregate::ALL));
+    let missing = s.or("missing", Missing::default(), |f| f.choice(&Missing::ALL));
+    let evidence = s.or("evidence", Evidence::default(), evidence);
+    let mut rule = rules::Config::new(name?, metric?, operator?, threshold?, action?);
+    if s.is_sound() {
+        check_rule(s, &rule);
+    }
+    rule.duration = duration;
+    rule.priority = priority;
+    rule.cooldown = cooldown;
+    rule.enabled = enabled;
+    rule.step = step;
+    rule.aggregate = aggregate;
+    rule.missing = missing;
+    rule.evidence = evidence;
+    Some(rule)
+}
+
+/// Settings that such a rule never looks at, and conditions that never hold.
+fn check_rule(s: &Section, rule: &rules::Config) {
+    if let (Some(field), Action::CircuitBreak | Action::Alert) = (s.field("step"), rule.action) {
+        let action = name_of(&Action::ALL, rule.action);
+        let _: Option<()> =
+            field.contradiction(format!("action = {action:?} has no step, only scale_up and scale_down have"));
+    }
+    if let Some(field) = s.field("aggregate")
+        && !rule.metric.is_per_instance()
+    {
+        let sentence = format!("{} is one number for the whole service, there is nothing to aggregate", rule.metric);
+        let _: Option<()> = field.contradiction(sentence);
+    }
+    if let Some(field) = s.field("threshold")
+        && rule.operator == Operator::Lt
+        && rule.threshold == 0.0
+    {
+        let _: Option<()> = field.contradiction(format!("{} is never below 0", rule.metric));
+    }
+}
+
+fn metric(field: &Field) -> Option<Metric> {
+    field.choice(&Metric::ALL.map(|metric| (metric.name(), metric)))
+}
+
+fn operator(field: &Field) -> Option<Operator> {
+    match field.raw_text() {
+        Some("eq" | "ne") => {
+            field.unfit("one of gt, gte, lt, lte: a measured value hardly ever equals a number exactly")
+        }
+        Some(">") => field.unfit("\"gt\""),
+        Some(">=") => field.unfit("\"gte\""),
+        Some("<") => field.unfit("\"lt\""),
+        Some("<=") => field.unfit("\"lte\""),
+        _ => field.choice(&Operator::ALL),
+    }
+}
+
+/// A value of `metric` in its unit, ≥ 0. Percent and ratio take "70%" as well, milliseconds "500ms".
+fn level(field: &Field, metric: Metric) -> Option<f64> {
+    let percent = field.raw_text().and_then(|text| text.trim().strip_suffix('%')?.trim().parse::<f64>().ok());
+    match metric.unit() {
+        Unit::Percent => match percent.or(field.raw_number()) {
+            Some(value) if value > 0.0 && value <= 1.0 && percent.is_none() => {
+                field.unfit(format!("a percentage from 0 to 100: write {}", hundredth(value * 1e4)))
+            }
+            Some(value) if (0.0..=100.0).contains(&value) => Some(value),
+            _ => field.unfit("a percentage from 0 to 100, such as 70"),
+        },
+        Unit::Ratio => field.ratio(),
+        Unit::Millis if field.is_text() => field.span().map(|span| span.as_millis_f64()),
+        Unit::Millis => field.number("milliseconds, 0 or more, or a duration such as \"500ms\"", |x| x >= 0.0),
+        Unit::Count => field.number("a number, 0 or more", |x| x >= 0.0),
+        Unit::PerSecond => field.number("a rate in requests per second, 0 or more", |x| x >= 0.0),
+    }
+}
+
+/// A number of instances, or "+2", "50%", "to 10".
+fn step(field: &Field) -> Option<Step> {
+    const EXPECTED: &str = "a number of instances, or a step such as \"+2\", \"50%\" or \"to 10\"";
+    let step = match field.raw_text() {
+        Some(text) => text.parse().ok(),
+        None => {
+            field.raw_number().filter(|&n| n == n.trunc() && (1.0..=1e9).contains(&n)).map(|n| Step::Add(n as u32))
+        }
+    };
+    match step {
+        Some(Step::Add(0) | Step::Percent(0) | Step::To(0)) | None => field.unfit(EXPECTED),
+        some => some,
+    }
+}
+
+/// `"continuous"` or `{ m = 3, n = 5 }`.
+fn evidence(field: &Field) -> Option<Evidence> {
+    if !field.is_table() {
+        return match field.raw_text() {
+            Some("continuous") => Some(Evidence::Continuous),
+            _ => field.unfit("\"continuous\" or { m = 3, n = 5 } (m of the last n samples)"),
+        };
+    }
+    field.section(|s| {
+        let m = s.required("m", "m = 3", |f| f.count(1));
+        let n = s.required("n", "n = 5", |f| match f.count(1)? {
+            n if n <= 10_000 => Some(n),
+            _ => f.unfit("at most 10000 samples"),
+        });
+        let require_latest = s.or("require_latest", false, Field::boolean);
+        let (m, n) = (m?, n?);
+        if m > n {
+            return s.field("m").and_then(|f| f.contradiction(format!("{m} of {n} samples are more than there are")));
+        }
+        Some(Evidence::MOfN { m, n, require_latest })
+    })
+}
+
+fn policies(field: &Field, rules: &[rules::Config]) -> Option<Vec<Policy>> {
+    let mut names: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
+    let elements = field.elements()?;
+    let policies: Vec<Option<Policy>> =
+        elements.iter().map(|element| element.section(|s| policy(s, &mut names))).collect();
+    policies.into_iter().collect()
+}
+
+fn policy(s: &Section, names: &mut Vec<String>) -> Option<Policy> {
+    let kinds = [("target_tracking", ())];
+    let Some(()) = s.required("kind", "kind = \"target_tracking\"", |f| f.choice(&kinds)) else { return s.give_up() };
+    target_tracking(s, names).map(Policy::TargetTracking)
+}
+
+fn target_tracking(s: &Section, names: &mut Vec<String>) -> Option<target_tracking::Config> {
+    let name = s.field("name").map(|f| unique(&f, names));
+    let metric = s.required("metric", "metric = \"cpu_utilization\"", metric);
+    let target = s.field("target");
+    if target.is_none() {
+        s.missing("target", "target = 60");
+    }
+    let target = target.zip(metric).and_then(|(field, metric)| match level(&field, metric)? {
+        0.0 => field.unfit("a target above 0"),
+        target => Some(target),
+    });
+    let tolerance = s.optional("tolerance", Field::ratio);
+    let scale_in = s.optional("scale_in", Field::boolean);
+    let window = s.optional("stabilization_window", Field::span);
+    let mut config = target_tracking::Config::new(metric?, target?);
+    config.name = match name {
+        Some(name) => name?,
+        None => free_name(&config.name, names),
+    };
+    config.tolerance = tolerance.unwrap_or(config.tolerance);
+    config.scale_in = scale_in.unwrap_or(config.scale_in);
+    config.stabilization_window = window.unwrap_or(config.stabilization_window);
+    Some(config)
+}
+
+/// `base`, or `base_2`, `base_3`, … if that is taken; it joins `names`.
+fn free_name(base: &str, names: &mut Vec<String>) -> String {
+    let numbered = (2..).map(|n| format!("{base}_{n}"));
+    let name = std::iter::once(base.to_string())
+        .chain(numbered)
+        .find(|name| !names.contains(name))
+        .expect("there are more numbers than names");
+    names.push(name.clone());
+    name
+}

@@ -1,0 +1,94 @@
+//! `[clients]`.
+
+use super::service::unique;
+use super::weight;
+use crate::record::outcome::Failure;
+use crate::scenario::clients::{Clients, Retry, RetryOn};
+use crate::scenario::reader::Field;
+use crate::traffic::population::{ClientsConfig, MAX_POPULATION, Region};
+use crate::units::Span;
+
+/// `[clients]`.
+pub(crate) fn clients(field: &Field) -> Option<Clients> {
+    field.section(|s| {
+        let default = ClientsConfig::default();
+        Some(Clients {
+            population: ClientsConfig {
+                population: s.or("population", default.population, |f| match f.count(1)? {
+                    n if n <= MAX_POPULATION => Some(n),
+                    _ => f.unfit(format!("at most {MAX_POPULATION} clients")),
+                }),
+                zipf: s.or("zipf", default.zipf, |f| {
+                    f.number("Zipf's exponent, from 0 (all the same) to 100", |x| (0.0..=100.0).contains(&x))
+                }),
+                regions: s.or("regions", default.regions, regions),
+                bots: s.or("bots", default.bots, Field::ratio),
+            },
+            timeout: s.optional("timeout", Field::positive_span),
+            cancel: s.or("cancel", false, Field::boolean),
+            retry: s.optional("retry", retry),
+        })
+    })
+}
+
+fn regions(field: &Field) -> Option<Vec<Region>> {
+    let elements = field.elements()?;
+    let mut names = Vec::new();
+    let regions: Vec<Region> = elements
+        .iter()
+        .filter_map(|element| {
+            element.section(|s| {
+                let name = s.required("name", "name = \"eu\"", |f| unique(f, &mut names));
+                let share = s.required("share", "share = 0.4", weight);
+                let rtt = s.or("rtt", Span::ZERO, Field::span);
+                Some(Region { name: name?, share: share?, rtt })
+            })
+        })
+        .collect();
+    if regions.len() < elements.len() {
+        return None;
+    }
+    if regions.len() > usize::from(u16::MAX) {
+        return field.unfit_part(format!("{} regions", regions.len()), "at most 65535");
+    }
+    if regions.iter().all(|region| region.share == 0.0) {
+        let found = if regions.is_empty() { "no regions" } else { "only shares of 0" };
+        return field.unfit_part(found, "at least one region with a share above 0");
+    }
+    Some(regions)
+}
+
+fn retry(field: &Field) -> Option<Retry> {
+    field.section(|s| {
+        let max = s.required("max", "max = 2", |f| f.count(1));
+        let retry = Retry {
+            max: 0,
+            backoff: s.or("backoff", Span::from_millis(100), Field::span),
+            factor: s.or("factor", 2.0, |f| f.number("a factor from 1 to 1000", |x| (1.0..=1000.0).contains(&x))),
+            cap: s.optional("cap", Field::positive_span),
+            jitter: s.or("jitter", 1.0, Field::ratio),
+            budget: s.optional("budget", |f| f.number("retries per request, 0 or more", |x| x >= 0.0)),
+            on: s.or("on", RetryOn::default(), retry_on),
+        };
+        if s.is_sound()
+            && let Some(cap) = retry.cap.filter(|&cap| cap < retry.backoff)
+        {
+            let sentence = format!("\"{cap}\" is less than the first wait, backoff = \"{}\"", retry.backoff);
+            return s.field("cap").and_then(|f| f.contradiction(sentence));
+        }
+        Some(Retry { max: max?, ..retry })
+    })
+}
+
+fn retry_on(field: &Field) -> Option<RetryOn> {
+    let names: Vec<(&str, Failure)> = Failure::ALL.iter().map(|&failure| (failure.name(), failure)).collect();
+    let elements = field.elements()?;
+    if elements.is_empty() {
+        return field.unfit_part("an empty array", "at least one failure, or no retry at all");
+    }
+    let mut on = RetryOn([false; 8]);
+    for element in elements {
+        on.0[element.choice(&names)? as usize] = true;
+    }
+    Some(on)
+}

@@ -1,0 +1,110 @@
+//! `[service]` and `[[dependency]]`.
+
+use super::distribution::positive_distribution;
+use super::{duplicate, weight};
+use crate::distribution::Distribution;
+use crate::scenario::dependency::Dependency;
+use crate::scenario::reader::{Field, Section};
+use crate::scenario::service::{Discipline, Endpoint, Service};
+
+const TIME: &str = "time = { dist = \"exponential\", mean = \"40ms\" }";
+
+/// `[service]`.
+pub(crate) fn service(field: &Field) -> Option<Service> {
+    field.section(|s| {
+        let disciplines = [("fcfs", Discipline::Fcfs), ("ps", Discipline::ProcessorSharing)];
+        let discipline = s.or("discipline", Discipline::Fcfs, |f| f.choice(&disciplines));
+        let default_workers = if discipline == Discipline::Fcfs { 1 } else { u32::MAX };
+        let workers = s.or("workers", default_workers, |f| f.count(1));
+        let queue = s.optional("queue", |f| f.count(0));
+        let cpu_share = s.or("cpu_share", 1.0, Field::positive_ratio);
+        let needed = f64::from(workers) * cpu_share;
+        let default_cores = if discipline == Discipline::Fcfs { needed } else { 1.0 };
+        let cores = s.or("cores", default_cores, Field::positive);
+        let time = s.required("time", TIME, positive_distribution);
+        let error_rate = s.or("error_rate", 0.0, Field::ratio);
+        let sections_own = s.is_sound();
+        let endpoints = match s.field("endpoint") {
+            Some(f) => endpoints(&f, time.as_ref(), error_rate),
+            None => time.clone().map(|time| vec![Endpoint { path: "/".to_string(), weight: 1.0, time, error_rate }]),
+        };
+        if sections_own {
+            check_capacity(s, discipline, needed, cores);
+            if let (Some(queue), u32::MAX) = (s.field("queue"), workers) {
+                let _: Option<()> =
+                    queue.contradiction("nothing ever waits while workers is unlimited: set workers too");
+            }
+        }
+        Some(Service { workers, queue, discipline, cores, cpu_share, time: time?, error_rate, endpoints: endpoints? })
+    })
+}
+
+/// With first come first served, a worker runs at full speed whatever the others do: there have to be cores for all.
+fn check_capacity(s: &Section, discipline: Discipline, needed: f64, cores: f64) {
+    if discipline == Discipline::Fcfs
+        && cores < needed * (1.0 - 1e-9)
+        && let Some(field) = s.field("cores")
+    {
+        let _: Option<()> = field.contradiction(format!(
+            "found {cores}, but workers × cpu_share is {needed}: the CPU part would need more cores than there are: use \
+             discipline = \"ps\""
+        ));
+    }
+}
+
+fn endpoints(field: &Field, time: Option<&Distribution>, error_rate: f64) -> Option<Vec<Endpoint>> {
+    let elements = field.elements()?;
+    if elements.len() > usize::from(u16::MAX) {
+        return field.unfit_part(format!("{} endpoints", elements.len()), "at most 65535");
+    }
+    let mut paths: Vec<String> = Vec::new();
+    let mut endpoints = Vec::new();
+    for element in &elements {
+        let endpoint = element.section(|s| {
+            let path = s.required("path", "path = \"/api/search\"", |f| unique(f, &mut paths));
+            let weight = s.or("weight", 1.0, weight);
+            let own_time = s.field("time");
+            let time = match &own_time {
+                Some(f) => positive_distribution(f),
+                None => time.cloned(),
+            };
+            let error_rate = s.or("error_rate", error_rate, Field::ratio);
+            Some(Endpoint { path: path?, weight, time: time?, error_rate })
+        });
+        endpoints.extend(endpoint);
+    }
+    if endpoints.len() < elements.len() {
+        return None;
+    }
+    if endpoints.is_empty() {
+        return field.unfit_part("no endpoints", "at least one, or no endpoint key at all");
+    }
+    if endpoints.iter().all(|e| e.weight == 0.0) {
+        return field.unfit_part("only weights of 0", "at least one endpoint with a weight above 0");
+    }
+    Some(endpoints)
+}
+
+/// A text that none of `seen` has; it joins them.
+pub(super) fn unique(field: &Field, seen: &mut Vec<String>) -> Option<String> {
+    let text = field.text()?;
+    if seen.contains(&text) {
+        return duplicate(field);
+    }
+    seen.push(text.clone());
+    Some(text)
+}
+
+/// `[[dependency]]`.
+pub(crate) fn dependencies(field: &Field) -> Option<Vec<Dependency>> {
+    let mut names = Vec::new();
+    field.list(|element| {
+        element.section(|s| {
+            let name = s.required("name", "name = \"database\"", |f| unique(f, &mut names));
+            let connections = s.required("connections", "connections = 100", |f| f.count(1));
+            let time = s.required("time", "time = \"5ms\"", positive_distribution);
+            let calls_per_request = s.or("calls_per_request", 1.0, Field::positive);
+            Some(Dependency { name: name?, connections: connections?, time: time?, calls_per_request })
+        })
+    })
+}
