@@ -177,9 +177,11 @@ pub fn write(experiment: &Experiment, dir: &Path) -> Result<(), Error> {
     write_file(&dir.join("latency.hgrm"), hgrm(&experiment.latency()).as_bytes())?;
     write_file(&dir.join("report.html"), html(experiment).as_bytes())?;
     #[cfg(feature = "render")]
-    for (name, draw) in chart::ALL {
-        let png = draw(experiment).map_err(|problem| Error::Draw { name, problem })?;
-        write_file(&dir.join(name), &png)?;
+    for (name, chart) in chart::ALL {
+        let aside = dir.join(format!(".{}-{name}", std::process::id()));
+        chart::draw(chart, experiment, &aside).map_err(|problem| Error::Draw { name, problem })?;
+        let path = dir.join(name);
+        std::fs::rename(&aside, &path).map_err(|source| Error::Write { path, source })?;
     }
     Ok(())
 }
@@ -194,8 +196,3 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         Error::Write { path: path.to_path_buf(), source }
     })
 }
-
-#[cfg(test)]
-mod fixture;
-#[cfg(test)]
-mod tests;

@@ -107,7 +107,9 @@ fn run(mut scenario: Scenario, command: String, out: Option<PathBuf>, args: &Run
     let out = out.unwrap_or_else(|| Path::new("reports").join(folder_name(&scenario.name)));
     if write_files {
         // Before the run: a folder that cannot be had costs a second, not an hour.
-        std::fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display())).or_bad_input()?;
+        std::fs::create_dir_all(&out)
+            .with_context(|| format!("cannot make the folder {}", out.display()))
+            .or_bad_input()?;
     }
     let started = jiff::Timestamp::now().to_string();
     let plan = Plan::new(scenario).or_bad_input()?;
@@ -179,15 +181,16 @@ fn check_length(plan: &Plan) -> anyhow::Result<()> {
         return Err(anyhow!("nothing to simulate: the traffic covers no time"));
     }
     if warmup >= duration {
-        return Err(anyhow!("scenario.warmup is {warmup}, but the run lasts only {duration}: nothing would be measured"));
+        return Err(anyhow!(
+            "scenario.warmup is {warmup}, but the run lasts only {duration}: nothing would be measured"
+        ));
     }
     Ok(())
 }
 
 /// A folder's name from a scenario's: no separators, nothing hidden.
 fn folder_name(name: &str) -> String {
-    let safe: String =
-        name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    let safe: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
     let safe = safe.trim_start_matches('.');
     if safe.is_empty() { "run".to_string() } else { safe.to_string() }
 }

@@ -8,7 +8,8 @@ use crate::record::latency::Latency;
 /// The percentile distribution of `latency`.
 pub fn hgrm(latency: &Latency) -> String {
     let histogram = latency.histogram();
-    let mut text = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
+    let mut text =
+        format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
     let mut count = 0;
     for step in histogram.iter_quantiles(5) {
         count += step.count_since_last_iteration();
@@ -19,8 +20,10 @@ pub fn hgrm(latency: &Latency) -> String {
         let _ = if quantile < 1.0 { writeln!(text, " {:14.2}", 1.0 / (1.0 - quantile)) } else { writeln!(text) };
     }
     let ms = |us: f64| us / 1e3;
-    let _ = writeln!(text, "#[Mean    = {:12.3}, StdDeviation   = {:12.3}]", ms(histogram.mean()), ms(histogram.stdev()));
-    let _ = writeln!(text, "#[Max     = {:12.3}, Total count    = {:12}]", ms(histogram.max() as f64), histogram.len());
+    let _ =
+        writeln!(text, "#[Mean    = {:12.3}, StdDeviation   = {:12.3}]", ms(histogram.mean()), ms(histogram.stdev()));
+    let _ =
+        writeln!(text, "#[Max     = {:12.3}, Total count    = {:12}]", ms(histogram.max() as f64), histogram.len());
     let _ = writeln!(text, "#[Buckets = {:12}, SubBuckets     = {:12}]", histogram.buckets(), 2048);
     text
 }

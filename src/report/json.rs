@@ -55,7 +55,10 @@ fn sections(x: &Experiment) -> Vec<(&'static str, Value)> {
     let goodput = |run: &Run| run.counts.succeeded as f64 / run.measured.as_secs_f64().max(1e-9);
     vec![
         ("schema", value!("wavetank.report/1")),
-        ("scenario", object([("name", value!(x.name)), ("description", value!(x.description)), ("digest", value!(x.digest))])),
+        (
+            "scenario",
+            object([("name", value!(x.name)), ("description", value!(x.description)), ("digest", value!(x.digest))]),
+        ),
         ("mode", value!(x.mode.name())),
         ("seed", value!(x.seed)),
         ("replications", value!(x.runs.len())),
@@ -268,7 +271,10 @@ fn event(event: &Event) -> Value {
             put("from", value!(from));
             put("to", value!(to));
             let block = |block: &crate::engine::events::Block| {
-                object([("reason", value!(block.reason)), ("clears_at", block.clears_at.map_or(Value::Null, seconds))])
+                object([
+                    ("reason", value!(block.reason)),
+                    ("clears_at", block.clears_at.map_or(Value::Null, seconds)),
+                ])
             };
             put("blocked", Value::Array(blocked.iter().map(block).collect()));
         }

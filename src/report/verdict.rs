@@ -116,7 +116,11 @@ impl Experiment<'_> {
         let words = |verdict: &Verdict| {
             let observed = verdict.observed.map_or("nothing".to_string(), |x| figure(&verdict.target, x));
             let side = if more_is_better(&verdict.target) { "at least" } else { "at most" };
-            format!("{} {observed}, target {side} {}", verdict.target.name(), figure(&verdict.target, bound(&verdict.target)))
+            format!(
+                "{} {observed}, target {side} {}",
+                verdict.target.name(),
+                figure(&verdict.target, bound(&verdict.target))
+            )
         };
         match self.overall() {
             None => "No targets are set, so nothing was judged.".to_string(),
@@ -149,7 +153,13 @@ pub fn millis(ms: f64) -> String {
         ms if ms < 1e3 => (ms, "ms"),
         ms => (ms / 1e3, "s"),
     };
-    let digits = if value >= 99.95 { 0 } else if value >= 9.995 { 1 } else { 2 };
+    let digits = if value >= 99.95 {
+        0
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
     format!("{value:.digits$} {unit}")
 }
 

@@ -1,3 +1,11 @@
-//! Everything that is tested from outside, in one binary: each further file in `tests/` would link the library again.
+//! Everything that is tested from outside, in reading order, in one binary: each further file in `tests/` would link the
+//! library again.
 
+/// A scenario in three lines.
+mod world;
+
+/// The simulator against paper.
+mod theory;
+
+/// The words of every mistake in a scenario.
 mod scenario_problems;

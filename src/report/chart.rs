@@ -1,0 +1,520 @@
+//! PNG charts by plotters, with an embedded font: a bare container has none.
+//!
+//! The only file that names plotters. Colors are Okabe and Ito's, and every series is told apart by a second channel: dash,
+//! fill, or a mark.
+
+use std::path::Path;
+use std::sync::Once;
+
+use plotters::chart::ChartContext;
+use plotters::coord::ranged1d::{KeyPointHint, Ranged};
+use plotters::coord::types::RangedCoordf64;
+use plotters::coord::{CoordTranslate, Shift};
+use plotters::prelude::*;
+use plotters::style::register_font;
+
+use super::Experiment;
+use super::figure::{POINTS, clock, log_bounds, reduced, short, ticks, time_ticks};
+use super::verdict::{millis, thousands};
+use crate::engine::events::EventKind;
+use crate::record::latency::Latency;
+use crate::record::outcome::Failure;
+use crate::record::timeline::Column;
+use crate::scenario::slo::Target;
+
+const SIZE: (u32, u32) = (1600, 900);
+const OFFERED: RGBColor = RGBColor(0x00, 0x72, 0xB2);
+const SERVED: RGBColor = RGBColor(0x00, 0x9E, 0x73);
+const ALARM: RGBColor = RGBColor(0xD5, 0x5E, 0x00);
+const CAPACITY: RGBColor = RGBColor(0xCC, 0x79, 0xA7);
+const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
+const FAINT: RGBColor = RGBColor(0xE4, 0xE7, 0xEB);
+const TITLE: (&str, i32) = ("sans-serif", 30);
+const TEXT: (&str, i32) = ("sans-serif", 20);
+
+type Failed = Box<dyn std::error::Error>;
+type Canvas<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type Draw = fn(&Experiment, &Canvas) -> Result<(), Failed>;
+
+/// Every chart with its file name.
+pub const ALL: [(&str, Draw); 4] = [
+    ("timeline.png", timeline),
+    ("latency.png", latency),
+    ("percentiles.png", percentiles),
+    ("outcomes.png", outcomes),
+];
+
+/// Draws a chart into a file; the error is the drawing library's word.
+pub fn draw(chart: Draw, experiment: &Experiment, path: &Path) -> Result<(), String> {
+    static FONT: Once = Once::new();
+    FONT.call_once(|| {
+        let font = include_bytes!("font/DejaVuSans-subset.ttf");
+        // The font is part of the program: if it were damaged, every chart would say so when it is drawn.
+        let _ = register_font("sans-serif", FontStyle::Normal, font);
+    });
+    let canvas = BitMapBackend::new(path, SIZE).into_drawing_area();
+    let drawn = canvas
+        .fill(&WHITE)
+        .map_err(Failed::from)
+        .and_then(|()| chart(experiment, &canvas))
+        .and_then(|()| canvas.present().map_err(Failed::from));
+    drawn.map_err(|error| error.to_string())
+}
+
+/// A time axis with round marks in a fitting unit.
+#[derive(Clone)]
+struct TimeAxis {
+    range: RangedCoordf64,
+    end: f64,
+}
+
+impl TimeAxis {
+    fn to(end: f64) -> TimeAxis {
+        TimeAxis { range: (0.0..end).into(), end }
+    }
+}
+
+impl Ranged for TimeAxis {
+    type FormatOption = plotters::coord::ranged1d::NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        self.range.map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
+        time_ticks(self.end, 10)
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        0.0..self.end
+    }
+}
+
+impl plotters::coord::ranged1d::ValueFormatter<f64> for TimeAxis {
+    fn format_ext(&self, value: &f64) -> String {
+        clock(*value, self.end)
+    }
+}
+
+/// An axis of nines: 0 is 0 %, 1 is 90 %, 2 is 99 %.
+#[derive(Clone)]
+struct NinesAxis(f64);
+
+impl Ranged for NinesAxis {
+    type FormatOption = plotters::coord::ranged1d::NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        RangedCoordf64::from(0.0..self.0).map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
+        (0..=self.0 as i32).map(f64::from).collect()
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        0.0..self.0
+    }
+}
+
+impl plotters::coord::ranged1d::ValueFormatter<f64> for NinesAxis {
+    fn format_ext(&self, value: &f64) -> String {
+        match *value as usize {
+            0 => "0 %".to_string(),
+            1 => "90 %".to_string(),
+            2 => "99 %".to_string(),
+            n => format!("99.{} %", "9".repeat(n - 2)),
+        }
+    }
+}
+
+fn end_of(x: &Experiment) -> f64 {
+    let timeline = &x.first().timeline;
+    timeline.t.last().copied().unwrap_or(0.0) + timeline.step_seconds
+}
+
+fn most(values: &[f64]) -> f64 {
+    values.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max)
+}
+
+/// Points of a line, in stretches without gaps.
+fn stretches(x: &Experiment, values: &[f64]) -> Vec<Vec<(f64, f64)>> {
+    let points = reduced(&x.first().timeline.t, values, POINTS);
+    points.split(|(_, v)| !v.is_finite()).filter(|part| !part.is_empty()).map(<[_]>::to_vec).collect()
+}
+
+/// The same as steps.
+fn steps(points: &[(f64, f64)], step: f64) -> Vec<(f64, f64)> {
+    let mut out = Vec::with_capacity(points.len() * 2);
+    for (i, &(t, v)) in points.iter().enumerate() {
+        out.push((t, v));
+        out.push((points.get(i + 1).map_or(t + step, |next| next.0), v));
+    }
+    out
+}
+
+fn timeline(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
+    let (upper, lower) = canvas.split_vertically(500);
+    let timeline = &x.first().timeline;
+    let end = end_of(x);
+    let column = |c: Column| timeline.column(c);
+    let top = *ticks(most(column(Column::OfferedRps)) * 1.02, 5).last().unwrap_or(&1.0);
+    let title = format!("{}: offered load peaks at {}/s", x.name, short(most(column(Column::OfferedRps))));
+    let mut chart = ChartBuilder::on(&upper)
+        .caption(title, TITLE.into_font().color(&INK))
+        .margin(16)
+        .x_label_area_size(34)
+        .y_label_area_size(90)
+        .build_cartesian_2d(TimeAxis::to(end), 0.0..top)?;
+    mesh(&mut chart, "requests/s")?;
+    shade(x, &mut chart, top)?;
+    area(x, &mut chart, column(Column::FailedRps), ALARM, "failed")?;
+    line(x, &mut chart, column(Column::SucceededRps), SERVED, 2, "served")?;
+    line(x, &mut chart, column(Column::OfferedRps), OFFERED, 2, "offered")?;
+    legend(&mut chart)?;
+
+    let all = most(column(Column::InstancesTotal)).max(most(column(Column::Needed)));
+    let top = *ticks(all * 1.1, 5).last().unwrap_or(&1.0);
+    let mut chart = ChartBuilder::on(&lower)
+        .margin(16)
+        .margin_top(0)
+        .x_label_area_size(40)
+        .y_label_area_size(90)
+        .build_cartesian_2d(TimeAxis::to(end), 0.0..top)?;
+    mesh(&mut chart, "instances")?;
+    shade(x, &mut chart, top)?;
+    area(x, &mut chart, column(Column::InstancesReady), CAPACITY, "ready")?;
+    let step = timeline.step_seconds;
+    for (i, part) in stretches(x, column(Column::InstancesTotal)).into_iter().enumerate() {
+        let drawn = chart.draw_series(LineSeries::new(steps(&part, step), INK.stroke_width(2)))?;
+        if i == 0 {
+            drawn.label("paid for").legend(|(x, y)| PathElement::new([(x, y), (x + 26, y)], INK.stroke_width(2)));
+        }
+    }
+    for (i, part) in stretches(x, column(Column::Needed)).into_iter().enumerate() {
+        let style = OFFERED.stroke_width(2);
+        let drawn = chart.draw_series(DashedLineSeries::new(steps(&part, step), 8, 6, style))?;
+        if i == 0 {
+            drawn.label("needed").legend(move |(x, y)| PathElement::new([(x, y), (x + 10, y)], style));
+        }
+    }
+    let marks = |up: bool| {
+        let of = move |event: &crate::engine::events::Event| match (&event.kind, up) {
+            (EventKind::ScaledUp(s), true) | (EventKind::ScaledDown(s), false) => {
+                Some((event.at.as_secs_f64().min(end), f64::from(s.from.max(s.to))))
+            }
+            _ => None,
+        };
+        x.first().events.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    chart
+        .draw_series(marks(true).into_iter().map(|(t, n)| TriangleMarker::new((t, n.min(top)), 9, ALARM.filled())))?
+        .label("scale-up")
+        .legend(|(x, y)| TriangleMarker::new((x + 13, y), 9, ALARM.filled()));
+    chart
+        .draw_series(marks(false).into_iter().map(|(t, n)| Cross::new((t, n.min(top)), 6, OFFERED.stroke_width(3))))?
+        .label("scale-down")
+        .legend(|(x, y)| Cross::new((x + 13, y), 6, OFFERED.stroke_width(3)));
+    legend(&mut chart)
+}
+
+fn latency(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
+    let timeline = &x.first().timeline;
+    let (p50, p99) = (timeline.column(Column::P50Ms), timeline.column(Column::P99Ms));
+    let targets: Vec<(String, f64)> = x
+        .slo
+        .iter()
+        .filter_map(|target| match target {
+            Target::Quantile { at_most, .. } => Some((format!("{} target", target.name()), at_most.as_millis_f64())),
+            _ => None,
+        })
+        .collect();
+    let positive = |values: &[f64]| values.iter().copied().filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
+    let least = positive(p50).min(targets.iter().map(|(_, v)| *v).fold(f64::INFINITY, f64::min));
+    let highest = most(p99).max(targets.iter().map(|(_, v)| *v).fold(0.0, f64::max));
+    if !least.is_finite() {
+        return note(canvas, "No request succeeded: there is no latency to show.");
+    }
+    let (low, high) = log_bounds(least, highest);
+    let title = format!("{}: p99 peaks at {}", x.name, millis(most(p99)));
+    let mut chart = ChartBuilder::on(canvas)
+        .caption(title, TITLE.into_font().color(&INK))
+        .margin(16)
+        .x_label_area_size(40)
+        .y_label_area_size(110)
+        .build_cartesian_2d(TimeAxis::to(end_of(x)), (low..high).log_scale())?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(FAINT)
+        .axis_style(INK)
+        .label_style(TEXT.into_font().color(&INK))
+        .y_desc("latency [ms], log scale")
+        .axis_desc_style(TEXT.into_font().color(&INK))
+        .y_label_formatter(&|v| short(*v))
+        .draw()?;
+    shade_between(x, &mut chart, low, high)?;
+    line(x, &mut chart, p50, OFFERED, 2, "p50")?;
+    line(x, &mut chart, timeline.column(Column::P90Ms), CAPACITY, 2, "p90")?;
+    line(x, &mut chart, p99, ALARM, 3, "p99")?;
+    for (name, value) in targets {
+        let ends = [(0.0, value), (end_of(x), value)];
+        chart
+            .draw_series(DashedLineSeries::new(ends, 12, 8, INK.stroke_width(2)))?
+            .label(format!("{name} {}", millis(value)))
+            .legend(|(x, y)| PathElement::new([(x, y), (x + 12, y)], INK.stroke_width(2)));
+    }
+    legend(&mut chart)
+}
+
+fn percentiles(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
+    let (latency, service) = (x.latency(), x.service_time());
+    let Some(p99) = latency.quantile(0.99) else {
+        return note(canvas, "No request succeeded: there is no latency to show.");
+    };
+    let nines = (latency.count() as f64).log10().clamp(1.0, 6.0);
+    let curve = |of: &Latency| -> Vec<(f64, f64)> {
+        (0..=400)
+            .map(|i| nines * f64::from(i) / 400.0)
+            .filter_map(|n| of.quantile(1.0 - 10f64.powf(-n)).map(|v| (n, v.as_millis_f64().max(0.001))))
+            .collect()
+    };
+    let (of_latency, of_service) = (curve(&latency), curve(&service));
+    let values = || of_latency.iter().chain(&of_service).map(|(_, v)| *v);
+    let (low, high) = log_bounds(values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+    let title = format!("{}: 99 of 100 requests took at most {}", x.name, millis(p99.as_millis_f64()));
+    let mut chart = ChartBuilder::on(canvas)
+        .caption(title, TITLE.into_font().color(&INK))
+        .margin(16)
+        .margin_right(40)
+        .x_label_area_size(70)
+        .y_label_area_size(110)
+        .build_cartesian_2d(NinesAxis(nines), (low..high).log_scale())?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(FAINT)
+        .axis_style(INK)
+        .label_style(TEXT.into_font().color(&INK))
+        .axis_desc_style(TEXT.into_font().color(&INK))
+        .x_desc("share of requests that took at most this long")
+        .y_desc("time [ms], log scale")
+        .y_label_formatter(&|v| short(*v))
+        .draw()?;
+    chart
+        .draw_series(DashedLineSeries::new(of_service, 10, 6, SERVED.stroke_width(3)))?
+        .label("time in service")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 12, y)], SERVED.stroke_width(3)));
+    chart
+        .draw_series(LineSeries::new(of_latency, ALARM.stroke_width(3)))?
+        .label("latency from the scheduled time")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 26, y)], ALARM.stroke_width(3)));
+    let crosses: Vec<(f64, f64)> = x
+        .slo
+        .iter()
+        .filter_map(|target| match target {
+            Target::Quantile { q, at_most } => Some((-(1.0 - q).log10(), at_most.as_millis_f64())),
+            _ => None,
+        })
+        .collect();
+    if !crosses.is_empty() {
+        chart
+            .draw_series(crosses.into_iter().map(|at| Cross::new(at, 10, INK.stroke_width(3))))?
+            .label("target")
+            .legend(|(x, y)| Cross::new((x + 13, y), 7, INK.stroke_width(3)));
+    }
+    legend(&mut chart)
+}
+
+fn outcomes(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
+    let counts = x.counts();
+    let mut bars = vec![("succeeded".to_string(), counts.succeeded, SERVED)];
+    for reason in Failure::ALL {
+        let n = counts.failed_for(reason);
+        if n > 0 {
+            let color = if reason == Failure::RateLimited { CAPACITY } else { ALARM };
+            bars.push((reason.name().replace('_', " "), n, color));
+        }
+    }
+    let share = |n: u64| n as f64 / counts.offered.max(1) as f64 * 100.0;
+    let failed = share(counts.failed_total());
+    let title = format!("{}: {} requests, {failed:.2} % failed", x.name, thousands(counts.offered));
+    let (upper, lower) = canvas.split_vertically(500);
+    let timeline = &x.first().timeline;
+    let top = *ticks(most(timeline.column(Column::OfferedRps)) * 1.02, 5).last().unwrap_or(&1.0);
+    let mut chart = ChartBuilder::on(&upper)
+        .caption(title, TITLE.into_font().color(&INK))
+        .margin(16)
+        .x_label_area_size(40)
+        .y_label_area_size(90)
+        .build_cartesian_2d(TimeAxis::to(end_of(x)), 0.0..top)?;
+    mesh(&mut chart, "requests/s")?;
+    // Stacked from the top down: the larger sums are painted first.
+    let sum = |columns: &[Column]| -> Vec<f64> {
+        (0..timeline.len()).map(|i| columns.iter().map(|c| timeline.column(*c)[i]).sum()).collect()
+    };
+    let other: Vec<f64> = timeline
+        .column(Column::FailedRps)
+        .iter()
+        .zip(timeline.column(Column::RateLimitedRps))
+        .map(|(failed, limited)| failed - limited)
+        .collect();
+    let served_and_limited = sum(&[Column::SucceededRps, Column::RateLimitedRps]);
+    let everything: Vec<f64> = served_and_limited.iter().zip(&other).map(|(a, b)| a + b).collect();
+    area(x, &mut chart, &everything, ALARM, "failed")?;
+    area(x, &mut chart, &served_and_limited, CAPACITY, "rate limited")?;
+    area(x, &mut chart, timeline.column(Column::SucceededRps), SERVED, "succeeded")?;
+    legend(&mut chart)?;
+
+    let n = bars.len();
+    let longest = bars.iter().map(|(_, n, _)| share(*n)).fold(0.0, f64::max).max(1e-9);
+    let bar_height = (320 / n as i32).min(60);
+    for (i, (name, count, color)) in bars.iter().enumerate() {
+        let y = 20 + i as i32 * bar_height;
+        let width = ((share(*count) / longest) * 1000.0) as i32;
+        let text = TEXT.into_font().color(&INK);
+        lower.draw(&Text::new(name.clone(), (30, y + bar_height / 2 - 12), text.clone()))?;
+        lower.draw(&Rectangle::new([(200, y + 4), (200 + width.max(2), y + bar_height - 6)], color.filled()))?;
+        let label = format!("{}  ({:.2} %)", thousands(*count), share(*count));
+        lower.draw(&Text::new(label, (212 + width.max(2), y + bar_height / 2 - 12), text))?;
+    }
+    Ok(())
+}
+
+fn note(canvas: &Canvas, text: &str) -> Result<(), Failed> {
+    canvas.draw(&Text::new(text.to_string(), (60, 420), TITLE.into_font().color(&INK)))?;
+    Ok(())
+}
+
+fn mesh<'a>(
+    chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<TimeAxis, RangedCoordf64>>,
+    unit: &str,
+) -> Result<(), Failed> {
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(FAINT)
+        .axis_style(INK)
+        .label_style(TEXT.into_font().color(&INK))
+        .axis_desc_style(TEXT.into_font().color(&INK))
+        .y_desc(unit)
+        .y_labels(6)
+        .y_label_formatter(&|v| short(*v))
+        .draw()?;
+    Ok(())
+}
+
+fn legend<'a, X, Y>(chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<X, Y>>) -> Result<(), Failed>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .label_font(TEXT.into_font().color(&INK))
+        .background_style(WHITE.mix(0.85))
+        .border_style(FAINT)
+        .margin(12)
+        .legend_area_size(34)
+        .draw()?;
+    Ok(())
+}
+
+fn line<'a, Y>(
+    x: &Experiment,
+    chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<TimeAxis, Y>>,
+    values: &[f64],
+    color: RGBColor,
+    width: u32,
+    name: &str,
+) -> Result<(), Failed>
+where
+    Y: Ranged<ValueType = f64>,
+    Cartesian2d<TimeAxis, Y>: CoordTranslate<From = (f64, f64)>,
+{
+    let style = color.stroke_width(width);
+    for (i, part) in stretches(x, values).into_iter().enumerate() {
+        let drawn = chart.draw_series(LineSeries::new(part, style))?;
+        if i == 0 {
+            drawn.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 26, y)], style));
+        }
+    }
+    Ok(())
+}
+
+fn area<'a>(
+    x: &Experiment,
+    chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<TimeAxis, RangedCoordf64>>,
+    values: &[f64],
+    color: RGBColor,
+    name: &str,
+) -> Result<(), Failed> {
+    if most(values) == 0.0 {
+        return Ok(());
+    }
+    let step = x.first().timeline.step_seconds;
+    for (i, part) in stretches(x, values).into_iter().enumerate() {
+        let series = AreaSeries::new(steps(&part, step), 0.0, color.mix(0.35)).border_style(color);
+        let drawn = chart.draw_series(series)?;
+        if i == 0 {
+            drawn
+                .label(name)
+                .legend(move |(x, y)| Rectangle::new([(x, y - 7), (x + 26, y + 7)], color.mix(0.5).filled()));
+        }
+    }
+    Ok(())
+}
+
+fn shade<'a>(
+    x: &Experiment,
+    chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<TimeAxis, RangedCoordf64>>,
+    top: f64,
+) -> Result<(), Failed> {
+    shade_between(x, chart, 0.0, top)
+}
+
+/// Warm-up, faults and spikes.
+fn shade_between<'a, Y>(
+    x: &Experiment,
+    chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<TimeAxis, Y>>,
+    low: f64,
+    high: f64,
+) -> Result<(), Failed>
+where
+    Y: Ranged<ValueType = f64>,
+    Cartesian2d<TimeAxis, Y>: CoordTranslate<From = (f64, f64)>,
+{
+    let end = end_of(x);
+    let mut bands: Vec<(f64, f64, RGBAColor, &str)> = Vec::new();
+    if !x.warmup.is_zero() {
+        bands.push((0.0, x.warmup.as_secs_f64(), INK.mix(0.10), "warm-up"));
+    }
+    let events = &x.first().events;
+    for (i, event) in events.iter().enumerate() {
+        match &event.kind {
+            EventKind::FaultStarted { until, .. } => {
+                let from = event.at.as_secs_f64();
+                let to = until.map_or(from + end / 200.0, |until| until.as_secs_f64());
+                bands.push((from, to.min(end), ALARM.mix(0.16), "fault"));
+            }
+            EventKind::SpikeDetected(spike) => {
+                let over =
+                    events[i..].iter().find(|e| matches!(&e.kind, EventKind::SpikeEnded(s) if s.id == spike.id));
+                let to = over.map_or(end, |event| event.at.as_secs_f64());
+                bands.push((spike.started_at.as_secs_f64(), to, OFFERED.mix(0.10), "spike"));
+            }
+            _ => {}
+        }
+    }
+    let mut named: Vec<&str> = Vec::new();
+    for (from, to, color, name) in bands {
+        let drawn = chart.draw_series([Rectangle::new([(from, low), (to, high)], color.filled())])?;
+        if !named.contains(&name) {
+            named.push(name);
+            drawn.label(name).legend(move |(x, y)| Rectangle::new([(x, y - 7), (x + 26, y + 7)], color.filled()));
+        }
+    }
+    Ok(())
+}
