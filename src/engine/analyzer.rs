@@ -101,10 +101,10 @@ impl Analyzer {
             let change = self.detector.observe(began, count, &expected);
             let now_is = |spike: &Spike| {
                 format!(
-                    "offered {:.0}/s is {:.2} times the baseline of {:.0}/s (z {:.1}) since {}",
-                    count / seconds,
+                    "offered {}/s is {:.1} times the baseline of {}/s (z {:.1}) since {}",
+                    rate(count / seconds),
                     count / expected.level.max(1.0),
-                    spike.baseline_rps,
+                    rate(spike.baseline_rps),
                     expected.z(count),
                     spike.started_at
                 )
@@ -117,8 +117,9 @@ impl Analyzer {
                 Some(spike::Change::Ended(spike)) => {
                     let lasted = ended.since(spike.started_at);
                     let cause = format!(
-                        "offered load is back near its baseline after {lasted}; peak {:.0}/s, {:.2} times the baseline",
-                        spike.peak_rps, spike.magnitude
+                        "offered load is back near its baseline after {lasted}; peak {}/s, {:.1} times the baseline",
+                        rate(spike.peak_rps),
+                        spike.magnitude
                     );
                     events.push(Event { at: ended, kind: EventKind::SpikeEnded(spike), cause });
                 }
@@ -152,6 +153,11 @@ impl Analyzer {
             None => spike::State::Idle,
         }
     }
+}
+
+/// A rate in words: whole when it is large.
+fn rate(rps: f64) -> String {
+    if rps >= 10.0 { format!("{rps:.0}") } else { format!("{rps:.2}") }
 }
 
 #[cfg(test)]

@@ -244,7 +244,6 @@ impl Recorder {
     }
 
     fn push_row(&mut self, seconds: f64, fleet: &FleetSample) {
-        let sizing = self.settings.sizing;
         let per_second = |n: u64| n as f64 / seconds;
         // Requests of the warm-up that end later are few, and belong to the same picture.
         if self.warming.count() > 0 {
@@ -253,7 +252,6 @@ impl Recorder {
         let ended = if self.warming.count() > 0 { &self.warming } else { &self.measured };
         let millis = ended.quantiles([0.5, 0.9, 0.99]).map_or([f64::NAN; 3], |q| q.map(Span::as_millis_f64));
         let offered_rps = per_second(self.step.offered);
-        let needed = instances_needed(offered_rps, sizing.demand, sizing.servers, sizing.wait_bound);
         self.timeline.push(
             self.step_began.as_secs_f64(),
             &[
@@ -268,7 +266,6 @@ impl Recorder {
                 (Column::InstancesReady, fleet.ready),
                 (Column::InstancesTotal, fleet.total),
                 (Column::Desired, f64::from(fleet.desired)),
-                (Column::Needed, f64::from(needed)),
                 (Column::CpuUtilization, fleet.cpu * 100.0),
                 (Column::MemoryUtilization, fleet.memory * 100.0),
                 (Column::QueueLength, fleet.queued),
@@ -277,6 +274,22 @@ impl Recorder {
                 (Column::BreakerOpen, f64::from(fleet.breakers_open)),
             ],
         );
+    }
+
+    /// Fills in how many instances were needed, for the load of the minute around each step: within a second, demand is noise that
+    /// no fleet could or should follow.
+    fn work_out_needs(&mut self) {
+        let sizing = self.settings.sizing;
+        let offered = self.timeline.column(Column::OfferedRps);
+        let around = (30.0 / self.timeline.step_seconds).floor() as usize;
+        let needed = (0..offered.len())
+            .map(|i| {
+                let window = &offered[i.saturating_sub(around)..(i + around + 1).min(offered.len())];
+                let rate = window.iter().sum::<f64>() / window.len() as f64;
+                f64::from(instances_needed(rate, sizing.demand, sizing.servers, sizing.wait_bound))
+            })
+            .collect();
+        self.timeline.set(Column::Needed, needed);
     }
 
     /// Requests that are offered but have not ended, of the measured part.
@@ -319,6 +332,7 @@ impl Recorder {
             };
             events.iter().filter(counts).count() as u32
         };
+        self.work_out_needs();
         let first = self.timeline.t.partition_point(|&t| t < self.warmup_end.as_secs_f64());
         let elasticity = elasticity(
             &self.timeline.column(Column::Needed)[first..],

@@ -137,6 +137,12 @@ impl Timeline {
         &self.columns[column as usize]
     }
 
+    /// Replaces the values of a column; there is one per step.
+    pub fn set(&mut self, column: Column, values: Vec<f64>) {
+        assert_eq!(values.len(), self.t.len(), "a column has a value per step");
+        self.columns[column as usize] = values;
+    }
+
     /// Number of steps.
     pub fn len(&self) -> usize {
         self.t.len()

@@ -164,12 +164,13 @@ fn timeline(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     let mut chart = ChartBuilder::on(&upper)
         .caption(title, TITLE.into_font().color(&INK))
         .margin(16)
+        .margin_right(48)
         .x_label_area_size(34)
         .y_label_area_size(90)
         .build_cartesian_2d(TimeAxis::to(end), 0.0..top)?;
     mesh(&mut chart, "requests/s")?;
     shade(x, &mut chart, top)?;
-    area(x, &mut chart, column(Column::FailedRps), ALARM, "failed")?;
+    area(x, &mut chart, column(Column::FailedRps), ALARM.mix(0.35).filled(), ALARM, "failed")?;
     line(x, &mut chart, column(Column::SucceededRps), SERVED, 2, "served")?;
     line(x, &mut chart, column(Column::OfferedRps), OFFERED, 2, "offered")?;
     legend(&mut chart)?;
@@ -178,13 +179,14 @@ fn timeline(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     let top = *ticks(all * 1.1, 5).last().unwrap_or(&1.0);
     let mut chart = ChartBuilder::on(&lower)
         .margin(16)
+        .margin_right(48)
         .margin_top(0)
         .x_label_area_size(40)
         .y_label_area_size(90)
         .build_cartesian_2d(TimeAxis::to(end), 0.0..top)?;
     mesh(&mut chart, "instances")?;
     shade(x, &mut chart, top)?;
-    area(x, &mut chart, column(Column::InstancesReady), CAPACITY, "ready")?;
+    area(x, &mut chart, column(Column::InstancesReady), CAPACITY.mix(0.35).filled(), CAPACITY, "ready")?;
     let step = timeline.step_seconds;
     for (i, part) in stretches(x, column(Column::InstancesTotal)).into_iter().enumerate() {
         let drawn = chart.draw_series(LineSeries::new(steps(&part, step), INK.stroke_width(2)))?;
@@ -241,6 +243,7 @@ fn latency(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     let mut chart = ChartBuilder::on(canvas)
         .caption(title, TITLE.into_font().color(&INK))
         .margin(16)
+        .margin_right(48)
         .x_label_area_size(40)
         .y_label_area_size(110)
         .build_cartesian_2d(TimeAxis::to(end_of(x)), (low..high).log_scale())?;
@@ -287,7 +290,7 @@ fn percentiles(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     let mut chart = ChartBuilder::on(canvas)
         .caption(title, TITLE.into_font().color(&INK))
         .margin(16)
-        .margin_right(40)
+        .margin_right(48)
         .x_label_area_size(70)
         .y_label_area_size(110)
         .build_cartesian_2d(NinesAxis(nines), (low..high).log_scale())?;
@@ -342,29 +345,32 @@ fn outcomes(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     let title = format!("{}: {} requests, {failed:.2} % failed", x.name, thousands(counts.offered));
     let (upper, lower) = canvas.split_vertically(500);
     let timeline = &x.first().timeline;
-    let top = *ticks(most(timeline.column(Column::OfferedRps)) * 1.02, 5).last().unwrap_or(&1.0);
-    let mut chart = ChartBuilder::on(&upper)
-        .caption(title, TITLE.into_font().color(&INK))
-        .margin(16)
-        .x_label_area_size(40)
-        .y_label_area_size(90)
-        .build_cartesian_2d(TimeAxis::to(end_of(x)), 0.0..top)?;
-    mesh(&mut chart, "requests/s")?;
     // Stacked from the top down: the larger sums are painted first.
     let sum = |columns: &[Column]| -> Vec<f64> {
         (0..timeline.len()).map(|i| columns.iter().map(|c| timeline.column(*c)[i]).sum()).collect()
     };
-    let other: Vec<f64> = timeline
-        .column(Column::FailedRps)
-        .iter()
-        .zip(timeline.column(Column::RateLimitedRps))
-        .map(|(failed, limited)| failed - limited)
-        .collect();
+    let everything = sum(&[Column::SucceededRps, Column::FailedRps]);
     let served_and_limited = sum(&[Column::SucceededRps, Column::RateLimitedRps]);
-    let everything: Vec<f64> = served_and_limited.iter().zip(&other).map(|(a, b)| a + b).collect();
-    area(x, &mut chart, &everything, ALARM, "failed")?;
-    area(x, &mut chart, &served_and_limited, CAPACITY, "rate limited")?;
-    area(x, &mut chart, timeline.column(Column::SucceededRps), SERVED, "succeeded")?;
+    let top = *ticks(most(&everything) * 1.02, 5).last().unwrap_or(&1.0);
+    let mut chart = ChartBuilder::on(&upper)
+        .caption(title, TITLE.into_font().color(&INK))
+        .margin(16)
+        .margin_right(48)
+        .x_label_area_size(40)
+        .y_label_area_size(90)
+        .build_cartesian_2d(TimeAxis::to(end_of(x)), 0.0..top)?;
+    mesh(&mut chart, "requests/s")?;
+    let light = |color: RGBColor| {
+        let mix = |c: u8| (u16::from(c) / 2 + 127) as u8;
+        RGBColor(mix(color.0), mix(color.1), mix(color.2))
+    };
+    if counts.failed_total() > counts.failed_for(Failure::RateLimited) {
+        area(x, &mut chart, &everything, light(ALARM).filled(), ALARM, "failed")?;
+    }
+    if counts.failed_for(Failure::RateLimited) > 0 {
+        area(x, &mut chart, &served_and_limited, light(CAPACITY).filled(), CAPACITY, "rate limited")?;
+    }
+    area(x, &mut chart, timeline.column(Column::SucceededRps), light(SERVED).filled(), SERVED, "succeeded")?;
     legend(&mut chart)?;
 
     let n = bars.len();
@@ -435,8 +441,10 @@ where
     Cartesian2d<TimeAxis, Y>: CoordTranslate<From = (f64, f64)>,
 {
     let style = color.stroke_width(width);
+    let step = x.first().timeline.step_seconds;
     for (i, part) in stretches(x, values).into_iter().enumerate() {
-        let drawn = chart.draw_series(LineSeries::new(part, style))?;
+        // Steps, also because plotters draws the miter of a thick line's sharp peak far beyond the peak.
+        let drawn = chart.draw_series(LineSeries::new(steps(&part, step), style))?;
         if i == 0 {
             drawn.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 26, y)], style));
         }
@@ -448,6 +456,7 @@ fn area<'a>(
     x: &Experiment,
     chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<TimeAxis, RangedCoordf64>>,
     values: &[f64],
+    fill: ShapeStyle,
     color: RGBColor,
     name: &str,
 ) -> Result<(), Failed> {
@@ -456,12 +465,10 @@ fn area<'a>(
     }
     let step = x.first().timeline.step_seconds;
     for (i, part) in stretches(x, values).into_iter().enumerate() {
-        let series = AreaSeries::new(steps(&part, step), 0.0, color.mix(0.35)).border_style(color);
+        let series = AreaSeries::new(steps(&part, step), 0.0, fill).border_style(color);
         let drawn = chart.draw_series(series)?;
         if i == 0 {
-            drawn
-                .label(name)
-                .legend(move |(x, y)| Rectangle::new([(x, y - 7), (x + 26, y + 7)], color.mix(0.5).filled()));
+            drawn.label(name).legend(move |(x, y)| Rectangle::new([(x, y - 7), (x + 26, y + 7)], fill));
         }
     }
     Ok(())

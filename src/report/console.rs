@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::figure::{clock, sparkline};
+use super::figure::{clock, short, sparkline};
 use super::verdict::{self, Outcome, figure, millis, percent, thousands};
 use super::{Experiment, json};
 use crate::engine::events::EventKind;
@@ -92,8 +92,9 @@ fn headline(out: &mut String, x: &Experiment, ink: &Ink) {
     line(
         "requests",
         format!(
-            "{} offered ({rate:.1}/s on average){times}, {} served",
+            "{} offered ({}/s on average){times}, {} served",
             thousands(counts.offered),
+            short(rate),
             thousands(counts.succeeded)
         ),
     );
@@ -136,7 +137,7 @@ fn storm(out: &mut String, x: &Experiment, width: usize, ink: &Ink) {
         let bars = ink.paint(paint, &sparkline(values, columns, most(values)));
         let _ = writeln!(out, "  {} {bars} {}", ink.dim(&format!("{label:<9}")), ink.dim(&peak));
     };
-    row("offered", offered, "34", format!("peak {:.0}/s", most(offered)));
+    row("offered", offered, "34", format!("peak {}/s", short(most(offered))));
     let ready = timeline.column(Column::InstancesReady);
     row("ready", ready, "35", format!("peak {:.0} instances", most(ready)));
     let p99 = timeline.column(Column::P99Ms);

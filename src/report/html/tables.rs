@@ -8,6 +8,7 @@ use crate::record::latency::Latency;
 use crate::record::outcome::{Counts, Failure};
 use crate::report::Experiment;
 use crate::report::console::{QUANTILES, quantile};
+use crate::report::figure::short;
 use crate::report::verdict::{millis, percent, thousands};
 use crate::units::{Span, Time};
 
@@ -46,7 +47,7 @@ pub fn headline(x: &Experiment) -> String {
     let cost = x.mean(|run| run.fleet.cost.cost);
     let hours = x.mean(|run| run.fleet.cost.instance_hours);
     let mut tiles = vec![
-        (thousands(counts.offered), format!("requests offered, {rate:.1}/s")),
+        (thousands(counts.offered), format!("requests offered, {}/s", short(rate))),
         (counts.availability().map_or("–".into(), percent), "availability".to_string()),
         (quantile(&latency, 0.5), "p50 latency".to_string()),
         (quantile(&latency, 0.99), "p99 latency".to_string()),
