@@ -309,6 +309,7 @@ impl Recorder {
         self.measured.pour_into(&mut self.latency);
         self.service_counts.pour_into(&mut self.service);
         self.waiting_counts.pour_into(&mut self.waiting);
+        self.work_out_needs();
         let measured = now.since(self.warmup_end);
         let seconds = measured.as_secs_f64();
         let per = |area: f64, total: f64| if total > 0.0 { area / total } else { 0.0 };
@@ -332,7 +333,6 @@ impl Recorder {
             };
             events.iter().filter(counts).count() as u32
         };
-        self.work_out_needs();
         let first = self.timeline.t.partition_point(|&t| t < self.warmup_end.as_secs_f64());
         let elasticity = elasticity(
             &self.timeline.column(Column::Needed)[first..],
