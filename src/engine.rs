@@ -26,7 +26,7 @@ pub mod window;
 use std::collections::BTreeMap;
 
 use crate::engine::analyzer::Analyzer;
-use crate::engine::autoscaler::{Autoscaler, Decision, Direction, Guards, Manual};
+use crate::engine::autoscaler::{Autoscaler, Decision, Direction, Guards, Manual, Nearest};
 use crate::engine::balancer::Balancer;
 use crate::engine::balancer::health::{Health, Opinion};
 use crate::engine::events::{Event, EventKind};
@@ -112,6 +112,9 @@ enum Belief {
     Draining,
 }
 
+/// How often the rule nearest to acting is looked for.
+const NEAREST_EVERY: Span = Span::from_mins(1);
+
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
@@ -129,6 +132,9 @@ pub struct Engine {
     next_id: u32,
     /// When a broken instance is worth another try.
     retries: BTreeMap<InstanceId, Time>,
+    /// The rule last told to be nearest and whether its condition held; and when to look again.
+    nearest: (String, bool),
+    look_again: Time,
     /// Replacements that the next tick launches, with the reason.
     replacements: Vec<String>,
     events: Vec<Event>,
@@ -163,6 +169,8 @@ impl Engine {
             desired: 0,
             next_id: 0,
             retries: BTreeMap::new(),
+            nearest: (String::new(), false),
+            look_again: Time::ZERO,
             replacements: Vec::new(),
             events: Vec::new(),
             wake: (Time::ZERO, Wake::Never),
@@ -290,6 +298,8 @@ impl Engine {
                 self.fleet.insert(id, if warming { Belief::Warming } else { Belief::Ready });
                 if !takes_traffic {
                     self.joined(now, id, warming);
+                } else if belief == Belief::Warming && !warming {
+                    self.note(now, EventKind::InstanceReady { instance: id, warming: false }, "warm");
                 }
                 if !warming && let Some(autoscaler) = &mut self.autoscaler {
                     autoscaler.ready(now);
@@ -412,7 +422,29 @@ impl Engine {
             expected_boot: None,
         };
         let decision = autoscaler.tick(now, &observed, &guards);
+        if decision.direction().is_none() && now >= self.look_again {
+            self.look_again = now + NEAREST_EVERY;
+            let nearest = autoscaler.nearest(&observed);
+            self.tell_nearest(now, nearest);
+        }
         self.carry_out(now, decision, commands);
+    }
+
+    /// Notes which rule is nearest to acting, when that has changed.
+    fn tell_nearest(&mut self, now: Time, nearest: Option<Nearest>) {
+        let Some(nearest) = nearest else { return };
+        let holds = !nearest.held_for.is_zero() || nearest.margin == 0.0;
+        if self.nearest.0 == nearest.rule && self.nearest.1 == holds {
+            return;
+        }
+        self.nearest = (nearest.rule.clone(), holds);
+        let Nearest { rule, value, threshold, held_for, .. } = nearest;
+        let cause = if holds {
+            format!("{rule} is nearest: its condition has held for {held_for} ({value:.1} against {threshold})")
+        } else {
+            format!("{rule} is nearest, and its condition does not hold ({value:.1} against {threshold})")
+        };
+        self.note(now, EventKind::Nearest { rule, value, threshold, held_for }, &cause);
     }
 
     /// Asks for a number of instances by hand: within bounds, regardless of cooldowns.

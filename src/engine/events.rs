@@ -36,6 +36,18 @@ pub enum EventKind {
         /// What held it.
         blocked: Vec<Block>,
     },
+    /// No rule acted, and this one was nearest to it. Written when another rule is nearest, or its phase changes, but not more often
+    /// than once a minute.
+    Nearest {
+        /// The rule.
+        rule: String,
+        /// Its metric, in the metric's unit.
+        value: f64,
+        /// Its threshold, in the same unit.
+        threshold: f64,
+        /// How long its condition has held; zero if it does not.
+        held_for: Span,
+    },
     /// A rule forced the service's breaker open.
     RuleOpenedBreaker {
         /// The rule.

@@ -59,7 +59,7 @@ fn header(out: &mut String, x: &Experiment) {
     let _ = writeln!(out, "<p class=\"verdict {class}\"><strong>{word}</strong> {}</p>", escape(&x.sentence()));
     let verdicts = x.verdicts();
     if !verdicts.is_empty() {
-        out.push_str("<table><caption>Targets</caption><thead><tr><th scope=\"col\">Target</th><th scope=\"col\" class=\"n\">Bound</th><th scope=\"col\" class=\"n\">Observed</th><th scope=\"col\" class=\"n\">95 % interval</th><th scope=\"col\" class=\"n\">Runs</th><th scope=\"col\">Verdict</th></tr></thead><tbody>");
+        out.push_str("<div class=\"scroll\"><table><caption>Targets</caption><thead><tr><th scope=\"col\">Target</th><th scope=\"col\" class=\"n\">Bound</th><th scope=\"col\" class=\"n\">Observed</th><th scope=\"col\" class=\"n\">95 % interval</th><th scope=\"col\" class=\"n\">Runs</th><th scope=\"col\">Verdict</th></tr></thead><tbody>");
         for v in &verdicts {
             let ci = v.ci.map_or("–".to_string(), |(low, high)| {
                 format!("{} … {}", figure(&v.target, low), figure(&v.target, high))
@@ -75,7 +75,7 @@ fn header(out: &mut String, x: &Experiment) {
                 v.outcome.word()
             );
         }
-        out.push_str("</tbody></table>\n");
+        out.push_str("</tbody></table></div>\n");
     }
     out.push_str("</header>\n");
 }

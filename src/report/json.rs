@@ -278,6 +278,12 @@ fn event(event: &Event) -> Value {
             };
             put("blocked", Value::Array(blocked.iter().map(block).collect()));
         }
+        EventKind::Nearest { rule, value, threshold, held_for } => {
+            put("rule", value!(rule));
+            put("value", number(*value));
+            put("threshold", number(*threshold));
+            put("held_for", number(held_for.as_secs_f64()));
+        }
         EventKind::RuleOpenedBreaker { rule } | EventKind::Alert { rule } => {
             put("rule", value!(rule));
         }
@@ -355,6 +361,7 @@ pub(super) fn kind(kind: &EventKind) -> &'static str {
         EventKind::ScaledUp(_) => "scaled_up",
         EventKind::ScaledDown(_) => "scaled_down",
         EventKind::Held { .. } => "held",
+        EventKind::Nearest { .. } => "nearest",
         EventKind::RuleOpenedBreaker { .. } => "rule_opened_breaker",
         EventKind::Alert { .. } => "alert",
         EventKind::InstanceLaunched { .. } => "instance_launched",
