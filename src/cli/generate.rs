@@ -117,7 +117,6 @@ fn log(
     let attackers = population.attackers(attacks.iter().copied());
     let failure = Dice::new(scenario.seed, Stream::Failure);
     let size = Dice::new(scenario.seed, Stream::Spread);
-    let zoned = jiff::Zoned::new(start, jiff::tz::TimeZone::UTC);
     let mut total = 0;
     for Arrival { at, index, origin } in arrivals {
         let (client, endpoint, attack) = match origin {
@@ -132,8 +131,8 @@ fn log(
         let status = if failure.sub(index, 1).unit() < endpoint.error_rate { 500 } else { 200 };
         // Answers between 200 B and 200 kB, most of them small.
         let bytes = (200.0 * libm::exp(6.9 * size.unit(index) * size.sub(index, 1).unit())) as u64;
-        let when = zoned.saturating_add(jiff::SignedDuration::from_secs((at.0 / 1_000_000_000) as i64));
-        let stamp = when.strftime("%d/%b/%Y:%H:%M:%S %z");
+        let when = start + jiff::SignedDuration::from_secs((at.0 / 1_000_000_000) as i64);
+        let stamp = when.strftime("%d/%b/%Y:%H:%M:%S +0000");
         let address = format!("100.{}.{}.{}", 64 + (client >> 16 & 63), client >> 8 & 255, client & 255);
         write!(out, "{address} - - [{stamp}] \"GET {} HTTP/1.1\" {status} {bytes}", endpoint.path)?;
         if combined {
