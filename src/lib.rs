@@ -1,4 +1,57 @@
-//! Wavetank.
+//! Wavetank puts an auto-scaling system through the storm before production does.
+//!
+//! One engine (autoscaler, balancer, circuit breaker, rate limiter, traffic analyzer) meets traffic in virtual time, synthetic or
+//! recorded, and a report tells what happened.
+//!
+//! ```text
+//! scenario ─▶ traffic ─▶ sim (virtual clock) ─▶ record ─▶ report    html png json csv hgrm
+//!             log, csv        ▲ engine ▲
+//! ```
+//!
+//! # The map
+//!
+//! - words: [`units`], [`rng`], [`distribution`]
+//! - nature: [`traffic`] yields arrivals, [`engine`] decides what to do with them
+//! - memory: [`record`] keeps what happened
+//! - intent: [`scenario`] reads and checks the file
+//! - world: [`sim`] drives the engine in virtual time
+//! - judgement: [`report`] reads records, and judges targets
+//! - hands: [`cli`] is the program
+//!
+//! Imports go one way, down this list, never up.
+//!
+//! # What always holds
+//!
+//! - The engine is told the time and asks for nothing: no clock, no threads, no ambient randomness, no IO.
+//! - Every random number is a function of (seed, stream, index). The same scenario and seed give the same bytes, on any number
+//!   of threads; two policies on one seed meet the same requests.
+//! - Latency counts from the moment the plan says a request starts. Every request ends in success or for exactly one reason.
+//! - Memory is bounded by fleet, clients and what is in flight, never by the number of requests.
+//!
+//! # A run
+//!
+//! ```
+//! use wavetank::scenario;
+//! use wavetank::sim::{Monitor, Plan};
+//!
+//! let text = r#"
+//!     scenario.duration = "1m"
+//!     traffic.shape = [{ kind = "constant", rate = 50 }]
+//!     service.time = { dist = "exponential", mean = "10ms" }
+//! "#;
+//! let scenario = scenario::parse(text, "queue.toml", "".as_ref(), &[]).unwrap();
+//! let plan = Plan::new(scenario).unwrap();
+//! let run = plan.run(42, &Monitor::default()).unwrap();
+//! assert_eq!(run.counts.offered, run.counts.succeeded);
+//! ```
+//!
+//! # Questions
+//!
+//! **Why a counter-based generator?** A sequential one makes every draw depend on who drew before, so that changing the balancer would
+//! change the arrivals. Then a comparison of two policies compares the dice.
+//!
+//! **Why integers for time?** A float of seconds loses nanoseconds after months, and ties between events then depend on rounding.
+
 pub mod cli;
 pub mod distribution;
 pub mod engine;

@@ -276,15 +276,17 @@ impl Recorder {
         );
     }
 
-    /// Fills in how many instances were needed, for the load of the minute around each step: within a second, demand is noise that
-    /// no fleet could or should follow.
+    /// Fills in how many instances were needed, for the load of the minute around each step (within a second, demand is noise
+    /// that no fleet could or should follow), less what a quota refused.
     fn work_out_needs(&mut self) {
         let sizing = self.settings.sizing;
+        let limited = self.timeline.column(Column::RateLimitedRps);
         let offered = self.timeline.column(Column::OfferedRps);
+        let wanted: Vec<f64> = offered.iter().zip(limited).map(|(offered, limited)| (offered - limited).max(0.0)).collect();
         let around = (30.0 / self.timeline.step_seconds).floor() as usize;
-        let needed = (0..offered.len())
+        let needed = (0..wanted.len())
             .map(|i| {
-                let window = &offered[i.saturating_sub(around)..(i + around + 1).min(offered.len())];
+                let window = &wanted[i.saturating_sub(around)..(i + around + 1).min(wanted.len())];
                 let rate = window.iter().sum::<f64>() / window.len() as f64;
                 f64::from(instances_needed(rate, sizing.demand, sizing.servers, sizing.wait_bound))
             })
