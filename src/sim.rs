@@ -146,7 +146,7 @@ impl World<'_> {
     /// Whether nothing is left to follow beyond the end.
     fn is_over(&self, next: Time) -> bool {
         let steps_done = self.agenda.next_at() > self.end || next > self.end;
-        steps_done && self.slab.len() == 0 && self.next_arrival.is_none()
+        steps_done && self.slab.is_empty() && self.next_arrival.is_none()
     }
 
     fn start(&mut self) {

@@ -1,4 +1,5 @@
 //! `wavetank sim` and `wavetank replay`: run, write, show.
+#![expect(clippy::disallowed_methods, reason = "a report says when it was made and how long that took")]
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};

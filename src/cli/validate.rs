@@ -59,7 +59,7 @@ fn meaning(scenario: &Scenario) -> String {
         capacity * f64::from(most)
     );
     if let (Traffic::Open(config), Some(duration)) = (&scenario.traffic, scenario.duration) {
-        let rate = Rate::new(&config.shape, config.noise.clone(), &config.overlay, scenario.seed);
+        let rate = Rate::new(&config.shape, config.noise, &config.overlay, scenario.seed);
         let step = duration.0 / 2000 + 1;
         let peak = (0..2000).map(|i| rate.rps(Time(i * step))).fold(0.0, f64::max);
         let needed = instances_needed(peak, demand, service.servers(), demand);

@@ -112,7 +112,7 @@ impl Scraper {
         }));
         wanted.sort_unstable();
         wanted.dedup();
-        Scraper::of(config.metrics.clone(), config.interval, wanted)
+        Scraper::of(config.metrics, config.interval, wanted)
     }
 
     fn of(pipeline: MetricsPipeline, interval: Span, wanted: Vec<(Metric, Aggregate)>) -> Scraper {

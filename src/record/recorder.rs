@@ -282,7 +282,8 @@ impl Recorder {
         let sizing = self.settings.sizing;
         let limited = self.timeline.column(Column::RateLimitedRps);
         let offered = self.timeline.column(Column::OfferedRps);
-        let wanted: Vec<f64> = offered.iter().zip(limited).map(|(offered, limited)| (offered - limited).max(0.0)).collect();
+        let wanted: Vec<f64> =
+            offered.iter().zip(limited).map(|(offered, limited)| (offered - limited).max(0.0)).collect();
         let around = (30.0 / self.timeline.step_seconds).floor() as usize;
         let needed = (0..wanted.len())
             .map(|i| {

@@ -228,7 +228,8 @@ fn instances(run: &Run) -> Vec<Value> {
 fn intervals(x: &Experiment) -> Value {
     let ms = |span: Option<Span>| span.map_or(f64::NAN, Span::as_millis_f64);
     let quantile = |q: f64| move |run: &Run| ms(run.latency.quantile(q));
-    let figures: Vec<(&str, Box<dyn Fn(&Run) -> f64>)> = vec![
+    type Figure = Box<dyn Fn(&Run) -> f64>;
+    let figures: Vec<(&str, Figure)> = vec![
         ("availability", Box::new(|run| run.counts.availability().unwrap_or(f64::NAN))),
         ("throughput_rps", Box::new(|run| run.throughput_rps)),
         ("goodput_rps", Box::new(|run| run.counts.succeeded as f64 / run.measured.as_secs_f64())),

@@ -165,7 +165,7 @@ pub fn millis(ms: f64) -> String {
 
 /// A ratio in percent, with as many nines as it has.
 pub fn percent(ratio: f64) -> String {
-    let digits = if ratio >= 0.9995 && ratio < 1.0 { 4 } else { 2 };
+    let digits = if (0.9995..1.0).contains(&ratio) { 4 } else { 2 };
     // Never round up to a perfect score.
     let scale = 10f64.powi(digits as i32);
     let shown = if ratio < 1.0 { (ratio * 100.0 * scale).floor() / scale } else { ratio * 100.0 };
@@ -177,7 +177,7 @@ pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -98,9 +98,9 @@ impl Slab {
         self.free.push(slot);
     }
 
-    /// Slots taken.
-    pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+    /// Whether no slot is taken.
+    pub fn is_empty(&self) -> bool {
+        self.slots.len() == self.free.len()
     }
 
     /// Slots of attempts that `instance` holds: waiting, in service or calling. O(attempts).

@@ -58,7 +58,8 @@ impl SlidingWindow {
             }
         }
         // In the next window, what is current now will be the previous one.
-        let needed = if current == 0 { 0 } else { window.saturating_sub((limit - cost) * window / current) };
+        let free_at = ((limit - cost) * window).checked_div(current);
+        let needed = free_at.map_or(0, |free_at| window.saturating_sub(free_at));
         Span((window - elapsed + needed) as u64)
     }
 }
