@@ -7,5 +7,8 @@ mod world;
 /// The simulator against paper.
 mod theory;
 
+/// The same bytes again, and the same requests for everybody.
+mod determinism;
+
 /// The words of every mistake in a scenario.
 mod scenario_problems;
