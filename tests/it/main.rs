@@ -7,5 +7,11 @@ mod world;
 /// The simulator against paper.
 mod theory;
 
+/// Traps that other simulators fell into.
+mod traps;
+
+/// Nothing is lost in any world.
+mod conservation;
+
 /// The words of every mistake in a scenario.
 mod scenario_problems;
