@@ -3,9 +3,8 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
@@ -106,15 +105,16 @@ fn run(mut scenario: Scenario, command: String, out: Option<PathBuf>, args: &Run
     scenario.replications = args.replications.unwrap_or(scenario.replications);
     let write_files = out.is_some() || !args.json;
     let out = out.unwrap_or_else(|| Path::new("reports").join(folder_name(&scenario.name)));
+    let started = jiff::Timestamp::now().to_string();
+    let plan = Plan::new(scenario).or_bad_input()?;
+    check_length(&plan).or_bad_input()?;
     if write_files {
-        // Before the run: a folder that cannot be had costs a second, not an hour.
+        // Before the run: a folder that cannot be had costs a second, not an hour. After the input: what cannot be used
+        // leaves nothing behind.
         std::fs::create_dir_all(&out)
             .with_context(|| format!("cannot make the folder {}", out.display()))
             .or_bad_input()?;
     }
-    let started = jiff::Timestamp::now().to_string();
-    let plan = Plan::new(scenario).or_bad_input()?;
-    check_length(&plan).or_bad_input()?;
     let monitor = stop_on_ctrl_c();
     let (wall, cpu) = (Instant::now(), ProcessTime::now());
     let threads = args.threads.map_or(0, usize::from);
@@ -198,21 +198,23 @@ fn folder_name(name: &str) -> String {
 
 /// The monitor of the current run; the first Ctrl-C ends it early with a report, the second at once.
 fn stop_on_ctrl_c() -> Arc<Monitor> {
-    static CURRENT: OnceLock<std::sync::Mutex<Arc<Monitor>>> = OnceLock::new();
+    static CURRENT: OnceLock<Mutex<Arc<Monitor>>> = OnceLock::new();
+    static HANDLER: Once = Once::new();
     let monitor = Arc::new(Monitor::default());
-    let current = CURRENT.get_or_init(|| {
+    // The monitor comes before the handler: a Ctrl-C that comes at once has something to stop.
+    let current = CURRENT.get_or_init(|| Mutex::new(Arc::clone(&monitor)));
+    *current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&monitor);
+    HANDLER.call_once(|| {
         // Without a handler Ctrl-C simply ends the program, as everywhere.
         let _ = ctrlc::set_handler(|| {
             let Some(current) = CURRENT.get() else { return };
-            let monitor = current.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+            let monitor = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if monitor.stop.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
             eprintln!("\nstopping; the report will show what was measured (Ctrl-C again to quit at once)");
         });
-        std::sync::Mutex::new(Arc::clone(&monitor))
     });
-    *current.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&monitor);
     monitor
 }
 

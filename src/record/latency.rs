@@ -87,7 +87,7 @@ pub struct StepHistogram {
     lowest: usize,
     highest: usize,
     count: u64,
-    sum_ns: u64,
+    sum_ns: u128,
     min: Span,
     max: Span,
 }
@@ -130,7 +130,7 @@ impl StepHistogram {
         self.lowest = self.lowest.min(slot);
         self.highest = self.highest.max(slot);
         self.count += 1;
-        self.sum_ns += latency.0;
+        self.sum_ns += u128::from(latency.0);
         self.min = self.min.min(latency);
         self.max = self.max.max(latency);
     }
@@ -142,7 +142,7 @@ impl StepHistogram {
 
     /// Sum of all latencies.
     pub fn sum(&self) -> Span {
-        Span(self.sum_ns)
+        Span(u64::try_from(self.sum_ns).unwrap_or(u64::MAX))
     }
 
     /// Adds what `other` holds.
@@ -189,7 +189,7 @@ impl StepHistogram {
                 total.histogram.record_n(bounds(slot).0, u64::from(n)).expect("both have one shape");
             }
         }
-        total.sum_ns += u128::from(self.sum_ns);
+        total.sum_ns += self.sum_ns;
         total.min = total.min.min(self.min);
         total.max = total.max.max(self.max);
         self.clear();

@@ -83,6 +83,7 @@ impl World<'_> {
         match instance.life {
             Life::Serving if instance.busy() > 0 => {
                 instance.life = Life::Draining;
+                instance.left_at = Some(self.now);
                 if let Some(limit) = self.plan.scenario().fleet.drain_timeout {
                     self.agenda.push(self.now + limit, Entry::DrainLimit(id));
                 }
@@ -124,6 +125,7 @@ impl World<'_> {
         let instance = &mut self.instances[id.0 as usize];
         instance.touch(self.now);
         instance.life = Life::Gone;
+        instance.left_at = instance.left_at.or(Some(self.now));
         instance.gone_at = Some(self.now);
     }
 
@@ -137,6 +139,7 @@ impl World<'_> {
                 let instance = &mut self.instances[id.0 as usize];
                 instance.touch(self.now);
                 instance.life = Life::Crashed;
+                instance.left_at = instance.left_at.or(Some(self.now));
                 if draining {
                     self.leaves(id.0 as usize);
                 }

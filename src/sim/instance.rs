@@ -83,6 +83,8 @@ pub struct Instance {
     pub launched_at: Time,
     /// When it began to take traffic.
     pub ready_at: Option<Time>,
+    /// When it stopped taking traffic: drained, crashed or gone.
+    pub left_at: Option<Time>,
     /// When it was gone.
     pub gone_at: Option<Time>,
     /// Attempts that reached it.
@@ -118,6 +120,7 @@ impl Instance {
             touched_at: now,
             launched_at: now,
             ready_at: None,
+            left_at: None,
             gone_at: None,
             attempts: 0,
             failures: 0,

@@ -78,12 +78,12 @@ impl World<'_> {
             if until < since {
                 continue;
             }
-            let share = |from: Time| if length > 0.0 { until.since(from.max(since)).0 as f64 / length } else { 0.0 };
-            let ready = match (instance.life, instance.ready_at) {
-                (Life::Serving, Some(at)) => share(at),
-                _ => 0.0,
+            let share = |from: Time, until: Time| {
+                if length > 0.0 { until.since(from.max(since)).0 as f64 / length } else { 0.0 }
             };
-            sample.total += share(instance.launched_at);
+            // Whoever stopped taking traffic within the step took it for a part of the step.
+            let ready = instance.ready_at.map_or(0.0, |at| share(at, instance.left_at.unwrap_or(until)));
+            sample.total += share(instance.launched_at, until);
             sample.ready += ready;
             if let Some(means) = self.means(i, since, &mut areas) {
                 sample.queued += means.queued;

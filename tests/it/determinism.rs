@@ -1,128 +1,177 @@
-//! The same scenario and seed give the same bytes, on any number of threads; two policies meet the same requests.
+//! The same scenario and seed give the same report, byte for byte, wherever and however parallel it runs; and two policies
+//! on one seed meet the same world.
 
+use serde_json::Value;
+use wavetank::record::Run;
 use wavetank::record::timeline::Column;
 use wavetank::report::{self, Experiment, Mode, RunInfo};
-use wavetank::sim::Monitor;
 use wavetank::sim::replicate::replicate;
+use wavetank::sim::{Monitor, Plan};
 
 use crate::world::{plan, run};
 
-const STORM: &str = r#"
+/// A bit of everything that draws random numbers.
+const WORLD: &str = r#"
     scenario.duration = "3m"
     scenario.warmup = "10s"
+    scenario.seed = 7
     [traffic]
-    shape = [{ kind = "ramp", from = 20, to = 200, for = "3m" }]
+    shape = [{ kind = "constant", rate = 80, for = "1m" }, { kind = "ramp", from = 80, to = 300, for = "2m" }]
+    noise = { sigma = 0.2, slot = "5s" }
     [clients]
-    population = 200
-    zipf = 1.0
+    population = 1000
+    zipf = 0.5
     timeout = "1s"
-    retry = { max = 2, backoff = "50ms", jitter = 1.0, budget = 0.2 }
+    retry = { max = 2, backoff = "50ms", budget = 0.2 }
+    regions = [{ name = "us", share = 0.6, rtt = "20ms" }, { name = "eu", share = 0.4, rtt = "90ms" }]
     [service]
     workers = 4
-    queue = 20
-    time = { dist = "lognormal", mean = "60ms", sigma = 0.6 }
+    queue = 50
+    time = { dist = "lognormal", mean = "40ms", sigma = 0.5 }
+    error_rate = 0.01
     [fleet]
     initial = 2
-    boot = "20s"
+    boot = { dist = "lognormal", mean = "10s", sigma = 0.2 }
     [autoscaler]
-    min = 1
+    min = 2
     max = 8
     interval = "5s"
-    [[autoscaler.rule]]
-    name = "up"
+    [[autoscaler.policy]]
+    kind = "target_tracking"
     metric = "cpu_utilization"
-    operator = "gt"
-    threshold = 60
-    action = "scale_up"
+    target = 60
+    [balancer]
+    strategy = "power_of_two_choices"
+    health_check = { interval = "2s", timeout = "1s" }
     [breaker]
     scope = "instance"
-    calls = 50
     [limiter]
     algorithm = "gcra"
-    key = "client"
-    limit = 5
+    limit = 20
     window = "1s"
     [analyzer]
     [[fault]]
     kind = "crash"
-    at = "1m"
-    instances = 1
-    [balancer]
-    health_check = { interval = "5s", timeout = "1s" }
-"#;
+    every = "1m"
+    [[dependency]]
+    name = "database"
+    connections = 20
+    time = { dist = "exponential", mean = "5ms" }
+    calls_per_request = 1.5
+    [slo]
+    p99 = "500ms"
+    "#;
 
-fn json(threads: usize, seed: u64) -> String {
-    let plan = plan(
-        &format!("{STORM}\n[slo]\np99 = \"1s\"")
-            .replace("scenario.warmup", &format!("scenario.seed = {seed}\n    scenario.warmup")),
-    );
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let runs = pool.install(|| replicate(&plan, 4, &Monitor::default())).unwrap();
+/// `report.json` of runs, with a `run` section that differs every time.
+pub fn json_of(plan: &Plan, runs: &[Run], threads: usize) -> String {
     let scenario = plan.scenario();
-    let report = report::json(&Experiment {
+    report::json(&Experiment {
         name: &scenario.name,
-        description: "",
-        digest: "0000000000000000",
+        description: &scenario.description,
+        digest: &scenario.digest,
         duration: plan.duration(),
         warmup: scenario.warmup,
         seed: scenario.seed,
         slo: &scenario.slo,
-        price_per_hour: 0.0,
+        price_per_hour: scenario.fleet.billing.price_per_hour,
         mode: Mode::Sim,
-        runs: &runs,
-        command: String::new(),
+        runs,
+        command: "wavetank sim test.toml".to_string(),
         notes: Vec::new(),
         info: RunInfo {
             wall_seconds: threads as f64,
-            cpu_seconds: None,
-            started: String::new(),
-            host: String::new(),
-            version: "0",
+            cpu_seconds: Some(threads as f64 * 2.0),
+            started: format!("2026-01-0{threads}T00:00:00Z"),
+            host: format!("host-{threads}"),
+            version: "0.0.0",
             threads,
         },
-    });
-    let (same, differs) = report.split_once("\n  \"run\":").expect("the run section is last");
-    assert!(differs.contains("\"threads\""));
-    same.to_string()
+    })
+}
+
+/// The report of four replications on so many threads.
+fn report_on(threads: usize, toml: &str) -> String {
+    let plan = plan(toml);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of a few threads");
+    let runs = pool.install(|| replicate(&plan, 4, &Monitor::default())).expect("synthetic traffic cannot fail");
+    json_of(&plan, &runs, threads)
+}
+
+/// The text of a report without the section that tells how the program ran.
+fn without_run(report: &str) -> String {
+    let mut value: Value = serde_json::from_str(report).expect("a report is JSON");
+    let removed = value.as_object_mut().expect("a report is an object").shift_remove("run");
+    assert!(removed.is_some(), "a report has a run section");
+    // Order is kept, so equal texts are equal bytes.
+    value.to_string()
 }
 
 #[test]
-fn a_report_does_not_depend_on_the_number_of_threads() {
-    let one = json(1, 7);
-    assert_eq!(one, json(4, 7));
-    assert_ne!(one, json(1, 8));
+fn the_report_is_the_same_on_one_thread_and_on_four() {
+    let one = report_on(1, WORLD);
+    let four = report_on(4, WORLD);
+    assert_ne!(one, four, "the run section is the only part that may differ, and does");
+    assert!(without_run(&one) == without_run(&four), "something outside run depends on the threads");
+    assert!(one == report_on(1, WORLD), "the same again");
 }
 
 #[test]
-fn a_report_is_what_its_schema_says() {
-    let text = json(2, 7)
-        + "\n  \"run\": {\"wall_seconds\":1,\"cpu_seconds\":null,\"requests_per_cpu_second\":null,\"started\":\"\",\"host\":\"\",\"version\":\"0\"}\n}";
-    let mut report: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let schema: serde_json::Value = serde_json::from_str(report::SCHEMA).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let problems: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
-    assert!(problems.is_empty(), "{problems:?}");
-    report.as_object_mut().unwrap().remove("latency_ms");
-    assert!(!validator.is_valid(&report), "a required field may not be missing");
+fn another_seed_is_another_run() {
+    let other = WORLD.replace("seed = 7", "seed = 8");
+    let (a, b) = (run(WORLD), run(&other));
+    assert_ne!(a.counts, b.counts);
+    assert_ne!(a.timeline.column(Column::OfferedRps), b.timeline.column(Column::OfferedRps));
 }
 
 #[test]
-fn two_policies_meet_the_same_requests() {
-    let base = "scenario.duration = \"1m\"\ntraffic.shape = [{ kind = \"constant\", rate = 100 }]\n[service]\nworkers = 50\n\
-                time = { dist = \"exponential\", mean = \"50ms\" }\n[fleet]\ninitial = 3\n";
-    let a = run(&format!("{base}[balancer]\nstrategy = \"round_robin\""));
-    let b = run(&format!("{base}[balancer]\nstrategy = \"random\""));
-    assert_eq!(a.timeline.column(Column::OfferedRps), b.timeline.column(Column::OfferedRps));
-    // Nobody waits, so time in service is demand, request by request.
-    assert_eq!(a.service_time.histogram(), b.service_time.histogram());
-    assert_ne!(a.instances[0].attempts, b.instances[0].attempts);
+fn replications_differ_from_each_other() {
+    let runs = crate::world::runs(WORLD, 4);
+    for (i, a) in runs.iter().enumerate() {
+        for b in &runs[i + 1..] {
+            assert_ne!(a.seed, b.seed);
+            assert_ne!(a.counts, b.counts);
+        }
+    }
 }
 
 #[test]
-fn every_request_ends_once() {
-    let run = run(STORM);
-    assert!(run.counts.failed_total() > 0 && run.counts.retries > 0, "{:?}", run.counts);
-    assert_eq!(run.counts.offered, run.counts.succeeded + run.counts.failed_total());
-    assert_eq!(run.latency.count(), run.counts.succeeded);
-    assert_eq!(run.latency_all.count(), run.counts.offered);
+fn the_same_requests_arrive_whatever_the_policy() {
+    let policies = [
+        WORLD.to_string(),
+        WORLD.replace("power_of_two_choices", "random"),
+        WORLD.replace("target = 60", "target = 30"),
+        WORLD.replace("max = 8", "max = 2"),
+        WORLD.replace("limit = 20", "limit = 1"),
+        WORLD.replace("workers = 4", "workers = 1"),
+    ];
+    let runs = policies.each_ref().map(|toml| run(toml));
+    for (toml, other) in policies.iter().zip(&runs).skip(1) {
+        assert_eq!(other.timeline.column(Column::OfferedRps), runs[0].timeline.column(Column::OfferedRps), "{toml}");
+        assert_eq!(other.counts.offered, runs[0].counts.offered);
+        assert_ne!(other.counts, runs[0].counts, "the policy makes a difference: {toml}");
+    }
+}
+
+#[test]
+fn a_request_needs_the_same_whoever_serves_it() {
+    let served = |policy: &str| {
+        let run = run(&format!(
+            r#"
+            scenario.duration = "2m"
+            traffic.shape = [{{ kind = "constant", rate = 50 }}]
+            service = {{ workers = 1000, time = {{ dist = "lognormal", mean = "40ms", sigma = 1.0 }} }}
+            fleet.initial = 5
+            {policy}
+            "#
+        ));
+        assert_eq!(run.counts.failed_total(), 0);
+        let times = run.service_time;
+        let moments = (times.count(), times.mean(), times.min(), times.max());
+        (moments, [0.1, 0.5, 0.9, 0.99].map(|q| times.quantile(q)))
+    };
+    let first = served("balancer.strategy = \"round_robin\"");
+    for other in ["balancer.strategy = \"random\"", "balancer.strategy = \"ip_hash\"", "breaker.scope = \"instance\""]
+    {
+        assert_eq!(served(other), first, "{other}");
+    }
 }

@@ -7,8 +7,26 @@ mod world;
 /// The simulator against paper.
 mod theory;
 
-/// The same bytes again, and the same requests for everybody.
+/// Traps that other simulators fell into.
+mod traps;
+
+/// Nothing is lost in any world.
+mod conservation;
+
+/// The same seed, the same bytes.
 mod determinism;
+
+/// Whole stories of a fleet.
+mod policies;
+
+/// `report.json` against its schema.
+mod schema;
+
+/// House rules that no compiler checks.
+mod tidy;
+
+/// The program itself.
+mod cli;
 
 /// The words of every mistake in a scenario.
 mod scenario_problems;

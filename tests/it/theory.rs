@@ -412,7 +412,8 @@ fn judge<'a>(groups: impl Iterator<Item = &'a Vec<Row>>, share: f64, replication
     println!("{compared} figures compared, {} outside their 99 % interval:", outside.len());
     outside.iter().for_each(|line| println!("  {line}"));
     reasons.iter().for_each(|(reason, n)| println!("{n} rows not compared: {reason}"));
-    // Misses are binomial (n, 1 %); mean + 3.1 sd holds 99.9 %. Figures of one run are correlated, which the 1 is for.
+    // Misses are binomial (n, 1 %); mean + 3.1 sd holds 99.9 %. But the figures of one group come from the same runs and miss
+    // together (L, W and Wq of one queue, say), so a group's misses count as one, and groups are what is drawn.
     let expected = f64::from(compared) * 0.01;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(outside.len() as f64 <= expected + 3.1 * expected.sqrt() + 1.0, "{} of {compared}", outside.len());

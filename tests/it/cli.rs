@@ -1,0 +1,230 @@
+//! The program itself: what it writes, what it says about bad input, how it ends.
+
+use std::fs;
+#[cfg(target_os = "linux")]
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SMALL: &str = r#"
+    scenario.duration = "20s"
+    traffic.shape = [{ kind = "constant", rate = 20 }]
+    service.time = "10ms"
+    "#;
+
+const FILES: [&str; 4] = ["report.json", "report.html", "timeline.csv", "latency.hgrm"];
+
+/// The program, in a folder.
+fn wavetank(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wavetank"));
+    command.current_dir(folder).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    command
+}
+
+fn output(folder: &Path, args: &[&str]) -> Output {
+    wavetank(folder).args(args).output().expect("the program starts")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A new folder with files in it.
+fn folder(files: &[(&str, &[u8])]) -> TempDir {
+    let folder = TempDir::new().expect("a temporary folder");
+    for (name, bytes) in files {
+        fs::write(folder.path().join(name), bytes).expect("a file in it");
+    }
+    folder
+}
+
+/// Names in a folder, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_simulation_writes_its_report_and_shows_where() {
+    let folder = folder(&[("small.toml", SMALL.as_bytes())]);
+    let output = output(folder.path(), &["sim", "small.toml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let reports = folder.path().join("reports/small");
+    let written = names(&reports);
+    for name in FILES {
+        assert!(written.iter().any(|each| each == name), "{name} is not in {written:?}");
+    }
+    if cfg!(feature = "render") {
+        assert!(written.iter().any(|name| name.ends_with(".png")), "{written:?}");
+    }
+    assert!(!written.iter().any(|name| name.contains("tmp") || name.starts_with('.')), "{written:?}");
+    let stdout = String::from_utf8(output.stdout).expect("text");
+    assert!(stdout.contains("report.html"), "{stdout}");
+    assert!(!stdout.contains('\u{1b}'), "no colors where nobody sees them");
+}
+
+#[test]
+fn json_is_all_that_is_printed_with_json_and_nothing_is_written() {
+    let folder = folder(&[("small.toml", SMALL.as_bytes())]);
+    let output = output(folder.path(), &["sim", "small.toml", "--json", "--replications", "2", "--seed", "7"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
+    assert_eq!(report["schema"], "wavetank.report/1");
+    assert_eq!((&report["seed"], &report["replications"]), (&7.into(), &2.into()));
+    assert_eq!(names(folder.path()), ["small.toml"]);
+}
+
+#[test]
+fn an_override_changes_the_run() {
+    let folder = folder(&[("small.toml", SMALL.as_bytes())]);
+    let offered = |args: &[&str]| {
+        let output = output(folder.path(), &[&["sim", "small.toml", "--json"], args].concat());
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+        report["requests"]["offered"].as_u64().expect("a count")
+    };
+    let (once, twice) = (offered(&[]), offered(&["--set", "scenario.duration=40s"]));
+    assert!(twice as f64 > once as f64 * 1.6, "{once} and {twice}");
+}
+
+#[test]
+fn bad_input_ends_with_2_and_a_line_that_names_it_and_nothing_written() {
+    let gzip = {
+        // The first half of a gzip member.
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        for i in 0..20_000u32 {
+            use std::io::Write;
+            let line = format!(
+                "10.0.0.{} - - [17/May/2015:10:05:{:02} +0000] \"GET /{i} HTTP/1.1\" 200 5\n",
+                i % 250,
+                i / 400
+            );
+            encoder.write_all(line.as_bytes()).expect("memory");
+        }
+        encoder.finish().expect("memory")
+    };
+    let unknown = SMALL.replace("scenario.duration", "scenario.durration = \"1m\"\n    scenario.duration");
+    let near = SMALL.replace("service.time", "fleet.inital = 2\n    service.time");
+    let missing_log = "traffic.replay = { path = \"nowhere.log\" }\nservice.time = \"10ms\"\n";
+    let files: [(&str, &[u8]); 9] = [
+        ("small.toml", SMALL.as_bytes()),
+        ("unknown.toml", unknown.as_bytes()),
+        ("near.toml", near.as_bytes()),
+        ("missing_log.toml", missing_log.as_bytes()),
+        ("binary.toml", b"\x7fELF\x02\x01\x01\x00\xff\xfe\x80"),
+        ("empty.toml", b""),
+        ("empty.log", b""),
+        ("binary.log", &[0xff, 0x00, 0x80, 0x0a, 0xfe].repeat(100)),
+        ("half.log.gz", &gzip[..gzip.len() / 2]),
+    ];
+    let folder = folder(&files);
+    fs::create_dir(folder.path().join("folder.toml")).expect("a folder");
+    let before = names(folder.path());
+    let on = |dataset| vec!["replay", dataset, "--scenario", "small.toml"];
+    let cases: Vec<(Vec<&str>, Vec<&str>)> = vec![
+        (vec!["sim", "nowhere.toml"], vec!["nowhere.toml", "No such file"]),
+        (vec!["sim", "unknown.toml"], vec!["unknown.toml:2:", "scenario.durration", "duration"]),
+        (vec!["sim", "near.toml"], vec!["near.toml:", "fleet.inital", "did you mean \"initial\"?"]),
+        (vec!["sim", "missing_log.toml"], vec!["missing_log.toml:1:", "nowhere.log"]),
+        (vec!["sim", "folder.toml"], vec!["folder.toml", "folder"]),
+        (vec!["sim", "binary.toml"], vec!["binary.toml", "UTF-8"]),
+        (vec!["sim", "empty.toml"], vec!["empty.toml", "traffic"]),
+        (vec!["sim", "small.toml", "nowhere.toml"], vec!["nowhere.toml"]),
+        (vec!["sim", "small.toml", "--set", "fleet.inital=3"], vec!["fleet.inital", "initial"]),
+        (vec!["sim", "small.toml", "--replications", "0"], vec!["--replications"]),
+        (vec!["sim"], vec!["SCENARIO"]),
+        (vec!["simm"], vec!["simm", "sim"]),
+        (on("nowhere.log"), vec!["nowhere.log"]),
+        (on("empty.log"), vec!["empty.log"]),
+        (on("binary.log"), vec!["binary.log"]),
+        (on("half.log.gz"), vec!["half.log.gz"]),
+        (on("folder.toml"), vec!["folder.toml"]),
+    ];
+    let mut findings = Vec::new();
+    for (args, words) in cases {
+        let output = output(folder.path(), &args);
+        let said = stderr(&output);
+        let mut find = |what: &str| findings.push(format!("{}: {what}\n{said}", args.join(" ")));
+        if output.status.code() != Some(2) {
+            find(&format!("ended with {:?}", output.status.code()));
+        }
+        words.iter().filter(|word| !said.contains(**word)).for_each(|word| find(&format!("does not say {word:?}")));
+        if said.contains("panicked") || said.contains("RUST_BACKTRACE") {
+            find("panics");
+        }
+        if !output.stdout.is_empty() {
+            find("prints on standard output");
+        }
+        let after = names(folder.path());
+        if after != before {
+            find(&format!("leaves {after:?}"));
+            let _ = fs::remove_dir_all(folder.path().join("reports"));
+        }
+    }
+    assert!(findings.is_empty(), "\n{}", findings.join("\n"));
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_found_before_the_run() {
+    let folder = folder(&[("small.toml", SMALL.as_bytes()), ("file", b"in the way")]);
+    // A run of six weeks of virtual time would be noticed.
+    let output =
+        output(folder.path(), &["sim", "small.toml", "--out", "file/below", "--set", "scenario.duration=1000h"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("file/below"), "{}", stderr(&output));
+    assert_eq!(names(folder.path()), ["file", "small.toml"]);
+}
+
+#[test]
+fn several_scenarios_have_a_folder_each() {
+    let folder = folder(&[("a.toml", SMALL.as_bytes()), ("b.toml", SMALL.as_bytes())]);
+    let output = output(folder.path(), &["sim", "a.toml", "b.toml", "--out", "here"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(names(&folder.path().join("here")), ["a", "b"]);
+}
+
+/// Ctrl-C during a run that would take minutes: the report shows what was measured.
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_ends_a_run_early_with_a_report() {
+    let long = SMALL.replace("20s", "3000h");
+    let folder = folder(&[("long.toml", long.as_bytes())]);
+    let mut child = wavetank(folder.path())
+        .args(["sim", "long.toml", "--out", "here"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // The handler is set right after the folder is made; an interrupt that is too early ends the program without a report. The
+    // kernel lists the signals that are caught.
+    let status = format!("/proc/{}/status", child.id());
+    let catches = || {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).map_or("0", str::trim);
+        u64::from_str_radix(mask, 16).unwrap_or(0) & (1 << (2 - 1)) != 0
+    };
+    while child.try_wait().expect("it is ours").is_none() && !catches() {
+        std::thread::yield_now();
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
+    assert!(killed.success());
+    let mut said = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut words = String::new();
+    while !words.contains("stopping") && said.read_line(&mut words).expect("text") > 0 {}
+    assert!(words.contains("stopping"), "{words}");
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).expect("text");
+    let output = child.wait_with_output().expect("it is ours");
+    assert_eq!(output.status.code(), Some(0), "{words}{rest}");
+    let text = fs::read_to_string(folder.path().join("here/report.json")).expect("a report is there");
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(text.contains("interrupted"), "the report says so");
+    assert!(report["requests"]["offered"].is_u64());
+    let shown = String::from_utf8_lossy(&output.stdout).to_lowercase();
+    assert!(shown.contains("interrupted"), "{shown}");
+}

@@ -1,0 +1,162 @@
+//! Whole stories of a fleet: how a rule climbs, what a death looks like to the autoscaler, what it does when it is blind.
+
+use insta::assert_snapshot;
+use wavetank::engine::events::{Event, EventKind};
+use wavetank::record::Run;
+use wavetank::record::timeline::Column;
+
+use crate::world::run;
+
+/// Scaling actions as lines: when, from, to.
+fn scalings(run: &Run) -> String {
+    let line = |event: &Event| {
+        let (EventKind::ScaledUp(s) | EventKind::ScaledDown(s)) = &event.kind else { return None };
+        let seconds = event.at.as_secs_f64();
+        Some(format!("{:02}:{:02} {} -> {} {}", seconds as u64 / 60, seconds as u64 % 60, s.from, s.to, s.rule))
+    };
+    run.events.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// When the first event of a kind came [s].
+fn first(run: &Run, is: impl Fn(&EventKind) -> bool) -> Option<f64> {
+    run.events.iter().find(|event| is(&event.kind)).map(|event| event.at.as_secs_f64())
+}
+
+#[test]
+fn the_usual_rule_takes_the_better_part_of_an_hour_from_two_instances_to_twenty() {
+    let run = run(r#"
+        scenario.duration = "70m"
+        traffic = { arrivals = "paced", shape = [{ kind = "constant", rate = 1000 }] }
+        service = { workers = 1, queue = 10, time = "40ms" }
+        [autoscaler]
+        min = 2
+        max = 20
+        interval = "15s"
+        scale_up_cooldown = "2m"
+        [[autoscaler.rule]]
+        name = "cpu_scale_up"
+        metric = "cpu_utilization"
+        operator = "gt"
+        threshold = 70
+        duration = "2m"
+        action = "scale_up"
+        step = 1
+        cooldown = "3m"
+        "#);
+    // Persistence (2 m, from the first sample at 0:15), then a step for each 3 m of the rule's cooldown.
+    assert_snapshot!(scalings(&run), @"
+    02:15 2 -> 3 cpu_scale_up
+    05:15 3 -> 4 cpu_scale_up
+    08:15 4 -> 5 cpu_scale_up
+    11:15 5 -> 6 cpu_scale_up
+    14:15 6 -> 7 cpu_scale_up
+    17:15 7 -> 8 cpu_scale_up
+    20:15 8 -> 9 cpu_scale_up
+    23:15 9 -> 10 cpu_scale_up
+    26:15 10 -> 11 cpu_scale_up
+    29:15 11 -> 12 cpu_scale_up
+    32:15 12 -> 13 cpu_scale_up
+    35:15 13 -> 14 cpu_scale_up
+    38:15 14 -> 15 cpu_scale_up
+    41:15 15 -> 16 cpu_scale_up
+    44:15 16 -> 17 cpu_scale_up
+    47:15 17 -> 18 cpu_scale_up
+    50:15 18 -> 19 cpu_scale_up
+    53:15 19 -> 20 cpu_scale_up
+    ");
+}
+
+/// A fleet of four under half its capacity; `more` is what happens to it.
+fn steady(more: &str) -> Run {
+    run(&format!(
+        r#"
+        scenario.duration = "10m"
+        traffic.shape = [{{ kind = "constant", rate = 40 }}]
+        service = {{ workers = 2, time = "100ms" }}
+        fleet = {{ initial = 4, boot = "20s", zones = 2 }}
+        clients.retry = {{ max = 2 }}
+        [autoscaler]
+        min = 4
+        max = 8
+        interval = "15s"
+        [[autoscaler.rule]]
+        name = "up"
+        metric = "cpu_utilization"
+        operator = "gt"
+        threshold = 80
+        duration = "1m"
+        action = "scale_up"
+        [[autoscaler.rule]]
+        name = "down"
+        metric = "cpu_utilization"
+        operator = "lt"
+        threshold = 20
+        duration = "1m"
+        action = "scale_down"
+        [balancer]
+        strategy = "round_robin"
+        health_check = {{ interval = "5s", timeout = "2s", unhealthy_after = 3 }}
+        {more}
+        "#
+    ))
+}
+
+#[test]
+fn a_crash_is_found_by_health_checks_and_healed() {
+    let run = steady("[[fault]]\nkind = 'crash'\nat = '2m'");
+    let unhealthy = first(&run, |kind| matches!(kind, EventKind::InstanceUnhealthy { .. })).expect("it is found");
+    // Three checks five seconds apart, with jitter.
+    assert!((125.0..=140.0).contains(&unhealthy), "found at {unhealthy} s");
+    let ready = run.timeline.column(Column::InstancesReady);
+    assert_eq!((ready[119], ready[121]), (4.0, 3.0));
+    let launched = run.instances.last().expect("a replacement");
+    assert_eq!(run.instances.len(), 5, "one died, one came");
+    let at = launched.launched_at.as_secs_f64();
+    assert!(at >= unhealthy && at <= unhealthy + 15.0, "ordered at {at} s");
+    assert!(ready[at as usize + 22..].iter().all(|&ready| ready == 4.0), "four again, for good");
+    // Retries go elsewhere, so nearly nobody notices.
+    assert!(run.counts.succeeded as f64 >= run.counts.offered as f64 * 0.999, "{:?}", run.counts);
+    assert!(run.counts.retries > 0);
+}
+
+#[test]
+fn the_loss_of_a_zone_is_survived_by_the_other() {
+    let run = steady("[[fault]]\nkind = 'zone_outage'\nat = '2m'\nduration = '3m'\nzone = 1");
+    let ready = run.timeline.column(Column::InstancesReady);
+    assert_eq!((ready[119], ready[121]), (4.0, 2.0), "half of the fleet is gone at once");
+    assert!(ready[599] >= 4.0, "{} at the end", ready[599]);
+    let late = run.timeline.column(Column::FailedRps)[360..].iter().sum::<f64>();
+    assert_eq!(late, 0.0, "a minute after the outage nothing fails any more");
+    assert!(run.counts.succeeded as f64 >= run.counts.offered as f64 * 0.97, "{:?}", run.counts);
+}
+
+#[test]
+fn an_autoscaler_without_metrics_holds_what_it_has() {
+    let blind = "[[fault]]\nkind = 'lost_metrics'\nat = '1m'\nduration = '5m'";
+    // Load leaves for half of the time: with eyes open the fleet shrinks.
+    let quiet = |fault: &str| {
+        run(&format!(
+            r#"
+            scenario.duration = "8m"
+            traffic.shape = [{{ kind = "constant", rate = 40, for = "1m" }}, {{ kind = "constant", rate = 1 }}]
+            service = {{ workers = 2, time = "100ms" }}
+            fleet.initial = 4
+            [autoscaler]
+            min = 1
+            max = 8
+            [[autoscaler.policy]]
+            kind = "target_tracking"
+            metric = "cpu_utilization"
+            target = 60
+            stabilization_window = "30s"
+            {fault}
+            "#
+        ))
+    };
+    let (seeing, lost) = (quiet(""), quiet(blind));
+    let down = |run: &Run| first(run, |kind| matches!(kind, EventKind::ScaledDown(_)));
+    assert!(down(&seeing).is_some_and(|at| at < 240.0), "seeing: {:?}", down(&seeing));
+    // What is older than four intervals is forgotten; until then the last values are of full load.
+    assert!(down(&lost).is_none_or(|at| at >= 360.0), "blind: {:?}", down(&lost));
+    assert!(down(&lost).is_some(), "it goes on when it sees again");
+}
