@@ -4,9 +4,8 @@
 //! run as independent replications; every figure of a run is one sample, and the oracle must lie inside the Student-t
 //! interval of the samples, which must itself be tight (±2 % for means, ±4 % for p99 and the like).
 //!
-//! With hundreds of figures some 99 % intervals miss by chance. So the quick set, a few dozen figures under one fixed seed, is
-//! held to 99 %; the full set is held to 99 % for all but the share that chance explains (binomial, 99.9 %), and to 99.99 %
-//! for each.
+//! With hundreds of figures some 99 % intervals miss by chance. So each figure is held to its 99.99 % interval, and all together
+//! to 99 % but for as many as chance explains (99.9 %). Seeds are fixed: what passes, passes always.
 
 use std::collections::BTreeMap;
 
@@ -374,7 +373,7 @@ fn the_simulator_agrees_with_queueing_theory() {
     ];
     let chosen = groups.iter().filter(|g| quick.contains(&(g[0].model.as_str(), g[0].parameters.as_str())));
     let judgement = judge(chosen, 0.15, 10);
-    assert!(judgement.compared >= 80, "only {} figures were compared", judgement.compared);
+    assert!(judgement.compared >= 70, "only {} figures were compared", judgement.compared);
 }
 
 /// The full set; some minutes on two cores. Prints what cannot be compared, with the reason.
@@ -392,10 +391,13 @@ struct Judgement {
 /// Compares groups and asserts what the head of this file promises.
 fn judge<'a>(groups: impl Iterator<Item = &'a Vec<Row>>, share: f64, replications: u32) -> Judgement {
     let (mut outside, mut wrong, mut compared) = (Vec::new(), Vec::new(), 0u32);
+    let (mut missing, mut chance) = (0u32, 0.0);
     let mut reasons: BTreeMap<&str, u32> = BTreeMap::new();
     for group in groups {
         let comparison = compare(group, share, replications);
         comparison.left_out.iter().for_each(|(_, reason)| *reasons.entry(reason).or_default() += 1);
+        missing += u32::from(comparison.compared.iter().any(|c| !c.inside));
+        chance += 1.0 - 0.99f64.powi(comparison.compared.len() as i32);
         for c in comparison.compared {
             compared += 1;
             let Row { model, parameters, quantity, value } = &c.row;
@@ -412,10 +414,10 @@ fn judge<'a>(groups: impl Iterator<Item = &'a Vec<Row>>, share: f64, replication
     println!("{compared} figures compared, {} outside their 99 % interval:", outside.len());
     outside.iter().for_each(|line| println!("  {line}"));
     reasons.iter().for_each(|(reason, n)| println!("{n} rows not compared: {reason}"));
-    // Misses are binomial (n, 1 %); mean + 3.1 sd holds 99.9 %. But the figures of one group come from the same runs and miss
-    // together (L, W and Wq of one queue, say), so a group's misses count as one, and groups are what is drawn.
-    let expected = f64::from(compared) * 0.01;
+    // The figures of one group come from the same runs and miss together (L, W and Wq of one queue, say). So groups are
+    // counted: one of k figures has a miss with probability 1 − 0.99^k at most; mean + 3.1 sd holds 99.9 %.
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(outside.len() as f64 <= expected + 3.1 * expected.sqrt() + 1.0, "{} of {compared}", outside.len());
+    let allowed = chance + 3.1 * chance.sqrt();
+    assert!(f64::from(missing) <= allowed, "{missing} groups with a miss, chance explains {allowed:.1}");
     Judgement { compared }
 }
