@@ -96,12 +96,13 @@ fn setup(model: &str, text: &str) -> Result<Setup, &'static str> {
         "M/D/c" => queue(lambda, get("c"), "time = \"1s\"", "", enough(lambda / get("c"), get("c"))),
         "M/M/c/K" => {
             let service = format!("queue = {}\n{EXPONENTIAL}", get("K") - get("c"));
-            queue(lambda, get("c"), &service, "", 1e7)
+            // A bounded queue forgets within the time it takes to fill or drain.
+            Setup { relaxation: get("K").max(20.0), ..queue(lambda, get("c"), &service, "", 1e7) }
         }
         "M/G/c/c" => {
             // Insensitive to the law of service: an unusual one.
             let service = "queue = 0\ntime = { dist = \"lognormal\", mean = \"1s\", sigma = 0.8 }";
-            queue(get("a"), get("c"), service, "", 1e7)
+            Setup { relaxation: 20.0, ..queue(get("a"), get("c"), service, "", 1e7) }
         }
         "M/G/1 Erlang-2" | "M/G/1 Erlang-4" => {
             let service = format!("time = {{ dist = \"gamma\", mean = \"1s\", shape = {} }}", get("k"));
