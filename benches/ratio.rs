@@ -9,6 +9,7 @@
 //! time of the process; reading a scenario and building its tables is excluded, making and dropping a world is included.
 //!
 //! Without `--bench`, as under `cargo test --benches`, it runs one round of a hundredth of the length, to see that it works.
+#![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 
 mod reference;
 mod workload;

@@ -1,7 +1,7 @@
 //! The command line: what a user types, and what the terminal shows.
 //!
 //! Results go to standard output, everything else to standard error. `--json` prints JSON and nothing else. Exit codes are
-//! in [`exit`]. This is the only place that knows threads by number, Ctrl-C, and the name of the machine.
+//! in `exit.rs`. This is the only place that knows threads by number, Ctrl-C, and the name of the machine.
 
 mod args;
 mod exit;

@@ -176,7 +176,7 @@ impl Distribution {
 pub enum Sampler {
     /// Always the same.
     Constant(Span),
-    /// Mean [ns].
+    /// Mean \[ns\].
     Exponential(f64),
     /// Parameters of the logarithm of the nanoseconds.
     LogNormal {
@@ -191,16 +191,16 @@ pub enum Sampler {
     Weibull(Weibull<f64>),
     /// By inversion.
     Pareto {
-        /// Smallest value [ns].
+        /// Smallest value \[ns\].
         scale: f64,
         /// −1/α.
         inverse: f64,
     },
     /// Between two bounds.
     Uniform {
-        /// Lower bound [ns].
+        /// Lower bound \[ns\].
         low: f64,
-        /// Width [ns].
+        /// Width \[ns\].
         width: f64,
     },
     /// Cumulative weight and sampler of each part.

@@ -572,7 +572,7 @@ impl Engine {
         self.gates.as_ref().map_or(0, Gates::tripped)
     }
 
-    /// Baseline of offered load [1/s]; `None` without an analyzer, or before it has seen enough.
+    /// Baseline of offered load \[1/s\]; `None` without an analyzer, or before it has seen enough.
     pub fn baseline_rps(&self) -> Option<f64> {
         self.analyzer.as_ref().and_then(Analyzer::baseline_rps)
     }

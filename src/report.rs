@@ -54,9 +54,9 @@ impl Mode {
 /// How a run went as a program: the only part of a report that differs between equal runs.
 #[derive(Clone, Debug)]
 pub struct RunInfo {
-    /// Time on the wall [s].
+    /// Time on the wall \[s\].
     pub wall_seconds: f64,
-    /// User and system CPU time [s]; `None` if unknown.
+    /// User and system CPU time \[s\]; `None` if unknown.
     pub cpu_seconds: Option<f64>,
     /// When it began, RFC 3339.
     pub started: String,
@@ -153,12 +153,12 @@ impl Experiment<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {cause}", path.display())]
     Write {
         /// Which.
         path: PathBuf,
         /// What the operating system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A chart could not be drawn.
     #[error("cannot draw {name}: {problem}")]
@@ -179,9 +179,15 @@ pub fn write(experiment: &Experiment, dir: &Path) -> Result<(), Error> {
     #[cfg(feature = "render")]
     for (name, chart) in chart::ALL {
         let aside = dir.join(format!(".{}-{name}", std::process::id()));
-        chart::draw(chart, experiment, &aside).map_err(|problem| Error::Draw { name, problem })?;
+        let drawn = chart::draw(chart, experiment, &aside).map_err(|problem| Error::Draw { name, problem });
         let path = dir.join(name);
-        std::fs::rename(&aside, &path).map_err(|source| Error::Write { path, source })?;
+        let written =
+            drawn.and_then(|()| std::fs::rename(&aside, &path).map_err(|cause| Error::Write { path, cause }));
+        if written.is_err() {
+            // What is left of it helps nobody; the first error is the one to tell.
+            let _ = std::fs::remove_file(&aside);
+        }
+        written?;
     }
     Ok(())
 }
@@ -190,9 +196,9 @@ pub fn write(experiment: &Experiment, dir: &Path) -> Result<(), Error> {
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let aside = path.with_extension(format!("tmp{}", std::process::id()));
     let written = std::fs::write(&aside, bytes).and_then(|()| std::fs::rename(&aside, path));
-    written.map_err(|source| {
+    written.map_err(|cause| {
         // What is left of it helps nobody; if it cannot be removed either, the first error is the one to tell.
         let _ = std::fs::remove_file(&aside);
-        Error::Write { path: path.to_path_buf(), source }
+        Error::Write { path: path.to_path_buf(), cause }
     })
 }

@@ -119,12 +119,12 @@ pub struct Recording {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file is not there, or cannot be read.
-    #[error("cannot read the scenario {path:?}: {source}")]
+    #[error("cannot read the scenario {path:?}: {cause}")]
     Unreadable {
         /// The path as it was given.
         path: PathBuf,
         /// What the operating system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It is a folder.
     #[error("cannot read the scenario {0:?}: it is a folder, not a file")]
@@ -147,7 +147,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, LoadError> {
     if path.is_dir() {
         return Err(LoadError::Folder(path.to_path_buf()));
     }
-    let bytes = std::fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_path_buf(), source })?;
+    let bytes = std::fs::read(path).map_err(|cause| LoadError::Unreadable { path: path.to_path_buf(), cause })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;

@@ -56,7 +56,7 @@ use crate::units::{Span, Time};
 pub struct Monitor {
     /// Set to end every run early.
     pub stop: AtomicBool,
-    /// Virtual time simulated so far, over all replications [ms].
+    /// Virtual time simulated so far, over all replications \[ms\].
     pub progress_ms: AtomicU64,
 }
 

@@ -25,12 +25,12 @@ impl Time {
     /// Later than every moment of any run; "never".
     pub const MAX: Time = Time(u64::MAX);
 
-    /// The moment `seconds` [s] after the start, to the nearest nanosecond; negative counts as zero.
+    /// The moment `seconds` \[s\] after the start, to the nearest nanosecond; negative counts as zero.
     pub fn from_secs_f64(seconds: f64) -> Time {
         Time(Span::from_secs_f64(seconds).0)
     }
 
-    /// Seconds since the start [s].
+    /// Seconds since the start \[s\].
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
@@ -77,23 +77,23 @@ impl Span {
         Span(n * 60_000_000_000)
     }
 
-    /// `seconds` [s] to the nearest nanosecond; negative and NaN count as zero, too large as [`Span::MAX`].
+    /// `seconds` \[s\] to the nearest nanosecond; negative and NaN count as zero, too large as [`Span::MAX`].
     pub fn from_secs_f64(seconds: f64) -> Span {
         // `as` saturates and maps NaN to zero. Adding a half and truncating beats `round`, which is a call.
         Span((seconds * 1e9 + 0.5) as u64)
     }
 
-    /// Seconds [s].
+    /// Seconds \[s\].
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
 
-    /// Milliseconds [ms].
+    /// Milliseconds \[ms\].
     pub fn as_millis_f64(self) -> f64 {
         self.0 as f64 / 1e6
     }
 
-    /// Whole microseconds, truncated [µs].
+    /// Whole microseconds, truncated \[µs\].
     pub fn as_micros(self) -> u64 {
         self.0 / 1_000
     }

@@ -54,7 +54,7 @@ struct Action {
     from: u64,
     to: u64,
     cause: String,
-    /// Part and length [s], in the order in which they passed.
+    /// Part and length \[s\], in the order in which they passed.
     parts: Vec<(&'static str, f64)>,
 }
 
@@ -65,7 +65,7 @@ struct Hold {
     from: u64,
     to: u64,
     cause: String,
-    /// Reason, and when it clears [s].
+    /// Reason, and when it clears \[s\].
     blocked: Vec<(String, Option<f64>)>,
 }
 

@@ -134,7 +134,7 @@ impl Analyzer {
         self.baseline.learn(began, count, learn);
     }
 
-    /// The baseline of the current bin [1/s]; `None` before enough bins have been seen.
+    /// The baseline of the current bin \[1/s\]; `None` before enough bins have been seen.
     pub fn baseline_rps(&self) -> Option<f64> {
         let began = Time(self.bin_ends.0 - self.config.bin.0);
         self.baseline.at(began).map(|expected| expected.level / self.config.bin.as_secs_f64())
@@ -145,7 +145,7 @@ impl Analyzer {
         self.baseline.confidence()
     }
 
-    /// What a bin at `rps` [1/s] would be now; changes nothing.
+    /// What a bin at `rps` \[1/s\] would be now; changes nothing.
     pub fn detect(&self, rps: f64) -> spike::State {
         let began = Time(self.bin_ends.0 - self.config.bin.0);
         match self.baseline.at(began) {

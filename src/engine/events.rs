@@ -188,9 +188,9 @@ pub struct Spike {
     pub id: u32,
     /// Start of the first bin out of line.
     pub started_at: Time,
-    /// Baseline when it started [1/s].
+    /// Baseline when it started \[1/s\].
     pub baseline_rps: f64,
-    /// Highest rate so far (lowest, for a drop) [1/s].
+    /// Highest rate so far (lowest, for a drop) \[1/s\].
     pub peak_rps: f64,
     /// `peak_rps / baseline_rps`.
     pub magnitude: f64,

@@ -10,25 +10,25 @@ use crate::units::Time;
 pub enum Metric {
     /// Offered load of the whole service [1/s]: also what limiter and breaker refused.
     RequestsPerSecond,
-    /// Mean latency of completed attempts [ms].
+    /// Mean latency of completed attempts \[ms\].
     AverageResponseTime,
-    /// Median latency of completed attempts [ms].
+    /// Median latency of completed attempts \[ms\].
     P50ResponseTime,
-    /// 95th percentile of latency [ms].
+    /// 95th percentile of latency \[ms\].
     P95ResponseTime,
-    /// 99th percentile of latency [ms].
+    /// 99th percentile of latency \[ms\].
     P99ResponseTime,
     /// Failed attempts over attempts that reached a backend [0..1].
     ErrorRate,
-    /// Busy CPU time over ready CPU time, per instance [%].
+    /// Busy CPU time over ready CPU time, per instance \[%\].
     CpuUtilization,
-    /// Used memory over the instance's limit, per instance [%].
+    /// Used memory over the instance's limit, per instance \[%\].
     MemoryUtilization,
     /// Requests inside an instance, waiting or served.
     ActiveConnections,
     /// Requests waiting inside an instance.
     QueueLength,
-    /// How late an instance's event loop runs [ms]; in the simulator, how long the next request would wait for a
+    /// How late an instance's event loop runs \[ms\]; in the simulator, how long the next request would wait for a
     /// worker's CPU.
     EventLoopLag,
 }

@@ -19,15 +19,15 @@ use crate::units::{Span, Time};
 pub struct InstanceSample {
     /// Which.
     pub id: InstanceId,
-    /// Busy CPU time over CPU time [%]; not clamped.
+    /// Busy CPU time over CPU time \[%\]; not clamped.
     pub cpu_percent: f64,
-    /// Used memory over the limit [%]; `None` if unknown.
+    /// Used memory over the limit \[%\]; `None` if unknown.
     pub memory_percent: Option<f64>,
     /// Requests inside.
     pub active: f64,
     /// Requests waiting.
     pub queued: f64,
-    /// How late its event loop runs [ms].
+    /// How late its event loop runs \[ms\].
     pub event_loop_lag_ms: f64,
 }
 
@@ -62,7 +62,7 @@ impl Coarse {
         self.counts[slot.min(COARSE_SLOTS - 1)] += 1;
     }
 
-    /// Highest value of a slot [ms].
+    /// Highest value of a slot \[ms\].
     fn highest_ms(slot: usize) -> f64 {
         let shift = (slot / 32).saturating_sub(1);
         let low = ((slot - shift * 32) as u64) << shift;

@@ -25,7 +25,7 @@ impl Default for Billing {
 /// What a fleet cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// Instance-time billed [h].
+    /// Instance-time billed \[h\].
     pub instance_hours: f64,
     /// Its price, in the currency of [`Billing::price_per_hour`].
     pub cost: f64,

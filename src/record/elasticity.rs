@@ -66,8 +66,8 @@ pub fn erlang_c(servers: u32, erlangs: f64) -> f64 {
     blocking / (1.0 - erlangs / f64::from(servers) * (1.0 - blocking))
 }
 
-/// The fewest instances that carry `arrival_rps` [1/s] so that at most one request in a hundred waits longer than
-/// `wait_bound` [s], with `workers` per instance and a mean demand of `demand` [s]; at least 1.
+/// The fewest instances that carry `arrival_rps` \[1/s\] so that at most one request in a hundred waits longer than
+/// `wait_bound` \[s\], with `workers` per instance and a mean demand of `demand` \[s\]; at least 1.
 pub fn instances_needed(arrival_rps: f64, demand: f64, workers: u32, wait_bound: f64) -> u32 {
     let erlangs = arrival_rps * demand;
     let mut instances = ((erlangs / f64::from(workers)).floor() as u32).max(1);

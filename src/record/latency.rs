@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 
 use crate::units::Span;
 
-/// Longest latency with a slot of its own: one hour [µs].
+/// Longest latency with a slot of its own: one hour \[µs\].
 const HIGHEST_US: u64 = 3_600_000_000;
 /// Slots of three significant digits from 1 µs to 1 h.
 const SLOTS: usize = 23_552;

@@ -30,11 +30,11 @@ pub struct Settings {
 /// The service as the sizing formula sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizing {
-    /// Mean demand of a request [s].
+    /// Mean demand of a request \[s\].
     pub demand: f64,
     /// Requests that an instance serves at once.
     pub servers: u32,
-    /// Wait that one request in a hundred may exceed [s].
+    /// Wait that one request in a hundred may exceed \[s\].
     pub wait_bound: f64,
 }
 
@@ -55,7 +55,7 @@ pub struct FleetSample {
     pub queued: f64,
     /// Requests inside instances.
     pub active: f64,
-    /// Baseline of offered load [1/s]; NaN if there is none.
+    /// Baseline of offered load \[1/s\]; NaN if there is none.
     pub baseline_rps: f64,
     /// Breakers open or half-open, at the end of the step.
     pub breakers_open: u32,

@@ -38,7 +38,7 @@ pub struct Run {
     pub measured: Span,
     /// Requests scheduled in the measured part, by how they ended.
     pub counts: Counts,
-    /// Completions per second in the measured part, good or bad [1/s].
+    /// Completions per second in the measured part, good or bad \[1/s\].
     pub throughput_rps: f64,
     /// Latency of requests that succeeded, from their scheduled time.
     pub latency: Latency,

@@ -9,21 +9,21 @@ const MAX_ROWS: u64 = 3600;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(usize)]
 pub enum Column {
-    /// Requests that users wanted [1/s].
+    /// Requests that users wanted \[1/s\].
     OfferedRps,
-    /// Requests that ended well [1/s].
+    /// Requests that ended well \[1/s\].
     SucceededRps,
-    /// Requests that failed for good, refused ones included [1/s].
+    /// Requests that failed for good, refused ones included \[1/s\].
     FailedRps,
-    /// Requests refused by a quota [1/s].
+    /// Requests refused by a quota \[1/s\].
     RateLimitedRps,
-    /// Attempts beyond the first [1/s].
+    /// Attempts beyond the first \[1/s\].
     RetriesRps,
-    /// Median latency of requests that succeeded in the step [ms].
+    /// Median latency of requests that succeeded in the step \[ms\].
     P50Ms,
-    /// 90th percentile [ms].
+    /// 90th percentile \[ms\].
     P90Ms,
-    /// 99th percentile [ms].
+    /// 99th percentile \[ms\].
     P99Ms,
     /// Instances that take traffic, time average.
     InstancesReady,
@@ -33,17 +33,17 @@ pub enum Column {
     Desired,
     /// Instances that would be needed for the offered load.
     Needed,
-    /// Busy CPU time over ready CPU time [%]; not clamped.
+    /// Busy CPU time over ready CPU time \[%\]; not clamped.
     CpuUtilization,
-    /// Used memory over limits [%].
+    /// Used memory over limits \[%\].
     MemoryUtilization,
     /// Requests waiting in instances, time average.
     QueueLength,
     /// Requests inside instances, time average.
     ActiveConnections,
-    /// Baseline of offered load [1/s].
+    /// Baseline of offered load \[1/s\].
     BaselineRps,
-    /// Forecast of offered load for this step [1/s].
+    /// Forecast of offered load for this step \[1/s\].
     ForecastRps,
     /// Breakers that were open or half-open at the end of the step.
     BreakerOpen,
@@ -102,26 +102,26 @@ impl Column {
 /// Columns of equal length. NaN means that there is no value: no request succeeded in the step, say.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
-    /// Length of a step [s].
+    /// Length of a step \[s\].
     pub step_seconds: f64,
-    /// Start of each step [s].
+    /// Start of each step \[s\].
     pub t: Vec<f64>,
     columns: Vec<Vec<f64>>,
 }
 
 impl Timeline {
-    /// An empty timeline with steps of `step_seconds` [s].
+    /// An empty timeline with steps of `step_seconds` \[s\].
     pub fn new(step_seconds: f64) -> Timeline {
         Timeline { step_seconds, t: Vec::new(), columns: vec![Vec::new(); Column::ALL.len()] }
     }
 
-    /// The step that suits a run of `seconds` [s].
+    /// The step that suits a run of `seconds` \[s\].
     pub fn step_for(seconds: f64) -> u64 {
         let fits = |step: &u64| (seconds / *step as f64) <= MAX_ROWS as f64;
         STEPS.into_iter().find(fits).unwrap_or_else(|| (seconds / MAX_ROWS as f64 / 3600.0).ceil() as u64 * 3600)
     }
 
-    /// Adds a step that began at `t` [s]; columns not in `values` are NaN.
+    /// Adds a step that began at `t` \[s\]; columns not in `values` are NaN.
     pub fn push(&mut self, t: f64, values: &[(Column, f64)]) {
         self.t.push(t);
         for column in &mut self.columns {

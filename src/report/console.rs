@@ -56,6 +56,15 @@ pub fn console(x: &Experiment, width: usize, color: bool) -> String {
     out
 }
 
+/// Text from data, without what would move the cursor, change colors or the direction of writing.
+fn plain(text: &str) -> String {
+    let moves = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200B}'..='\u{200F}' | '\u{061C}')
+    };
+    text.chars().map(|c| if moves(c) { '\u{FFFD}' } else { c }).collect()
+}
+
 // Writing to a string cannot fail, so the results of `writeln!` are let go below.
 
 fn head(out: &mut String, x: &Experiment, ink: &Ink) {
@@ -70,7 +79,7 @@ fn head(out: &mut String, x: &Experiment, ink: &Ink) {
             let _ = writeln!(out, "{}", ink.outcome(Outcome::Inconclusive, &text));
         }
         Some(Ended::TrafficLost { at, problem }) => {
-            let text = format!("The traffic was lost at {at}: {problem}");
+            let text = format!("The traffic was lost at {at}: {}", plain(problem));
             let _ = writeln!(out, "{}", ink.outcome(Outcome::Fail, &text));
         }
         Some(Ended::Completed) | None => {}
@@ -216,7 +225,7 @@ fn decisions(out: &mut String, x: &Experiment, width: usize, ink: &Ink) {
             EventKind::ScaledUp(s) | EventKind::ScaledDown(s) => format!("{} → {}", s.from, s.to),
             kind => json::kind(kind).replace('_', " "),
         };
-        let text = format!("{:>8}  {what}  {}", event.at.to_string(), event.cause);
+        let text = format!("{:>8}  {what}  {}", event.at.to_string(), plain(&event.cause));
         let _ = writeln!(out, "  {}", clipped(&text, width.saturating_sub(2)));
     }
 }

@@ -45,7 +45,7 @@ pub fn sparkline(values: &[f64], columns: usize, most: f64) -> String {
         .collect()
 }
 
-/// The unit that suits times up to `end` [s]: its name and its length [s].
+/// The unit that suits times up to `end` [s]: its name and its length \[s\].
 pub fn time_unit(end: f64) -> (&'static str, f64) {
     match end {
         end if end <= 180.0 => ("s", 1.0),
@@ -55,7 +55,7 @@ pub fn time_unit(end: f64) -> (&'static str, f64) {
     }
 }
 
-/// A moment on an axis up to `end` [s], with its unit.
+/// A moment on an axis up to `end` \[s\], with its unit.
 pub fn clock(t: f64, end: f64) -> String {
     let (unit, length) = time_unit(end);
     let value = t / length;
@@ -68,7 +68,7 @@ pub fn ticks(most: f64, n: usize) -> Vec<f64> {
         return vec![0.0, 1.0];
     }
     let raw = most / n.max(1) as f64;
-    let magnitude = 10f64.powf(raw.log10().floor());
+    let magnitude = libm::exp10(raw.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]
         .into_iter()
         .map(|m| m * magnitude)
@@ -78,7 +78,7 @@ pub fn ticks(most: f64, n: usize) -> Vec<f64> {
     (0..=count.max(1)).map(|i| i as f64 * step).collect()
 }
 
-/// Round times from 0 to `end` [s], about `n` of them.
+/// Round times from 0 to `end` \[s\], about `n` of them.
 pub fn time_ticks(end: f64, n: usize) -> Vec<f64> {
     const STEPS: [f64; 20] = [
         1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 10_800.0,
@@ -103,7 +103,7 @@ pub fn short(x: f64) -> String {
 
 /// Powers of ten, and their 2 and 5, that enclose `low`..`high`, both > 0.
 pub fn log_bounds(low: f64, high: f64) -> (f64, f64) {
-    (10f64.powf(low.log10().floor()), 10f64.powf(high.max(low * 1.01).log10().ceil()))
+    (libm::exp10(low.log10().floor()), libm::exp10(high.max(low * 1.01).log10().ceil()))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Outcome {
 pub struct Verdict {
     /// The target.
     pub target: Target,
-    /// What was observed, in the unit of [`bound`]; `None` if there was nothing to observe.
+    /// What was observed, in milliseconds, as a ratio, or in money; `None` if there was nothing to observe.
     pub observed: Option<f64>,
     /// 95 % interval over the replications; `None` with one.
     pub ci: Option<(f64, f64)>,
@@ -76,11 +76,13 @@ fn of_all(target: &Target, experiment: &Experiment) -> Option<f64> {
     }
 }
 
-/// Judges a figure against a target.
-pub fn judge(target: &Target, observed: Option<f64>, ci: Option<(f64, f64)>) -> Outcome {
+/// Judges a figure of `runs` replications against a target. With several, a replication that observed nothing leaves no
+/// interval, and then nobody can tell.
+pub fn judge(target: &Target, runs: usize, observed: Option<f64>, ci: Option<(f64, f64)>) -> Outcome {
     let good = |x: f64| if more_is_better(target) { x >= bound(target) } else { x <= bound(target) };
     match (observed, ci) {
         (None, _) => Outcome::Inconclusive,
+        (Some(_), None) if runs > 1 => Outcome::Inconclusive,
         (Some(_), Some((low, high))) => match (good(low), good(high)) {
             (true, true) => Outcome::Pass,
             (false, false) => Outcome::Fail,
@@ -100,7 +102,7 @@ impl Experiment<'_> {
             let observed = of_all(target, self);
             let interval = self.interval(|run| of_run(target, run).unwrap_or(f64::NAN));
             let ci = interval.map(|i| (i.low, i.high));
-            Verdict { target: *target, observed, ci, outcome: judge(target, observed, ci) }
+            Verdict { target: *target, observed, ci, outcome: judge(target, self.runs.len(), observed, ci) }
         };
         self.slo.iter().map(verdict).collect()
     }
@@ -163,13 +165,19 @@ pub fn millis(ms: f64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// A ratio in percent, with as many nines as it has.
+/// A ratio in percent: as many nines as it has, never rounded up to a perfect score, nor down to nothing.
 pub fn percent(ratio: f64) -> String {
-    let digits = if (0.9995..1.0).contains(&ratio) { 4 } else { 2 };
-    // Never round up to a perfect score.
-    let scale = 10f64.powi(digits as i32);
-    let shown = if ratio < 1.0 { (ratio * 100.0 * scale).floor() / scale } else { ratio * 100.0 };
-    format!("{shown:.digits$} %")
+    let percent = ratio * 100.0;
+    let digits = match ratio {
+        r if (0.9995..1.0).contains(&r) || (r > 0.0 && r < 0.0005) => 4,
+        _ => 2,
+    };
+    let shown = format!("{percent:.digits$}");
+    match shown.as_str() {
+        "100.0000" | "100.00" if ratio < 1.0 => "99.9999 %".to_string(),
+        "0.0000" if ratio > 0.0 => "< 0.0001 %".to_string(),
+        _ => format!("{shown} %"),
+    }
 }
 
 /// A count with its thousands apart.
@@ -183,4 +191,43 @@ pub fn thousands(n: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_decides_and_a_straddled_target_is_inconclusive() {
+        let p99 = Target::Quantile { q: 0.99, at_most: Span::from_millis(500) };
+        let up = Target::Availability(0.999);
+        for (target, runs, observed, ci, expected) in [
+            (p99, 1, Some(499.0), None, Outcome::Pass),
+            (p99, 1, Some(501.0), None, Outcome::Fail),
+            (p99, 1, None, None, Outcome::Inconclusive),
+            (p99, 5, Some(400.0), Some((380.0, 420.0)), Outcome::Pass),
+            (p99, 5, Some(490.0), Some((470.0, 510.0)), Outcome::Inconclusive),
+            (p99, 5, Some(600.0), Some((590.0, 610.0)), Outcome::Fail),
+            (p99, 5, Some(400.0), None, Outcome::Inconclusive),
+            (up, 3, Some(0.9995), Some((0.9991, 0.9999)), Outcome::Pass),
+            (up, 3, Some(0.99), Some((0.98, 0.9995)), Outcome::Inconclusive),
+            (up, 3, Some(0.99), Some((0.98, 0.995)), Outcome::Fail),
+        ] {
+            assert_eq!(judge(&target, runs, observed, ci), expected, "{target:?} {observed:?} {ci:?}");
+        }
+    }
+
+    #[test]
+    fn figures_are_shown_as_people_write_them() {
+        assert_eq!([millis(0.25), millis(87.4), millis(1236.0)], ["250 µs", "87.4 ms", "1.24 s"]);
+        assert_eq!(
+            [percent(0.29), percent(0.57), percent(1.0), percent(0.0)],
+            ["29.00 %", "57.00 %", "100.00 %", "0.00 %"]
+        );
+        assert_eq!(
+            [percent(0.999_95), percent(0.999_999_9), percent(33.0 / 1.4e6)],
+            ["99.9950 %", "99.9999 %", "0.0024 %"]
+        );
+        assert_eq!([thousands(999), thousands(1_234_567)], ["999", "1,234,567"]);
+    }
 }

@@ -25,7 +25,7 @@ pub struct Fleet {
     pub drain_timeout: Option<Span>,
 }
 
-/// Memory of an instance [bytes].
+/// Memory of an instance \[bytes\].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
     /// Used when idle.

@@ -393,7 +393,7 @@ impl<'a> Field<'a> {
         self.span().map(|span| Time(span.0))
     }
 
-    /// A size with a unit [bytes].
+    /// A size with a unit \[bytes\].
     pub fn size(&self) -> Option<f64> {
         const UNITS: [(&str, f64); 10] = [
             ("KIB", 1024.0),

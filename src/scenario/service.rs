@@ -48,14 +48,14 @@ pub struct Endpoint {
 }
 
 impl Service {
-    /// Mean demand over the endpoint mix [s].
+    /// Mean demand over the endpoint mix \[s\].
     pub fn mean_demand(&self) -> f64 {
         let total: f64 = self.endpoints.iter().map(|e| e.weight).sum();
         let weighted: f64 = self.endpoints.iter().map(|e| e.weight * e.time.mean().as_secs_f64()).sum();
         if total > 0.0 { weighted / total } else { self.time.mean().as_secs_f64() }
     }
 
-    /// Requests per second that one instance can serve at most, dependencies aside [1/s].
+    /// Requests per second that one instance can serve at most, dependencies aside \[1/s\].
     pub fn capacity_rps(&self) -> f64 {
         let demand = self.mean_demand();
         let by_workers = f64::from(self.workers) / demand;

@@ -46,7 +46,7 @@ impl Patience {
     }
 }
 
-/// Length of the window of deposits [s].
+/// Length of the window of deposits \[s\].
 const BUDGET_WINDOW: u64 = 10;
 /// Retries per second that are always allowed.
 const RESERVE_PER_SECOND: f64 = 3.0;

@@ -204,7 +204,7 @@ impl World<'_> {
         self.agenda.push(self.now + delay, Entry::HealthAnswer(id, passed));
     }
 
-    /// How long the next request would wait in an instance, by its queue and its mean demand [s].
+    /// How long the next request would wait in an instance, by its queue and its mean demand \[s\].
     pub(super) fn expected_wait(&self, id: InstanceId) -> f64 {
         let instance = &self.instances[id.0 as usize];
         let service = &self.plan.scenario().service;

@@ -32,7 +32,7 @@ impl Ord for Finish {
 #[derive(Clone, Debug)]
 pub struct Sharing {
     cores: f64,
-    /// Virtual time at `updated_at` [ns].
+    /// Virtual time at `updated_at` \[ns\].
     virtual_now: f64,
     updated_at: Time,
     jobs: BinaryHeap<Reverse<(Finish, u64, u32)>>,
@@ -41,7 +41,7 @@ pub struct Sharing {
     pub due: Time,
 }
 
-/// Virtual time is exact to well below a nanosecond; a finish this close is reached [ns].
+/// Virtual time is exact to well below a nanosecond; a finish this close is reached \[ns\].
 const TOLERANCE: f64 = 1e-2;
 
 impl Sharing {

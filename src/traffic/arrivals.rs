@@ -237,7 +237,7 @@ struct Window {
     end: u64,
     /// Where it would end without a horizon: what happens before one does not depend on it.
     until: u64,
-    /// Highest rate [1/s].
+    /// Highest rate \[1/s\].
     high: f64,
     /// Lowest rate as a share of the highest.
     squeeze: f64,
@@ -290,7 +290,7 @@ impl Windows {
         self.now = Window { start, end, until, high, squeeze, scale: 1e9 / high, level };
     }
 
-    /// The rate at `t`, which lies in the current window [1/s].
+    /// The rate at `t`, which lies in the current window \[1/s\].
     #[inline(never)]
     fn rps(&self, t: u64) -> f64 {
         let value = match &self.plan {
@@ -427,11 +427,11 @@ struct Parabola {
     a: f64,
     b: f64,
     c: f64,
-    /// Length of the window [s].
+    /// Length of the window \[s\].
     length: f64,
     /// Integral over the window.
     total: f64,
-    /// Where the last arrival was found: the next is not earlier [s].
+    /// Where the last arrival was found: the next is not earlier \[s\].
     last: f64,
 }
 
@@ -501,7 +501,7 @@ struct Modulation {
     dice: Dice,
     /// Factors on the rate: between bursts, and in them.
     factors: [f64; 2],
-    /// Mean sojourns [ns].
+    /// Mean sojourns \[ns\].
     means: [f64; 2],
     on: bool,
     until: u64,

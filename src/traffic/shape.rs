@@ -42,28 +42,28 @@ pub struct Segment {
 pub enum Kind {
     /// The same rate throughout.
     Constant {
-        /// The rate [1/s].
+        /// The rate \[1/s\].
         rate: f64,
     },
     /// A straight line over the whole segment, which must therefore have an end.
     Ramp {
-        /// The rate at the start [1/s].
+        /// The rate at the start \[1/s\].
         from: f64,
-        /// The rate at the end [1/s].
+        /// The rate at the end \[1/s\].
         to: f64,
     },
     /// One rate, and then another.
     Step {
-        /// The rate before `at` [1/s].
+        /// The rate before `at` \[1/s\].
         from: f64,
-        /// The rate from `at` on [1/s].
+        /// The rate from `at` on \[1/s\].
         to: f64,
         /// When it changes.
         at: Span,
     },
     /// A trapezoid on a base: a straight rise, a plateau, a straight fall.
     Spike {
-        /// The rate outside the spike [1/s].
+        /// The rate outside the spike \[1/s\].
         base: f64,
         /// The plateau as a multiple of the base.
         magnitude: f64,
@@ -78,7 +78,7 @@ pub enum Kind {
     },
     /// A cosine: `mean · (1 + amplitude · cos(2π (t − peak_at) / period))`, never below zero.
     Diurnal {
-        /// The mean rate [1/s].
+        /// The mean rate \[1/s\].
         mean: f64,
         /// The swing as a share of the mean, usually 0..1; above 1 the night is cut off at zero.
         amplitude: f64,
@@ -89,7 +89,7 @@ pub enum Kind {
     },
     /// A day as of [`Kind::Diurnal`] with a period of 24 h, times a factor for each day of the week.
     Weekly {
-        /// The mean rate of a day whose factor is 1 [1/s].
+        /// The mean rate of a day whose factor is 1 \[1/s\].
         mean: f64,
         /// Factors for Monday to Sunday; the run starts on Monday at 00:00.
         days: [f64; 7],
@@ -101,7 +101,7 @@ pub enum Kind {
     /// The rate grows exponentially to a multiple of the base, then the excess halves again and again
     /// (Ari et al., "Managing Flash Crowds on the Internet", MASCOTS 2003).
     FlashCrowd {
-        /// The rate outside the flash crowd [1/s].
+        /// The rate outside the flash crowd \[1/s\].
         base: f64,
         /// The peak as a multiple of the base, above 0.
         magnitude: f64,
@@ -159,7 +159,7 @@ pub enum Overlay {
 pub struct Attack {
     /// When it begins, from the start of the run.
     pub at: Span,
-    /// The added rate [1/s].
+    /// The added rate \[1/s\].
     pub rate: f64,
     /// How long it lasts (`for` in scenarios).
     pub lasts: Span,
@@ -209,7 +209,7 @@ pub struct Rate {
     attacks: Vec<Attack>,
 }
 
-/// A segment at its place in the run, `[start, end)` [ns].
+/// A segment at its place in the run, `[start, end)` \[ns\].
 #[derive(Clone, Debug)]
 struct Placed {
     start: u64,
@@ -302,7 +302,7 @@ impl Rate {
         self.surges.iter().fold(noise, |product, surge| product.times(surge.bounds(t.0)))
     }
 
-    /// A rate that is not exceeded from `t` to `t + h`, attacks included [1/s]; as tight as the curves' own bounds.
+    /// A rate that is not exceeded from `t` to `t + h`, attacks included \[1/s\]; as tight as the curves' own bounds.
     pub fn max_over(&self, t: Time, h: Span) -> f64 {
         let end = t.saturating_add(h);
         let mut at = t;

@@ -216,7 +216,7 @@ mod tests {
 
     const EXPECTED: Expected = Expected { level: 1000.0, spread: 30.0 };
 
-    /// When a spike is confirmed and when it is said to have begun [s], for bins of ten seconds at these ratios.
+    /// When a spike is confirmed and when it is said to have begun \[s\], for bins of ten seconds at these ratios.
     fn confirmed(ratios: &[f64]) -> Option<(f64, f64)> {
         let mut detector = Detector::new(Config::default());
         ratios.iter().enumerate().find_map(|(i, ratio)| {

@@ -26,7 +26,7 @@ impl Default for Fallback {
 }
 
 impl Fallback {
-    /// Longest body [bytes].
+    /// Longest body \[bytes\].
     pub const MAX_BODY: usize = 64 * 1024;
     const PLACEHOLDER: &str = "{retry_after}";
 
@@ -35,7 +35,7 @@ impl Fallback {
         !self.body.contains(Fallback::PLACEHOLDER)
     }
 
-    /// Writes the body with `retry_after` [s] filled in, into the caller's buffer and without one of its own.
+    /// Writes the body with `retry_after` \[s\] filled in, into the caller's buffer and without one of its own.
     pub fn write_body(&self, out: &mut impl fmt::Write, retry_after: u64) -> fmt::Result {
         for (i, part) in self.body.split(Fallback::PLACEHOLDER).enumerate() {
             if i > 0 {
@@ -47,7 +47,7 @@ impl Fallback {
     }
 }
 
-/// The value of `Retry-After` [s]: `remaining` rounded up, at least 1; if it is not known, `open_for`.
+/// The value of `Retry-After` \[s\]: `remaining` rounded up, at least 1; if it is not known, `open_for`.
 pub fn retry_after_seconds(remaining: Option<Span>, open_for: Span) -> u64 {
     remaining.unwrap_or(open_for).0.div_ceil(1_000_000_000).max(1)
 }

@@ -186,7 +186,7 @@ fn algorithms() -> impl Strategy<Value = Algorithm> {
     prop::sample::select(Algorithm::ALL.map(|(_, algorithm)| algorithm).to_vec())
 }
 
-/// Arrival times [ms] with gaps that straddle windows of 100 ms.
+/// Arrival times \[ms\] with gaps that straddle windows of 100 ms.
 fn arrivals() -> impl Strategy<Value = Vec<u64>> {
     prop::collection::vec(0u64..70, 1..200).prop_map(|gaps| {
         gaps.iter()

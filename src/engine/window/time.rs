@@ -16,7 +16,7 @@ pub struct TimeBuckets {
     ended: Tally,
     /// When the current bucket ends.
     ends_at: Time,
-    /// Length of a bucket [ns], ≥ 1.
+    /// Length of a bucket \[ns\], ≥ 1.
     width: u64,
     /// The n − 1 buckets before the current one.
     ring: Box<[Tally]>,

@@ -54,7 +54,7 @@ fn worlds() -> Vec<(&'static str, Config)> {
     ]
 }
 
-/// The integral of the rate by the trapezium rule in steps of `dt` [s].
+/// The integral of the rate by the trapezium rule in steps of `dt` \[s\].
 fn integral(config: &Config, seed: u64, end: f64, dt: f64) -> f64 {
     let rate = Rate::new(&config.shape, config.noise, &config.overlay, seed);
     let n = (end / dt).round() as u64;

@@ -13,9 +13,9 @@ use memchr::memchr;
 
 use crate::traffic::replay::Error;
 
-/// The longest line that is read [bytes]; HTTP servers refuse requests of a hundredth of it.
+/// The longest line that is read \[bytes\]; HTTP servers refuse requests of a hundredth of it.
 pub const MAX_LINE: usize = 1 << 20;
-/// A block [bytes]. 256 KiB keep system calls rare and stay in the second-level cache.
+/// A block \[bytes\]. 256 KiB keep system calls rare and stay in the second-level cache.
 const BLOCK: usize = 256 * 1024;
 /// The byte order mark that some programs put before UTF-8.
 pub(crate) const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";

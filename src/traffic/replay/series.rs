@@ -11,12 +11,12 @@ use crate::traffic::formats::SeriesRows;
 pub(crate) struct SeriesFeed {
     path: PathBuf,
     rows: SeriesRows,
-    /// Time of the first step [ns].
+    /// Time of the first step \[ns\].
     origin: i64,
-    /// Length of a step as recorded [ns], and as played.
+    /// Length of a step as recorded \[ns\], and as played.
     step: u64,
     played_step: f64,
-    /// Rate per unit of count [1/s].
+    /// Rate per unit of count \[1/s\].
     unit: f64,
     /// Steps that have been read ahead, because rows may be late.
     ahead: BTreeMap<u64, f64>,
@@ -48,7 +48,7 @@ impl SeriesFeed {
         }
     }
 
-    /// The rate at `t` [1/s] and until when it holds [ns]. `t` never goes back.
+    /// The rate at `t` \[1/s\] and until when it holds \[ns\]. `t` never goes back.
     pub(crate) fn rate_from(&mut self, t: u64) -> (u64, f64) {
         while self.until <= t && self.until != u64::MAX {
             self.step();

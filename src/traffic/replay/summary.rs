@@ -17,7 +17,7 @@ const NANOS: i64 = 1_000_000_000;
 const SHOWN: usize = 5;
 /// Bins of the histogram at most.
 const MAX_BINS: usize = 10_000;
-/// Widths of bins [s], each a multiple of the one before, so that a histogram can be made coarser in place.
+/// Widths of bins \[s\], each a multiple of the one before, so that a histogram can be made coarser in place.
 const WIDTHS: [i64; 10] = [1, 10, 60, 600, 3600, 21_600, 86_400, 864_000, 8_640_000, 86_400_000];
 
 /// What a recording holds, as recorded: neither speed nor scale is applied.
@@ -39,7 +39,7 @@ pub struct Summary {
     pub recorded: Span,
     /// Length of a step of a series; of a log, `None`.
     pub step: Option<Span>,
-    /// The highest rate [1/s] over `peak_over`.
+    /// The highest rate \[1/s\] over `peak_over`.
     pub peak_rps: f64,
     /// The stretch behind `peak_rps`: a step of a series, a bin of a log.
     pub peak_over: Span,
@@ -176,7 +176,7 @@ impl Bins {
         self.start = first * wide;
     }
 
-    /// The highest rate [1/s], and the start of its bin [s]; the first of equals.
+    /// The highest rate \[1/s\], and the start of its bin \[s\]; the first of equals.
     fn peak(&self) -> (f64, i64) {
         let highest = |best: (f64, usize), (i, count)| if count > best.0 { (count, i) } else { best };
         let (count, i) = self.counts().enumerate().fold((0.0, 0), highest);
