@@ -1,18 +1,27 @@
-//! Rate limiting: quotas per client, endpoint, region, or for everybody.
+//! Rate limiter: so many requests in so much time, for each key.
 //!
-//! | algorithm | most requests in any window W | state per key |
-//! |---|---|---|
-//! | `fixed_window` | 2L: L at the end of one window, L at the start of the next | 2 words |
-//! | `sliding_log` | L, exactly | a word per accepted request |
-//! | `sliding_window` | below 2L: the old window is assumed to have been evenly filled (Cloudflare 2017) | 3 words |
-//! | `sub_windows` | L, exactly; sustains L/(1 + 1/k) | k + 1 words |
-//! | `token_bucket`, `gcra` | burst + L | 2 words |
+//! For a limit L in a window W:
 //!
-//! Integers only: fractions are kept by scaling, for a limiter in floating point drifts. A refused request changes no
-//! state, so a client that polls is not locked out for ever. A window that ends at t is `(t − W, t]`. Keys are dense numbers;
-//! the table grows with the largest one seen.
+//! ```text
+//! algorithm       state of a key            most in any interval of length W      source
+//! fixed_window    one counter               2L: L at an end, L at a start         reset at multiples of W
+//! sliding_log     times of what it let in   L                                     exact
+//! sliding_window  two counters              < 2L; L if the past was even          Cloudflare (2017)
+//! sub_windows     k + 1 counters            L, for a sustained L / (1 + 1/k)      the oldest part counts in full
+//! token_bucket    } one moment, the         B + L, for bursts of B                Turner (1986)
+//! gcra            } same arithmetic         the same                              ITU-T I.371
+//! ```
 //!
-//! What is absent: the mapping from addresses to keys, stores shared between gateways, several rules at once.
+//! - **Integers only.** Fractions are kept by scaling, so that 7 per second is 7 per second after a year.
+//! - **A refused request changes nothing.** Charging refusals locks a client that polls out for ever.
+//! - **Time never runs backwards for a key**: a `now` smaller than that of its last request let in counts as that one.
+//! - **Refusals help**: `retry_after` is the smallest wait after which the same request is let in if nothing else comes.
+//!
+//! Keys are dense numbers, so their state is one flat `Vec`; asking costs a handful of instructions and allocates
+//! nothing, but for a log that grows.
+//!
+//! What is absent: a clock, names and addresses of clients, forgetting idle keys (they are as many as the scenario has
+//! clients), several rules at once, stores shared by gateways, and response headers.
 
 mod fixed_window;
 mod gcra;
@@ -32,17 +41,17 @@ use sub_windows::SubWindows;
 /// How requests are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// A counter that starts over at every multiple of the window.
+    /// A counter that starts again at every multiple of the window.
     FixedWindow,
-    /// The times of all accepted requests in the window.
+    /// The time of every request let in; exact, at 16 bytes for each moment in the window.
     SlidingLog,
-    /// Two counters, the older one weighted by how much of it the sliding window still covers.
+    /// Two counters; assumes that the previous window was evenly filled.
     SlidingWindow,
-    /// k + 1 counters of a k-th of the window; the oldest counts in full.
+    /// A counter for each part of the window; the oldest, partly expired one counts in full.
     SubWindows,
-    /// A bucket that refills steadily; the same decisions as GCRA.
+    /// Tokens that arrive continuously, up to the burst.
     TokenBucket,
-    /// Generic cell rate algorithm (ITU-T I.371): one theoretical arrival time.
+    /// The generic cell rate algorithm; decides as [`Algorithm::TokenBucket`] does.
     Gcra,
 }
 
@@ -67,7 +76,7 @@ pub enum Key {
     Endpoint,
     /// Each region has its own.
     Region,
-    /// There is one.
+    /// There is one for all.
     Global,
 }
 
@@ -76,7 +85,7 @@ impl Key {
     pub const ALL: [(&'static str, Key); 4] =
         [("client", Key::Client), ("endpoint", Key::Endpoint), ("region", Key::Region), ("global", Key::Global)];
 
-    /// The number that `request` counts under.
+    /// The number of the quota that `request` is counted against.
     #[inline]
     pub fn of(self, request: &Request) -> u32 {
         match self {
@@ -88,132 +97,186 @@ impl Key {
     }
 }
 
-/// A quota.
+/// What is allowed, to whom, and how it is counted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// How requests are counted.
     pub algorithm: Algorithm,
-    /// Whose requests share the quota.
+    /// Whose requests share a quota.
     pub key: Key,
-    /// Requests per window, ≥ 1.
+    /// Requests per window, at least 1 (0 counts as 1).
     pub limit: u32,
-    /// The window, > 0.
+    /// Length of the window, more than zero (zero counts as 1 ns).
     pub window: Span,
-    /// Requests at once for `token_bucket` and `gcra`, ≥ 1; `None`: `limit`.
+    /// How many may come at once, at least 1 (0 counts as 1); `None`: `limit`. Token bucket and GCRA only.
     pub burst: Option<u32>,
-    /// Parts of the window for `sub_windows`, ≥ 1. Default 60.
+    /// Parts of the window, 1..=[`Config::MAX_PARTS`] (counts as the nearer end outside). Few refuse more than needed,
+    /// many take 4 bytes each for every key. Sub-windows only.
     pub parts: u32,
 }
 
-/// A decision with everything a client may be told.
+impl Config {
+    /// The usual number of parts: the sustained rate is 98.4% of the limit, for 244 bytes a key.
+    pub const DEFAULT_PARTS: u32 = 60;
+    /// The most parts; 10,000 sustain 99.99% of the limit.
+    pub const MAX_PARTS: u32 = 10_000;
+}
+
+/// The answer to a request, with what a client may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether the request may pass.
+    /// Whether it may pass.
     pub allowed: bool,
-    /// Requests that could pass at once with a full quota.
+    /// The most that can ever be let in at once: the burst of a token bucket or GCRA, else the limit.
     pub limit: u32,
-    /// Requests of cost 1 that would be allowed right now, after this one.
+    /// How many requests of cost 1 would be let in right after this one.
     pub remaining: u32,
-    /// The smallest wait after which the same request would be allowed if nothing else came; zero if it is allowed, `None` if it
-    /// costs more than the limit and never can be.
+    /// How long until the same request would be let in if nothing else came, zero when it is; `None`: never, it costs
+    /// more than `limit`.
     pub retry_after: Option<Span>,
-    /// Time until the full quota is back if nothing else comes.
+    /// How long until `remaining` is `limit` again if nothing else comes.
     pub reset_after: Span,
 }
 
-/// The counters of one algorithm. Each remembers the newest time of a key, so that time never runs backwards for it.
-trait Counter {
-    /// Room for `key`.
-    fn grow(&mut self, keys: usize);
-    /// Counts `cost` ≥ 0 at `now` if it fits; else the wait after which it would.
-    fn admit(&mut self, now: Time, key: usize, cost: u32) -> Result<(), Span>;
-    /// Requests of cost 1 that would be allowed at `now`.
-    fn remaining(&self, now: Time, key: usize) -> u32;
-    /// Time until the key is as good as new.
-    fn reset_after(&self, now: Time, key: usize) -> Span;
-}
-
-#[derive(Clone, Debug)]
-enum Counters {
-    FixedWindow(FixedWindow),
-    SlidingLog(SlidingLog),
-    SlidingWindow(SlidingWindow),
-    SubWindows(SubWindows),
-    Gcra(Gcra),
-}
-
-/// Applies a quota.
+/// The quotas of all keys.
 #[derive(Clone, Debug)]
 pub struct Limiter {
-    counters: Counters,
-    /// Most that can ever pass at once.
-    capacity: u32,
-    keys: usize,
+    quotas: Quotas,
 }
 
-macro_rules! each {
-    ($counters:expr, $c:ident => $call:expr) => {
-        match $counters {
-            Counters::FixedWindow($c) => $call,
-            Counters::SlidingLog($c) => $call,
-            Counters::SlidingWindow($c) => $call,
-            Counters::SubWindows($c) => $call,
-            Counters::Gcra($c) => $call,
-        }
-    };
+#[derive(Clone, Debug)]
+enum Quotas {
+    FixedWindow(Table<FixedWindow>),
+    SlidingLog(Table<SlidingLog>),
+    SlidingWindow(Table<SlidingWindow>),
+    SubWindows(Table<SubWindows>),
+    Gcra(Table<Gcra>),
 }
 
 impl Limiter {
-    /// Full quotas for `keys` keys; more are added when they show up.
+    /// A limiter with full quotas for the keys 0..`keys`. A larger key makes the table grow up to it.
     pub fn new(config: &Config, keys: usize) -> Limiter {
-        let (limit, window) = (config.limit.max(1), Span(config.window.0.max(1)));
-        let burst = config.burst.unwrap_or(limit).max(1);
-        let (counters, capacity) = match config.algorithm {
-            Algorithm::FixedWindow => (Counters::FixedWindow(FixedWindow::new(limit, window)), limit),
-            Algorithm::SlidingLog => (Counters::SlidingLog(SlidingLog::new(limit, window)), limit),
-            Algorithm::SlidingWindow => (Counters::SlidingWindow(SlidingWindow::new(limit, window)), limit),
-            Algorithm::SubWindows => (Counters::SubWindows(SubWindows::new(limit, window, config.parts)), limit),
-            Algorithm::TokenBucket | Algorithm::Gcra => (Counters::Gcra(Gcra::new(limit, window, burst)), burst),
+        let limit = config.limit.max(1);
+        let window = config.window.0.max(1);
+        let quotas = match config.algorithm {
+            Algorithm::FixedWindow => Quotas::FixedWindow(Table::new(FixedWindow { limit, window }, keys)),
+            Algorithm::SlidingLog => Quotas::SlidingLog(Table::new(SlidingLog { limit, window }, keys)),
+            Algorithm::SlidingWindow => Quotas::SlidingWindow(Table::new(SlidingWindow { limit, window }, keys)),
+            Algorithm::SubWindows => {
+                Quotas::SubWindows(Table::new(SubWindows::new(limit, window, config.parts), keys))
+            }
+            Algorithm::TokenBucket | Algorithm::Gcra => {
+                let burst = config.burst.unwrap_or(limit).max(1);
+                Quotas::Gcra(Table::new(Gcra { limit, window, burst }, keys))
+            }
         };
-        let mut limiter = Limiter { counters, capacity, keys: 0 };
-        limiter.grow(keys.max(1));
-        limiter
+        Limiter { quotas }
     }
 
-    /// Lets a request of cost 1 pass, or says after which wait it would.
+    /// Lets a request of cost 1 in, or says how long until it would be if nothing else came.
+    ///
+    /// Measured on two busy cores, with the loop around it (3 ns): 6 to 12 ns for one key, 22 for the log; among 10,000
+    /// keys at random 7 to 27 ns, where memory of its own per key costs sub-windows 55 and the log 150.
     #[inline]
     pub fn admit(&mut self, now: Time, key: u32) -> Result<(), Span> {
-        if key as usize >= self.keys {
-            self.grow((key as usize + 1).next_power_of_two());
+        match &mut self.quotas {
+            Quotas::FixedWindow(table) => table.admit(now, key),
+            Quotas::SlidingLog(table) => table.admit(now, key),
+            Quotas::SlidingWindow(table) => table.admit(now, key),
+            Quotas::SubWindows(table) => table.admit(now, key),
+            Quotas::Gcra(table) => table.admit(now, key),
         }
-        each!(&mut self.counters, counter => counter.admit(now, key as usize, 1))
     }
 
-    /// Decides on a request of any cost, with everything a client may be told.
+    /// Lets a request of any cost in or not, and tells the state of its quota. A cost of 0 asks without taking.
     pub fn check(&mut self, now: Time, key: u32, cost: u32) -> Verdict {
-        if key as usize >= self.keys {
-            self.grow((key as usize + 1).next_power_of_two());
+        match &mut self.quotas {
+            Quotas::FixedWindow(table) => table.check(now, key, cost),
+            Quotas::SlidingLog(table) => table.check(now, key, cost),
+            Quotas::SlidingWindow(table) => table.check(now, key, cost),
+            Quotas::SubWindows(table) => table.check(now, key, cost),
+            Quotas::Gcra(table) => table.check(now, key, cost),
         }
-        let i = key as usize;
-        let answer = match cost > self.capacity {
-            true => None,
-            false => Some(each!(&mut self.counters, counter => counter.admit(now, i, cost))),
+    }
+}
+
+/// An algorithm with its numbers, and what it keeps for each key. Times and waits are in nanoseconds.
+trait Rule {
+    type State;
+
+    /// The state of a key that never asked.
+    fn fresh(&self) -> Self::State;
+
+    /// The largest cost that can succeed.
+    fn capacity(&self) -> u32;
+
+    /// Takes a cost of 1..=capacity, or says how long until it could be taken and changes nothing.
+    fn take(&self, state: &mut Self::State, now: u64, cost: u32) -> Result<(), u64>;
+
+    /// What is left, without taking any.
+    fn left(&self, state: &Self::State, now: u64) -> Left;
+}
+
+/// What is left of a quota.
+#[derive(Debug)]
+struct Left {
+    /// Requests of cost 1 that would be let in at once.
+    remaining: u32,
+    /// Until nothing is used any more [ns].
+    reset_after: u64,
+}
+
+/// One rule and the state of all keys.
+#[derive(Clone, Debug)]
+struct Table<R: Rule> {
+    rule: R,
+    states: Vec<R::State>,
+}
+
+impl<R: Rule> Table<R> {
+    fn new(rule: R, keys: usize) -> Table<R> {
+        let states = (0..keys).map(|_| rule.fresh()).collect();
+        Table { rule, states }
+    }
+
+    #[inline]
+    fn admit(&mut self, now: Time, key: u32) -> Result<(), Span> {
+        let key = key as usize;
+        if key >= self.states.len() {
+            self.grow(key);
+        }
+        self.rule.take(&mut self.states[key], now.0, 1).map_err(Span)
+    }
+
+    fn check(&mut self, now: Time, key: u32, cost: u32) -> Verdict {
+        let key = key as usize;
+        if key >= self.states.len() {
+            self.grow(key);
+        }
+        let state = &mut self.states[key];
+        let limit = self.rule.capacity();
+        let taken = match cost {
+            0 => Ok(()),
+            _ if cost > limit => Err(None),
+            _ => self.rule.take(state, now.0, cost).map_err(Some),
         };
+        let Left { remaining, reset_after } = self.rule.left(state, now.0);
         Verdict {
-            allowed: answer == Some(Ok(())),
-            limit: self.capacity,
-            remaining: each!(&self.counters, counter => counter.remaining(now, i)),
-            retry_after: answer.map(|answer| answer.err().unwrap_or(Span::ZERO)),
-            reset_after: each!(&self.counters, counter => counter.reset_after(now, i)),
+            allowed: taken.is_ok(),
+            limit,
+            remaining,
+            retry_after: taken.err().unwrap_or(Some(0)).map(Span),
+            reset_after: Span(reset_after),
         }
     }
 
     #[cold]
-    fn grow(&mut self, keys: usize) {
-        each!(&mut self.counters, counter => counter.grow(keys));
-        self.keys = keys;
+    fn grow(&mut self, key: usize) {
+        self.states.resize_with(key + 1, || self.rule.fresh());
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -1,60 +1,74 @@
-//! Fixed windows, aligned to multiples of their length.
+//! Fixed window: a counter that starts again at every multiple of the window.
+//!
+//! Everybody's quota comes back at the same moment, which synchronizes clients that retry; and a client may use one
+//! quota at the end of a window and the next at its start.
 
-use super::Counter;
-use crate::units::{Span, Time};
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Cell {
-    /// When the window began.
-    began: u64,
-    count: u32,
-    newest: u64,
-}
+use super::{Left, Rule};
 
 #[derive(Clone, Debug)]
 pub(super) struct FixedWindow {
-    limit: u32,
-    window: u64,
-    cells: Vec<Cell>,
+    pub limit: u32,
+    /// \[ns\]
+    pub window: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State {
+    /// Start of the window that `last` lies in [ns].
+    start: u64,
+    /// When the last request was let in [ns].
+    last: u64,
+    /// Let in since `start`.
+    count: u32,
 }
 
 impl FixedWindow {
-    pub(super) fn new(limit: u32, window: Span) -> FixedWindow {
-        FixedWindow { limit, window: window.0, cells: Vec::new() }
+    /// The state as it is at `at`, which is not before `state.last`.
+    #[inline]
+    fn rolled(&self, state: &State, at: u64) -> State {
+        let elapsed = at - state.start;
+        if elapsed < self.window {
+            State { last: at, ..*state }
+        } else if elapsed - self.window < self.window {
+            State { start: state.start + self.window, last: at, count: 0 }
+        } else {
+            State { start: at - at % self.window, last: at, count: 0 }
+        }
     }
 
-    /// The cell of `key` as it stands at `now`, and the time that counts.
-    fn at(&self, now: Time, key: usize) -> (Cell, u64) {
-        let mut cell = self.cells[key];
-        let now = now.0.max(cell.newest);
-        if now - cell.began >= self.window {
-            cell = Cell { began: now - now % self.window, count: 0, newest: now };
-        }
-        (cell, now)
+    /// Until the window that `state.last` lies in ends.
+    #[inline]
+    fn ends_in(&self, state: &State) -> u64 {
+        self.window - (state.last - state.start)
     }
 }
 
-impl Counter for FixedWindow {
-    fn grow(&mut self, keys: usize) {
-        self.cells.resize(keys, Cell::default());
+impl Rule for FixedWindow {
+    type State = State;
+
+    fn fresh(&self) -> State {
+        State::default()
+    }
+
+    fn capacity(&self) -> u32 {
+        self.limit
     }
 
     #[inline]
-    fn admit(&mut self, now: Time, key: usize, cost: u32) -> Result<(), Span> {
-        let (cell, now) = self.at(now, key);
-        if cost > self.limit - cell.count {
-            return Err(Span(cell.began + self.window - now));
+    fn take(&self, state: &mut State, now: u64, cost: u32) -> Result<(), u64> {
+        let rolled = self.rolled(state, now.max(state.last));
+        if cost > self.limit - rolled.count {
+            return Err(self.ends_in(&rolled));
         }
-        self.cells[key] = Cell { count: cell.count + cost, newest: now, ..cell };
+        *state = State { count: rolled.count + cost, ..rolled };
         Ok(())
     }
 
-    fn remaining(&self, now: Time, key: usize) -> u32 {
-        self.limit - self.at(now, key).0.count
-    }
-
-    fn reset_after(&self, now: Time, key: usize) -> Span {
-        let (cell, now) = self.at(now, key);
-        if cell.count == 0 { Span::ZERO } else { Span(cell.began + self.window - now) }
+    fn left(&self, state: &State, now: u64) -> Left {
+        let rolled = self.rolled(state, now.max(state.last));
+        Left {
+            remaining: self.limit - rolled.count,
+            reset_after: if rolled.count == 0 { 0 } else { self.ends_in(&rolled) },
+        }
     }
 }

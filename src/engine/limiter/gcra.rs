@@ -1,64 +1,84 @@
-//! GCRA, the token bucket in one number: the theoretical arrival time of the next conforming request.
+//! Generic cell rate algorithm (ITU-T I.371), which is the token bucket without a refill step.
 //!
-//! With emission interval `t = W/L` and burst B, a request at `now` passes if `max(TAT, now) + t − t·B ≤ now`, and moves TAT
-//! there (ITU-T I.371; Brandur's redis-cell, throttled, governor). Times are kept in units of 1/L ns, in which t is the
-//! whole number W: seven per second does not drift.
+//! A key has a theoretical arrival time (tat): when the bucket will be full again. With t = W / L, the time between
+//! requests that conform, and the burst B:
+//!
+//! ```text
+//! backlog = max(0, tat − now)              the tokens that are missing, as time
+//! let in if backlog + t · cost <= t · B;   then tat = now + backlog + t · cost
+//! ```
+//!
+//! Times here are in units of 1/L ns. Then t is W units, a whole number, and 7 per second never drift. At most B + T/t
+//! are let in within any interval T.
 
-use super::Counter;
-use crate::units::{Span, Time};
+use super::{Left, Rule};
 
 #[derive(Clone, Debug)]
 pub(super) struct Gcra {
-    /// Units per nanosecond: the limit.
-    scale: u128,
-    /// Emission interval in units: the window in ns.
-    emission: u128,
-    burst: u32,
-    /// Theoretical arrival time and newest time of each key.
-    cells: Vec<(u128, u64)>,
+    /// L.
+    pub limit: u32,
+    /// W \[ns\]; also t [ns/L].
+    pub window: u64,
+    /// B.
+    pub burst: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State {
+    /// Theoretical arrival time [ns/L]. With a moment below 2⁶⁴ and a backlog of at most W · B it stays below 2⁹⁷.
+    tat: u128,
+    /// When the last request was let in [ns].
+    last: u64,
 }
 
 impl Gcra {
-    pub(super) fn new(limit: u32, window: Span, burst: u32) -> Gcra {
-        Gcra { scale: u128::from(limit), emission: u128::from(window.0), burst, cells: Vec::new() }
-    }
-
+    /// `time` [ns] in [ns/L].
     #[inline]
-    fn clock(&self, now: Time, key: usize) -> u128 {
-        u128::from(now.0.max(self.cells[key].1)) * self.scale
+    fn scaled(&self, time: u64) -> u128 {
+        u128::from(time) * u128::from(self.limit)
     }
 
-    /// Units to whole nanoseconds, upwards.
-    fn nanos(&self, units: u128) -> Span {
-        Span(units.div_ceil(self.scale) as u64)
+    /// t · `requests` [ns/L].
+    #[inline]
+    fn interval(&self, requests: u32) -> u128 {
+        u128::from(requests) * u128::from(self.window)
+    }
+
+    /// The first whole nanosecond not before `time` [ns/L].
+    fn to_nanos(&self, time: u128) -> u64 {
+        u64::try_from(time.div_ceil(u128::from(self.limit))).unwrap_or(u64::MAX)
     }
 }
 
-impl Counter for Gcra {
-    fn grow(&mut self, keys: usize) {
-        self.cells.resize(keys, (0, 0));
+impl Rule for Gcra {
+    type State = State;
+
+    fn fresh(&self) -> State {
+        State::default()
+    }
+
+    fn capacity(&self) -> u32 {
+        self.burst
     }
 
     #[inline]
-    fn admit(&mut self, now: Time, key: usize, cost: u32) -> Result<(), Span> {
-        let at = self.clock(now, key);
-        let next = self.cells[key].0.max(at) + self.emission * u128::from(cost);
-        let bucket = self.emission * u128::from(self.burst);
-        if next > at + bucket {
-            return Err(self.nanos(next - bucket - at));
+    fn take(&self, state: &mut State, now: u64, cost: u32) -> Result<(), u64> {
+        let last = now.max(state.last);
+        let now = self.scaled(last);
+        let backlog = state.tat.saturating_sub(now) + self.interval(cost);
+        let most = self.interval(self.burst);
+        if backlog > most {
+            return Err(self.to_nanos(backlog - most));
         }
-        let newest = self.cells[key].1.max(now.0);
-        self.cells[key] = (next, newest);
+        *state = State { tat: now + backlog, last };
         Ok(())
     }
 
-    fn remaining(&self, now: Time, key: usize) -> u32 {
-        let at = self.clock(now, key);
-        let owed = self.cells[key].0.saturating_sub(at);
-        ((self.emission * u128::from(self.burst)).saturating_sub(owed) / self.emission) as u32
-    }
-
-    fn reset_after(&self, now: Time, key: usize) -> Span {
-        self.nanos(self.cells[key].0.saturating_sub(self.clock(now, key)))
+    fn left(&self, state: &State, now: u64) -> Left {
+        let backlog = state.tat.saturating_sub(self.scaled(now.max(state.last)));
+        Left {
+            remaining: ((self.interval(self.burst) - backlog) / u128::from(self.window)) as u32,
+            reset_after: self.to_nanos(backlog),
+        }
     }
 }

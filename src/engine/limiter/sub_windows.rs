@@ -1,92 +1,170 @@
-//! Strict sub-windows: the window in k parts, of which the oldest, partly expired one counts in full.
+//! Strict sub-windows: a counter for each of the k parts of the window, and one for the part that is leaving.
 //!
-//! Interpolating it, as the sliding counter does, would admit nearly 2L whatever k is: a burst at the end of an old part is
-//! discounted while it is still inside the true window. Strictness costs throughput instead: L/(1 + 1/k).
+//! Part i covers the moments with ⌊now · k / W⌋ = i; used = Σ counts of parts i − k ..= i:
+//!
+//! ```text
+//!            ┌──── W before now ────┐
+//! │ i − k │  …  │ i − 2 │ i − 1 │ i ·now
+//!   partly outside, counted in full
+//! ```
+//!
+//! So no interval of length W holds more than L, and what is sustained is L per W + W/k. Counting the oldest part by the
+//! share still in sight would sustain nearly L, but lets in up to 2L whatever k is: a burst at the end of that part is
+//! discounted while all of it is in sight.
 
-use super::Counter;
-use crate::units::{Span, Time};
+use super::{Config, Left, Rule};
 
 #[derive(Clone, Debug)]
 pub(super) struct SubWindows {
     limit: u32,
+    /// W \[ns\].
+    window: u64,
+    /// k; a part is at least 1 ns long.
+    parts: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    /// When the last request was let in [ns].
+    last: u64,
+    /// End of the part that `last` lies in [ns].
+    part_ends: u64,
+    /// When a cost of 1 will be let in [ns], as of its last refusal. Spares a flood the search. Nothing is let in
+    /// sooner, so it never needs to be taken back.
+    frees_at: u64,
+    /// Number of the part that `last` lies in.
     part: u64,
-    /// Parts per window.
-    k: u64,
-    /// Newest part of each key, and newest time.
-    newest: Vec<(u64, u64)>,
-    /// k + 1 counts a key, by part number modulo k + 1.
-    counts: Vec<u32>,
+    /// Sum of `counts`, at most the limit.
+    used: u32,
+    /// Where the count of `part` is; the oldest follows, in a circle.
+    slot: u32,
+    /// Counts of the k + 1 parts up to `part`.
+    counts: Box<[u32]>,
+}
+
+impl State {
+    /// The slot of the n-th oldest part, 0..=k.
+    fn slot_of(&self, n: usize) -> usize {
+        (self.slot as usize + 1 + n) % self.counts.len()
+    }
+
+    /// The count of the n-th oldest part, 0..=k.
+    fn oldest(&self, n: usize) -> u32 {
+        self.counts[self.slot_of(n)]
+    }
 }
 
 impl SubWindows {
-    pub(super) fn new(limit: u32, window: Span, parts: u32) -> SubWindows {
-        let k = u64::from(parts.max(1)).min(window.0);
-        SubWindows { limit, part: window.0.div_ceil(k), k, newest: Vec::new(), counts: Vec::new() }
+    /// A limiter of `limit` per `window` [ns] in `parts` parts, brought into their ranges.
+    pub(super) fn new(limit: u32, window: u64, parts: u32) -> SubWindows {
+        let most = window.min(u64::from(Config::MAX_PARTS)) as u32;
+        SubWindows { limit, window, parts: parts.clamp(1, most) }
     }
 
-    /// The count of part `number` of a key whose newest part is `newest`.
-    fn count(&self, key: usize, newest: u64, number: u64) -> u32 {
-        // Parts newer than the newest are empty; parts older than k before it were overwritten.
-        if number > newest || number + self.k < newest { 0 } else { self.counts[self.place(key, number)] }
+    fn part_of(&self, at: u64) -> u64 {
+        // Not above `at`, for k <= W.
+        (u128::from(at) * u128::from(self.parts) / u128::from(self.window)) as u64
     }
 
-    fn place(&self, key: usize, number: u64) -> usize {
-        key * (self.k as usize + 1) + (number % (self.k + 1)) as usize
+    /// The first nanosecond of a part.
+    fn start_of(&self, part: u64) -> u64 {
+        let start = (u128::from(part) * u128::from(self.window)).div_ceil(u128::from(self.parts));
+        u64::try_from(start).unwrap_or(u64::MAX)
     }
 
-    fn used(&self, key: usize, part: u64) -> u32 {
-        let newest = self.newest[key].0;
-        (part.saturating_sub(self.k)..=part).map(|number| self.count(key, newest, number)).sum()
+    /// How many of the oldest parts have left when the current one is `part`.
+    fn gone(&self, state: &State, part: u64) -> usize {
+        (part - state.part).min(u64::from(self.parts) + 1) as usize
     }
 
-    fn clock(&self, now: Time, key: usize) -> (u64, u64) {
-        let now = now.0.max(self.newest[key].1);
-        (now, now / self.part)
+    /// When enough of the oldest parts have left for `cost` to fit [ns]; what must leave is more than 0.
+    fn frees_at(&self, state: &State, cost: u32) -> u64 {
+        let need = cost - (self.limit - state.used);
+        let mut freed = 0;
+        let mut n = 0;
+        while freed < need {
+            freed += state.oldest(n);
+            n += 1;
+        }
+        self.start_of(state.part.saturating_add(n as u64))
+    }
+
+    /// Takes `cost` in a later part than the last one was taken in.
+    #[cold]
+    fn take_in_later_part(&self, state: &mut State, at: u64, cost: u32) -> bool {
+        let part = self.part_of(at);
+        let gone = self.gone(state, part);
+        let freed: u32 = (0..gone).map(|n| state.oldest(n)).sum();
+        if cost > self.limit - (state.used - freed) {
+            return false;
+        }
+        for n in 0..gone {
+            let slot = state.slot_of(n);
+            state.counts[slot] = 0;
+        }
+        state.slot = ((state.slot as usize + gone) % state.counts.len()) as u32;
+        state.used -= freed;
+        state.part = part;
+        state.part_ends = self.start_of(part.saturating_add(1));
+        self.charge(state, at, cost);
+        true
+    }
+
+    #[inline]
+    fn charge(&self, state: &mut State, at: u64, cost: u32) {
+        state.last = at;
+        state.used += cost;
+        state.counts[state.slot as usize] += cost;
     }
 }
 
-impl Counter for SubWindows {
-    fn grow(&mut self, keys: usize) {
-        self.newest.resize(keys, (0, 0));
-        self.counts.resize(keys * (self.k as usize + 1), 0);
-    }
+impl Rule for SubWindows {
+    type State = State;
 
-    fn admit(&mut self, now: Time, key: usize, cost: u32) -> Result<(), Span> {
-        let (now, part) = self.clock(now, key);
-        let used = self.used(key, part);
-        if used + cost > self.limit {
-            let newest = self.newest[key].0;
-            let mut excess = i64::from(used) + i64::from(cost) - i64::from(self.limit);
-            let mut number = part.saturating_sub(self.k);
-            loop {
-                excess -= i64::from(self.count(key, newest, number));
-                if excess <= 0 {
-                    return Err(Span((number + self.k + 1) * self.part - now));
-                }
-                number += 1;
-            }
+    fn fresh(&self) -> State {
+        State {
+            last: 0,
+            part_ends: self.start_of(1),
+            frees_at: 0,
+            part: 0,
+            used: 0,
+            slot: 0,
+            counts: vec![0; self.parts as usize + 1].into_boxed_slice(),
         }
-        let newest = self.newest[key].0;
-        for stale in (newest + 1..=part).take(self.k as usize + 1) {
-            // Of a jump longer than the window, the last k + 1 parts cover every place.
-            let place = self.place(key, stale);
-            self.counts[place] = 0;
+    }
+
+    fn capacity(&self) -> u32 {
+        self.limit
+    }
+
+    #[inline]
+    fn take(&self, state: &mut State, now: u64, cost: u32) -> Result<(), u64> {
+        let at = now.max(state.last);
+        if cost == 1 && at < state.frees_at {
+            return Err(state.frees_at - at);
         }
-        self.newest[key] = (part, now);
-        let place = self.place(key, part);
-        self.counts[place] += cost;
-        Ok(())
+        if at < state.part_ends && cost <= self.limit - state.used {
+            self.charge(state, at, cost);
+            return Ok(());
+        }
+        if at >= state.part_ends && self.take_in_later_part(state, at, cost) {
+            return Ok(());
+        }
+        let frees_at = self.frees_at(state, cost);
+        if cost == 1 {
+            state.frees_at = frees_at;
+        }
+        Err(frees_at - at)
     }
 
-    fn remaining(&self, now: Time, key: usize) -> u32 {
-        let (_, part) = self.clock(now, key);
-        self.limit - self.used(key, part)
-    }
-
-    fn reset_after(&self, now: Time, key: usize) -> Span {
-        let (now, part) = self.clock(now, key);
-        let newest = self.newest[key].0;
-        let last = (part.saturating_sub(self.k)..=part).rev().find(|&number| self.count(key, newest, number) > 0);
-        last.map_or(Span::ZERO, |number| Span((number + self.k + 1) * self.part - now))
+    fn left(&self, state: &State, now: u64) -> Left {
+        let at = now.max(state.last);
+        let gone = self.gone(state, self.part_of(at));
+        let newest = (gone..state.counts.len()).rev().find(|n| state.oldest(*n) > 0);
+        let freed: u32 = (0..gone).map(|n| state.oldest(n)).sum();
+        Left {
+            remaining: self.limit - (state.used - freed),
+            reset_after: newest.map_or(0, |n| self.start_of(state.part.saturating_add(n as u64 + 1)) - at),
+        }
     }
 }
