@@ -451,36 +451,46 @@ impl World<'_> {
     /// The client has its answer.
     #[inline]
     fn answer(&mut self, slot: u32, outcome: Outcome) {
+        if let Some(failure) = Failure::of(outcome) {
+            return self.answered_badly(slot, outcome, failure);
+        }
+        // Field by field: a copy of the whole, whose bytes were just written one by one, would stall the processor.
+        let attempt = &self.slab[slot];
+        let (scheduled_at, service, endpoint) = (attempt.scheduled_at, attempt.service, attempt.endpoint);
+        let inside = self.now.since(attempt.sent_at + self.plan.one_way(attempt.region) * 2);
+        let (client, completion) = (attempt.client, self.completion(attempt, outcome));
+        self.slab.remove(slot);
+        self.engine.completed(self.now, &completion);
+        let waiting = Span(inside.0.saturating_sub(service.0));
+        self.recorder.succeeded(self.now, scheduled_at, waiting, service, endpoint);
+        self.request_over(client);
+    }
+
+    /// The client has an answer that is of no use to it.
+    #[cold]
+    fn answered_badly(&mut self, slot: u32, outcome: Outcome, failure: Failure) {
         let attempt = self.slab[slot];
         self.slab.remove(slot);
         self.report(&attempt, outcome);
-        match Failure::of(outcome) {
-            None => {
-                let inside = self.now.since(attempt.sent_at + self.plan.one_way(attempt.region) * 2);
-                let waiting = Span(inside.0.saturating_sub(attempt.service.0));
-                self.recorder.succeeded(self.now, attempt.scheduled_at, waiting, attempt.service, attempt.endpoint);
-                self.request_over(&attempt);
-            }
-            Some(failure) => {
-                self.instances[attempt.instance.0 as usize].failures += 1;
-                self.attempt_failed(attempt, failure);
-            }
-        }
+        self.instances[attempt.instance.0 as usize].failures += 1;
+        self.attempt_failed(attempt, failure);
     }
 
     /// Tells the engine how a forwarded attempt ended.
-    #[inline]
     fn report(&mut self, attempt: &Attempt, outcome: Outcome) {
-        self.engine.completed(
-            self.now,
-            &Completion {
-                instance: attempt.instance,
-                permit: attempt.permit,
-                endpoint: attempt.endpoint,
-                outcome,
-                latency: self.now.since(attempt.sent_at),
-            },
-        );
+        let completion = self.completion(attempt, outcome);
+        self.engine.completed(self.now, &completion);
+    }
+
+    #[inline]
+    fn completion(&self, attempt: &Attempt, outcome: Outcome) -> Completion {
+        Completion {
+            instance: attempt.instance,
+            permit: attempt.permit,
+            endpoint: attempt.endpoint,
+            outcome,
+            latency: self.now.since(attempt.sent_at),
+        }
     }
 
     /// The next thing on the agenda, and whatever the engine wants.

@@ -84,8 +84,6 @@ impl Latency {
 #[derive(Clone, Debug)]
 pub struct StepHistogram {
     counts: Vec<u32>,
-    lowest: usize,
-    highest: usize,
     count: u64,
     sum_ns: u128,
     min: Span,
@@ -96,8 +94,6 @@ impl Default for StepHistogram {
     fn default() -> StepHistogram {
         StepHistogram {
             counts: vec![0; SLOTS],
-            lowest: SLOTS,
-            highest: 0,
             count: 0,
             sum_ns: 0,
             min: Span::MAX,
@@ -127,12 +123,15 @@ impl StepHistogram {
     pub fn record(&mut self, latency: Span) {
         let slot = slot(latency.as_micros());
         self.counts[slot] += 1;
-        self.lowest = self.lowest.min(slot);
-        self.highest = self.highest.max(slot);
         self.count += 1;
         self.sum_ns += u128::from(latency.0);
         self.min = self.min.min(latency);
         self.max = self.max.max(latency);
+    }
+
+    /// Slots that may hold something, if anything was recorded.
+    fn touched(&self) -> std::ops::RangeInclusive<usize> {
+        slot(self.min.as_micros())..=slot(self.max.as_micros())
     }
 
     /// Number of latencies.
@@ -150,11 +149,9 @@ impl StepHistogram {
         if other.count == 0 {
             return;
         }
-        for slot in other.lowest..=other.highest {
+        for slot in other.touched() {
             self.counts[slot] += other.counts[slot];
         }
-        self.lowest = self.lowest.min(other.lowest);
-        self.highest = self.highest.max(other.highest);
         self.count += other.count;
         self.sum_ns += other.sum_ns;
         self.min = self.min.min(other.min);
@@ -168,7 +165,7 @@ impl StepHistogram {
         }
         let mut values = [self.max; N];
         let (mut seen, mut next) = (0u64, 0);
-        for slot in self.lowest..=self.highest {
+        for slot in self.touched() {
             seen += u64::from(self.counts[slot]);
             while next < N && seen as f64 >= qs[next] * self.count as f64 && seen > 0 {
                 values[next] = Span::from_micros(bounds(slot).1).min(self.max);
@@ -183,7 +180,7 @@ impl StepHistogram {
         if self.count == 0 {
             return;
         }
-        for slot in self.lowest..=self.highest {
+        for slot in self.touched() {
             let n = self.counts[slot];
             if n > 0 {
                 total.histogram.record_n(bounds(slot).0, u64::from(n)).expect("both have one shape");
@@ -198,9 +195,10 @@ impl StepHistogram {
     /// Forgets everything; costs as much as was touched.
     pub fn clear(&mut self) {
         if self.count > 0 {
-            self.counts[self.lowest..=self.highest].fill(0);
+            let touched = self.touched();
+            self.counts[touched].fill(0);
         }
-        (self.lowest, self.highest, self.count, self.sum_ns) = (SLOTS, 0, 0, 0);
+        (self.count, self.sum_ns) = (0, 0);
         (self.min, self.max) = (Span::MAX, Span::ZERO);
     }
 }

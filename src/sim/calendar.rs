@@ -1,11 +1,12 @@
 //! The calendar of pending events: by time, at equal times by kind, then first in, first out.
 //!
-//! A 4-ary heap of one-word-and-a-half keys: `time · kind · sequence · payload` packed into a `u128`, so that one
-//! comparison decides everything and a sift touches few cache lines. What a payload means is its kind's business; it is an
-//! index into somebody's slab.
+//! An event is a key of two machine words, `time · kind · sequence · payload`, so that one comparison decides everything. What
+//! a payload means is its kind's business; it is an index into somebody's slab.
 //!
-//! Most events cause exactly one other (a completion starts the next request in the queue). So `pop` leaves a hole
-//! at the root, and the next `push` sifts down from there: one walk instead of two.
+//! Keys lie in a ring of buckets by time (R. Brown, *Calendar queues*, CACM 31(10), 1988), with a bit per bucket that tells
+//! whether it holds any: a push appends, a pop looks into the first bucket that has its bit set. Buckets are so narrow that
+//! they hold a key or two, and the ring's shape follows the load. What lies beyond the ring waits in a heap. Compared with the 4-ary
+//! heap that it replaced, this costs the same few nanoseconds for 160 pending events as for 3,200.
 //!
 //! ```text
 //! 127            64 63   60 59            30 29             0
@@ -13,6 +14,9 @@
 //! │ time \[ns\]      │ kind  │ sequence       │ payload        │
 //! └────────────────┴───────┴────────────────┴────────────────┘
 //! ```
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use crate::units::Time;
 
@@ -63,23 +67,75 @@ pub struct Pending {
     pub payload: u32,
 }
 
+/// Buckets at first; a power of two.
+const BUCKETS: usize = 1024;
+/// Buckets at most.
+const MAX_BUCKETS: usize = 1 << 16;
+/// Width of a bucket at first: 2^14 ns, 16 µs.
+const SHIFT: u32 = 14;
+/// Pushes after which the shape is looked at again.
+const REVIEW_EVERY: u32 = 8192;
+
 /// Pending events.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Calendar {
-    heap: Vec<u128>,
-    /// Whether the root was taken and not yet replaced.
-    hole: bool,
+    /// The ring: bucket b of time holds the keys of `base ≤ b < base + buckets`, in no order, at index b modulo its length.
+    /// Keys before `base` are in its first bucket.
+    ring: Vec<Vec<u128>>,
+    /// Which buckets hold anything, a bit each.
+    occupied: Vec<u64>,
+    /// A bucket is 2^shift nanoseconds wide.
+    shift: u32,
+    /// The first bucket of the ring.
+    base: u64,
+    /// Keys in the ring.
+    near: usize,
+    /// What lies beyond the ring, as a binary heap.
+    far: BinaryHeap<Reverse<u128>>,
+    /// The least key and where it is; `None` if that has to be found out.
+    least: Option<Least>,
     sequence: u64,
+    pushes: u32,
+    far_pushes: u32,
+    scanned: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Least {
+    key: u128,
+    /// Bucket and place in it; [`FAR`] for the far heap.
+    bucket: usize,
+    place: usize,
+}
+
+const FAR: usize = usize::MAX;
+
+impl Default for Calendar {
+    fn default() -> Calendar {
+        Calendar {
+            ring: vec![Vec::new(); BUCKETS],
+            occupied: vec![0; BUCKETS / 64],
+            shift: SHIFT,
+            base: 0,
+            near: 0,
+            far: BinaryHeap::new(),
+            least: None,
+            sequence: 0,
+            pushes: 0,
+            far_pushes: 0,
+            scanned: 0,
+        }
+    }
 }
 
 impl Calendar {
     /// The time of the next event; [`Time::MAX`] if there is none.
     #[inline]
     pub fn next_at(&mut self) -> Time {
-        if self.hole {
-            self.close_hole();
+        if self.least.is_none() {
+            self.find_least();
         }
-        self.heap.first().map_or(Time::MAX, |&key| Time((key >> 64) as u64))
+        self.least.map_or(Time::MAX, |least| Time((least.key >> 64) as u64))
     }
 
     /// Adds an event.
@@ -90,25 +146,53 @@ impl Calendar {
             self.renumber();
         }
         let low = (kind as u64) << KIND_SHIFT | self.sequence << PAYLOAD_BITS | u64::from(payload);
-        let key = u128::from(at.0) << 64 | u128::from(low);
         self.sequence += 1;
-        if self.hole {
-            self.hole = false;
-            self.sift_down(key);
+        self.pushes += 1;
+        if self.pushes == REVIEW_EVERY {
+            self.review();
+        }
+        self.insert(u128::from(at.0) << 64 | u128::from(low));
+    }
+
+    #[inline]
+    fn insert(&mut self, key: u128) {
+        let bucket = ((key >> 64) as u64 >> self.shift).max(self.base);
+        let (bucket, place) = if bucket - self.base < self.ring.len() as u64 {
+            let index = bucket as usize & (self.ring.len() - 1);
+            self.ring[index].push(key);
+            self.occupied[index / 64] |= 1 << (index % 64);
+            self.near += 1;
+            (index, self.ring[index].len() - 1)
         } else {
-            self.heap.push(key);
-            self.sift_up(self.heap.len() - 1, key);
+            self.far.push(Reverse(key));
+            self.far_pushes += 1;
+            (FAR, 0)
+        };
+        if let Some(least) = &self.least
+            && key < least.key
+        {
+            self.least = Some(Least { key, bucket, place });
         }
     }
 
     /// Takes the next event.
     #[inline]
     pub fn pop(&mut self) -> Option<Pending> {
-        if self.hole {
-            self.close_hole();
+        if self.least.is_none() {
+            self.find_least();
         }
-        let key = *self.heap.first()?;
-        self.hole = true;
+        let Least { key, bucket, place } = self.least.take()?;
+        if bucket == FAR {
+            self.far.pop();
+        } else {
+            let keys = &mut self.ring[bucket];
+            keys.swap_remove(place);
+            if keys.is_empty() {
+                self.occupied[bucket / 64] &= !(1 << (bucket % 64));
+            }
+            self.near -= 1;
+        }
+        self.advance((key >> 64) as u64 >> self.shift);
         let low = key as u64;
         Some(Pending {
             at: Time((key >> 64) as u64),
@@ -119,7 +203,7 @@ impl Calendar {
 
     /// Number of pending events.
     pub fn len(&self) -> usize {
-        self.heap.len() - usize::from(self.hole)
+        self.near + self.far.len()
     }
 
     /// Whether nothing is pending.
@@ -127,71 +211,98 @@ impl Calendar {
         self.len() == 0
     }
 
+    /// Moves the ring up to `bucket`, which holds nothing before it, and takes in what is no longer far.
     #[inline]
-    fn close_hole(&mut self) {
-        self.hole = false;
-        let key = self.heap.pop().expect("the hole is in the heap");
-        if !self.heap.is_empty() {
-            self.sift_down(key);
+    fn advance(&mut self, bucket: u64) {
+        if bucket <= self.base {
+            return;
+        }
+        self.base = bucket;
+        while let Some(&Reverse(key)) = self.far.peek()
+            && ((key >> 64) as u64 >> self.shift) - self.base < self.ring.len() as u64
+        {
+            self.far.pop();
+            self.insert(key);
         }
     }
 
-    /// Places `key` at the root or below.
-    #[inline]
-    fn sift_down(&mut self, key: u128) {
-        let heap = self.heap.as_mut_slice();
-        let mut at = 0;
-        loop {
-            let first = 4 * at + 1;
-            let Some(children) = heap.get(first..heap.len().min(first + 4)) else { break };
-            let Some((offset, &least)) = least_of(children) else { break };
-            if least >= key {
-                break;
-            }
-            heap[at] = least;
-            at = first + offset;
+    /// Finds the least key: in the first bucket that holds anything, or in the far heap.
+    fn find_least(&mut self) {
+        if self.near == 0 {
+            self.least = self.far.peek().map(|&Reverse(key)| Least { key, bucket: FAR, place: 0 });
+            return;
         }
-        heap[at] = key;
+        let bucket = self.first_occupied();
+        let keys = &self.ring[bucket];
+        self.scanned += keys.len() as u32;
+        let (mut key, mut place) = (keys[0], 0);
+        for (i, &each) in keys.iter().enumerate().skip(1) {
+            if each < key {
+                (key, place) = (each, i);
+            }
+        }
+        self.least = Some(Least { key, bucket, place });
     }
 
+    /// The first bucket from `base` on, around the ring, that holds anything; there is one.
     #[inline]
-    fn sift_up(&mut self, mut at: usize, key: u128) {
-        let heap = self.heap.as_mut_slice();
-        while at > 0 {
-            let parent = (at - 1) / 4;
-            if heap[parent] <= key {
-                break;
-            }
-            heap[at] = heap[parent];
-            at = parent;
+    fn first_occupied(&self) -> usize {
+        let start = self.base as usize & (self.ring.len() - 1);
+        let words = self.occupied.len();
+        let (first, bit) = (start / 64, start % 64);
+        let masked = self.occupied[first] & (u64::MAX << bit);
+        if masked != 0 {
+            return first * 64 + masked.trailing_zeros() as usize;
         }
-        heap[at] = key;
+        for i in 1..=words {
+            let word = (first + i) & (words - 1);
+            if self.occupied[word] != 0 {
+                return word * 64 + self.occupied[word].trailing_zeros() as usize;
+            }
+        }
+        unreachable!("the ring holds something")
+    }
+
+    /// Widens the buckets when much falls beyond the ring, and makes more of them when each holds many keys. Order is by key
+    /// whatever the shape, so this changes speed and nothing else.
+    #[cold]
+    fn review(&mut self) {
+        let (crowded, beyond) = (self.scanned > 4 * self.pushes, self.far_pushes > self.pushes / 16);
+        if beyond && self.shift < 40 {
+            self.reshape(self.ring.len(), self.shift + 2);
+        } else if crowded && self.ring.len() < MAX_BUCKETS && self.shift > 1 {
+            self.reshape(self.ring.len() * 2, self.shift - 1);
+        }
+        (self.pushes, self.far_pushes, self.scanned) = (0, 0, 0);
+    }
+
+    fn reshape(&mut self, buckets: usize, shift: u32) {
+        let keys = self.drain();
+        let now = self.base << self.shift;
+        (self.shift, self.base) = (shift, now >> shift);
+        self.ring.resize(buckets, Vec::new());
+        self.occupied.resize(buckets / 64, 0);
+        keys.into_iter().for_each(|key| self.insert(key));
+    }
+
+    fn drain(&mut self) -> Vec<u128> {
+        let mut keys: Vec<u128> = self.ring.iter_mut().flat_map(|bucket| bucket.drain(..)).collect();
+        keys.extend(self.far.drain().map(|Reverse(key)| key));
+        self.occupied.fill(0);
+        (self.near, self.least) = (0, None);
+        keys
     }
 
     /// Gives pending events new sequence numbers in their order, once in a billion pushes.
     #[cold]
     fn renumber(&mut self) {
-        if self.hole {
-            self.close_hole();
-        }
-        self.heap.sort_unstable();
+        let mut keys = self.drain();
+        keys.sort_unstable();
         let keep = !(((1u128 << SEQUENCE_BITS) - 1) << PAYLOAD_BITS);
-        for (i, key) in self.heap.iter_mut().enumerate() {
-            *key = *key & keep | (i as u128) << PAYLOAD_BITS;
+        self.sequence = keys.len() as u64;
+        for (i, key) in keys.into_iter().enumerate() {
+            self.insert(key & keep | (i as u128) << PAYLOAD_BITS);
         }
-        self.sequence = self.heap.len() as u64;
-    }
-}
-
-#[inline]
-fn least_of(children: &[u128]) -> Option<(usize, &u128)> {
-    match children {
-        [a, b, c, d] => {
-            let (i, ab) = if b < a { (1, b) } else { (0, a) };
-            let (j, cd) = if d < c { (3, d) } else { (2, c) };
-            Some(if cd < ab { (j, cd) } else { (i, ab) })
-        }
-        few => few.iter().enumerate().min_by_key(|(_, key)| **key),
     }
 }
 
@@ -206,6 +317,8 @@ mod tests {
         fn events_come_by_time_then_kind_then_first_in_first_out(
             ops in prop::collection::vec((0u64..20, 0usize..7, prop::bool::ANY), 1..300),
             near_wrap in prop::bool::ANY,
+            stretch in 0u32..40,
+            reshape_at in 0usize..300,
         ) {
             let mut calendar = Calendar::default();
             if near_wrap {
@@ -213,6 +326,12 @@ mod tests {
             }
             let mut model: Vec<(u64, usize, u32)> = Vec::new();
             for (n, (at, kind, pop)) in ops.into_iter().enumerate() {
+                // From all in one bucket to all beyond the ring.
+                let at = at << stretch;
+                if n == reshape_at {
+                    (calendar.pushes, calendar.far_pushes) = (REVIEW_EVERY - 1, if kind > 3 { REVIEW_EVERY } else { 0 });
+                    calendar.scanned = 10 * REVIEW_EVERY;
+                }
                 if pop {
                     let expected = (0..model.len()).min_by_key(|&i| (model[i].0, model[i].1, model[i].2));
                     let expected = expected.map(|i| model.remove(i));

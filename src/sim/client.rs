@@ -191,7 +191,7 @@ impl World<'_> {
             }
             None => {
                 self.recorder.failed(self.now, attempt.scheduled_at, failure, attempt.endpoint);
-                self.request_over(&attempt);
+                self.request_over(attempt.client);
             }
         }
     }
@@ -207,9 +207,9 @@ impl World<'_> {
 
     /// A request has its final end; in a closed loop its user begins to think.
     #[inline]
-    pub(super) fn request_over(&mut self, attempt: &Attempt) {
+    pub(super) fn request_over(&mut self, client: u32) {
         if !self.turns.is_empty() {
-            self.think(attempt.client);
+            self.think(client);
         }
     }
 
