@@ -48,7 +48,7 @@ use crate::sim::fault::Faults;
 use crate::sim::instance::{Instance, Life};
 use crate::sim::observation::Observer;
 pub use crate::sim::plan::Plan;
-use crate::traffic::{Arrival, Arrivals, EndpointMix, Origin, Population};
+use crate::traffic::{Arrivals, EndpointMix, Origin, Population};
 use crate::units::{Span, Time};
 
 /// How a run is watched and stopped from outside. One for all replications.
@@ -67,6 +67,21 @@ struct EndpointModel {
     error_rate: f64,
 }
 
+/// The next planned request, with what its origin says already looked up. Fields of their own, because copying the arrival as a
+/// whole right after it was made stalls the processor.
+#[derive(Debug)]
+struct Next {
+    /// When; [`Time::MAX`] if there is none.
+    at: Time,
+    index: u64,
+    client: u32,
+    endpoint: u16,
+}
+
+impl Next {
+    const NONE: Next = Next { at: Time::MAX, index: 0, client: 0, endpoint: 0 };
+}
+
 /// One replication in the making.
 struct World<'a> {
     plan: &'a Plan,
@@ -83,7 +98,7 @@ struct World<'a> {
     boot_dice: Dice,
     // Traffic.
     arrivals: Option<Arrivals>,
-    next_arrival: Option<Arrival>,
+    next: Next,
     population: Population,
     attackers: Vec<std::ops::Range<u32>>,
     mix: Option<EndpointMix>,
@@ -114,7 +129,7 @@ impl World<'_> {
         self.start();
         loop {
             let calendar_at = self.calendar.next_at();
-            let arrival_at = self.next_arrival.as_ref().map_or(Time::MAX, |arrival| arrival.at);
+            let arrival_at = self.next.at;
             let patience_at = self.patience.next_at();
             let control_at = self.agenda.next_at().min(self.engine.next_wake().0);
             if calendar_at <= arrival_at && calendar_at <= patience_at && calendar_at <= control_at {
@@ -146,7 +161,7 @@ impl World<'_> {
     /// Whether nothing is left to follow beyond the end.
     fn is_over(&self, next: Time) -> bool {
         let steps_done = self.agenda.next_at() > self.end || next > self.end;
-        steps_done && self.slab.is_empty() && self.next_arrival.is_none()
+        steps_done && self.slab.is_empty() && self.next.at == Time::MAX
     }
 
     fn start(&mut self) {
@@ -156,7 +171,7 @@ impl World<'_> {
             self.begin_serving(id, false);
         }
         self.recorder.ready_changed(Time::ZERO, self.plan.scenario().fleet.initial);
-        self.next_arrival = self.arrivals.as_mut().and_then(Iterator::next);
+        self.fetch_arrival();
         for user in 0..self.turns.len() as u32 {
             self.think(user);
         }
@@ -181,8 +196,19 @@ impl World<'_> {
     /// The next planned request arrives.
     #[inline]
     fn arrive(&mut self) {
-        let Some(arrival) = self.next_arrival.take() else { return };
-        self.next_arrival = self.arrivals.as_mut().and_then(Iterator::next);
+        let Next { index, client, endpoint, .. } = self.next;
+        self.fetch_arrival();
+        self.offer(index, client, endpoint);
+    }
+
+    /// Looks up the request after this one.
+    #[inline]
+    fn fetch_arrival(&mut self) {
+        let Some(arrivals) = &mut self.arrivals else { return };
+        let Some(arrival) = arrivals.next() else {
+            self.next = Next::NONE;
+            return;
+        };
         let (client, endpoint) = match arrival.origin {
             Origin::Base => (self.population.client(arrival.index), self.endpoint(arrival.index)),
             Origin::Attack(k) => {
@@ -192,7 +218,7 @@ impl World<'_> {
             }
             Origin::Recorded { client, endpoint, .. } => (client, self.plan.recorded_endpoint(endpoint)),
         };
-        self.offer(arrival.index, client, endpoint);
+        self.next = Next { at: arrival.at, index: arrival.index, client, endpoint };
     }
 
     #[inline]
@@ -547,7 +573,7 @@ impl World<'_> {
     fn interrupt(&mut self) {
         self.ended = Ended::Interrupted { at: self.now };
         self.end = self.now;
-        self.next_arrival = None;
+        self.next = Next::NONE;
         self.arrivals = None;
     }
 

@@ -92,13 +92,7 @@ pub struct StepHistogram {
 
 impl Default for StepHistogram {
     fn default() -> StepHistogram {
-        StepHistogram {
-            counts: vec![0; SLOTS],
-            count: 0,
-            sum_ns: 0,
-            min: Span::MAX,
-            max: Span::ZERO,
-        }
+        StepHistogram { counts: vec![0; SLOTS], count: 0, sum_ns: 0, min: Span::MAX, max: Span::ZERO }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
 use crate::sim::observation::Observer;
-use crate::sim::{EndpointModel, Monitor, World};
+use crate::sim::{EndpointModel, Monitor, Next, World};
 use crate::traffic::replay::{self, Dataset};
 use crate::traffic::{Arrivals, EndpointMix, Population};
 use crate::units::{Span, Time};
@@ -139,7 +139,7 @@ impl Plan {
             think_dice: Dice::new(seed, Stream::Think),
             boot_dice: Dice::new(seed, Stream::Boot),
             arrivals,
-            next_arrival: None,
+            next: Next::NONE,
             population,
             attackers,
             mix: (weights.len() > 1).then(|| EndpointMix::new(&weights, seed)),
