@@ -194,7 +194,7 @@ impl Engine {
     }
 
     /// Decides what happens to an attempt that arrives at `now`.
-    #[inline]
+    #[inline(always)]
     pub fn admit(&mut self, now: Time, request: &Request) -> Admission {
         if let Some(analyzer) = &mut self.analyzer
             && request.attempt == 1
@@ -215,7 +215,7 @@ impl Engine {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn decide(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
         if let Some((key, limiter)) = &mut self.limiter {
             limiter.admit(now, key.of(request)).map_err(|retry_after| Rejection::RateLimited { retry_after })?;
@@ -254,7 +254,7 @@ impl Engine {
     }
 
     /// Learns how a forwarded attempt ended.
-    #[inline]
+    #[inline(always)]
     pub fn completed(&mut self, now: Time, completion: &Completion) {
         self.balancer.finished(completion.instance);
         if let Some(scraper) = &mut self.scraper {

@@ -222,7 +222,7 @@ impl Balancer {
 
     /// Chooses a candidate for a request of `client` and counts it as in flight; `None` if there is none. `avoid` is
     /// chosen only if it is the only candidate.
-    #[inline]
+    #[inline(always)]
     pub fn pick(
         &mut self,
         client: u32,
@@ -247,7 +247,7 @@ impl Balancer {
     }
 
     /// Learns that a request to `id` ended, however it ended. Ignored if `id` has left.
-    #[inline]
+    #[inline(always)]
     pub fn finished(&mut self, id: InstanceId) {
         let Some(place) = self.place(id) else { return };
         let member = &mut self.members[place];
@@ -269,7 +269,7 @@ impl Balancer {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn choose(&mut self, client: u32, draws: impl FnOnce() -> Draws) -> usize {
         let n = self.candidates.len();
         match self.strategy {

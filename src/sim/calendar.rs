@@ -68,7 +68,7 @@ pub struct Pending {
 }
 
 /// Buckets at first; a power of two.
-const BUCKETS: usize = 1024;
+const BUCKETS: usize = 512;
 /// Buckets at most.
 const MAX_BUCKETS: usize = 1 << 16;
 /// Width of a bucket at first: 2^14 ns, 16 µs.
@@ -139,7 +139,7 @@ impl Calendar {
     }
 
     /// Adds an event.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, at: Time, kind: Kind, payload: u32) {
         debug_assert!(payload <= MAX_PAYLOAD, "a slab has fewer than 2³⁰ slots");
         if self.sequence == 1 << SEQUENCE_BITS {
@@ -154,7 +154,7 @@ impl Calendar {
         self.insert(u128::from(at.0) << 64 | u128::from(low));
     }
 
-    #[inline]
+    #[inline(always)]
     fn insert(&mut self, key: u128) {
         let bucket = ((key >> 64) as u64 >> self.shift).max(self.base);
         let (bucket, place) = if bucket - self.base < self.ring.len() as u64 {
@@ -176,7 +176,7 @@ impl Calendar {
     }
 
     /// Takes the next event.
-    #[inline]
+    #[inline(always)]
     pub fn pop(&mut self) -> Option<Pending> {
         if self.least.is_none() {
             self.find_least();

@@ -140,7 +140,7 @@ impl Arrivals {
 impl Iterator for Arrivals {
     type Item = Arrival;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Arrival> {
         match &mut self.sources {
             Sources::One(flow) => flow.next(),
@@ -189,7 +189,7 @@ impl Flow {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Arrival> {
         match self {
             Flow::Poisson(flow) => flow.next(),
@@ -335,7 +335,7 @@ impl Poisson {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Arrival> {
         loop {
             let candidate = self.candidate;
@@ -394,7 +394,7 @@ impl Paced {
         Paced { windows, parabola, need: 1.0, had: 0, index: 0, origin: Origin::Base }
     }
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Arrival> {
         loop {
             let target = self.need + self.had as f64;
