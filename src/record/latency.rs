@@ -41,6 +41,14 @@ impl Latency {
         self.max = self.max.max(latency);
     }
 
+    /// Records `n` latencies of zero.
+    pub fn record_zeros(&mut self, n: u64) {
+        if n > 0 {
+            self.histogram.record_n(0, n).expect("zero is within the bounds");
+            self.min = Span::ZERO;
+        }
+    }
+
     /// Adds every latency of `other`; lossless.
     pub fn merge(&mut self, other: &Latency) {
         self.histogram.add(&other.histogram).expect("all histograms have one shape");

@@ -94,6 +94,8 @@ pub struct Recorder {
     service_counts: StepHistogram,
     service: Latency,
     waiting_counts: StepHistogram,
+    /// Requests that did not wait at all: most of them, unless the fleet is too small.
+    unwaiting: u64,
     waiting: Latency,
     endpoints: Vec<EndpointSummary>,
     timeline: Timeline,
@@ -124,6 +126,7 @@ impl Recorder {
             service_counts: StepHistogram::default(),
             service: Latency::default(),
             waiting_counts: StepHistogram::default(),
+            unwaiting: 0,
             waiting: Latency::default(),
             // A single endpoint is the whole service: it is filled in at the end, not per request.
             endpoints: settings.endpoints.iter().map(endpoint).collect(),
@@ -179,7 +182,11 @@ impl Recorder {
         self.counts.succeeded += 1;
         self.measured.record(latency);
         self.service_counts.record(service);
-        self.waiting_counts.record(waiting);
+        if waiting.is_zero() {
+            self.unwaiting += 1;
+        } else {
+            self.waiting_counts.record(waiting);
+        }
         if self.endpoints.len() > 1 {
             let endpoint = &mut self.endpoints[usize::from(endpoint)];
             endpoint.counts.succeeded += 1;
@@ -312,6 +319,7 @@ impl Recorder {
         self.measured.pour_into(&mut self.latency);
         self.service_counts.pour_into(&mut self.service);
         self.waiting_counts.pour_into(&mut self.waiting);
+        self.waiting.record_zeros(self.unwaiting);
         self.work_out_needs();
         let measured = now.since(self.warmup_end);
         let seconds = measured.as_secs_f64();
