@@ -33,14 +33,14 @@ pub mod sharing;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::distribution::Sampler;
-use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Permit, Request};
+use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Request};
 use crate::engine::{Command, Engine};
 use crate::record::outcome::Failure;
 use crate::record::run::Ended;
 use crate::record::{Recorder, Run};
 use crate::rng::Dice;
 use crate::sim::agenda::{Agenda, Entry};
-use crate::sim::attempt::{Attempt, NONE, Slab, Stage};
+use crate::sim::attempt::{Attempt, Slab, Stage};
 use crate::sim::calendar::{Calendar, Kind};
 use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::Pool;
@@ -82,7 +82,7 @@ struct Next {
 }
 
 impl Next {
-    const NONE: Next = Next { at: Time::MAX, index: 0, client: 0, endpoint: 0 };
+    const NONE: Next = Next { at: Time::MAX, client: 0, endpoint: 0, index: 0 };
 }
 
 /// One replication in the making.
@@ -221,7 +221,7 @@ impl World<'_> {
             }
             Origin::Recorded { client, endpoint, .. } => (client, self.plan.recorded_endpoint(endpoint)),
         };
-        self.next = Next { at: arrival.at, index: arrival.index, client, endpoint };
+        self.next = Next { at: arrival.at, client, endpoint, index: arrival.index };
     }
 
     #[inline]
@@ -238,26 +238,21 @@ impl World<'_> {
         }
         let region = if self.plan.has_regions() { self.population.region(client) } else { 0 };
         let demand = self.models[usize::from(endpoint)].demand.sample(&mut self.demand_dice.draws(index));
-        let slot = self.slab.insert(Attempt {
-            index,
-            scheduled_at: self.now,
-            sent_at: self.now,
-            demand,
-            service: Span::ZERO,
-            next: NONE,
-            instance: InstanceId(u32::MAX),
-            permit: Permit::default(),
-            client,
-            stamp: 0,
-            endpoint,
-            region,
-            number: 1,
-            calls_left: 0,
-            dependency: 0,
-            stage: Stage::Outbound,
-            awaited: true,
-            failed: false,
-        });
+        // In place, field by field: a whole attempt put together elsewhere and copied would stall the processor.
+        let slot = self.slab.claim();
+        let attempt = &mut self.slab[slot];
+        attempt.index = index;
+        attempt.scheduled_at = self.now;
+        attempt.sent_at = self.now;
+        attempt.demand = demand;
+        attempt.instance = NOWHERE;
+        attempt.client = client;
+        attempt.endpoint = endpoint;
+        attempt.region = region;
+        attempt.number = 1;
+        attempt.stage = Stage::Outbound;
+        attempt.awaited = true;
+        attempt.failed = false;
         self.send(slot, None);
     }
 
@@ -592,6 +587,9 @@ impl World<'_> {
         self.recorder.finish(self.seed, self.ended, self.end, self.events, instances)
     }
 }
+
+/// The instance of an attempt that has not been sent to any.
+const NOWHERE: InstanceId = InstanceId(u32::MAX);
 
 /// Offset of draws for faults, beyond those for an endpoint's own errors.
 const FAULT_DRAW: u64 = 1 << 32;

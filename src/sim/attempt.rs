@@ -68,6 +68,29 @@ pub struct Attempt {
     pub failed: bool,
 }
 
+impl Attempt {
+    const BLANK: Attempt = Attempt {
+        index: 0,
+        scheduled_at: Time::ZERO,
+        sent_at: Time::ZERO,
+        demand: Span::ZERO,
+        service: Span::ZERO,
+        next: NONE,
+        instance: InstanceId(u32::MAX),
+        permit: Permit(0),
+        client: 0,
+        stamp: 0,
+        endpoint: 0,
+        region: 0,
+        number: 1,
+        calls_left: 0,
+        dependency: 0,
+        stage: Stage::Free,
+        awaited: false,
+        failed: false,
+    };
+}
+
 /// All attempts in the making.
 #[derive(Debug, Default)]
 pub struct Slab {
@@ -76,17 +99,24 @@ pub struct Slab {
 }
 
 impl Slab {
-    /// Takes a slot for `attempt`, with a new stamp.
+    /// Takes a slot, with a new stamp. Its other fields are those of its last user, for the caller to set.
     #[inline]
-    pub fn insert(&mut self, mut attempt: Attempt) -> u32 {
+    pub fn claim(&mut self) -> u32 {
         if let Some(slot) = self.free.pop() {
-            let old = &mut self.slots[slot as usize];
-            attempt.stamp = old.stamp.wrapping_add(1);
-            *old = attempt;
+            let stamp = &mut self.slots[slot as usize].stamp;
+            *stamp = stamp.wrapping_add(1);
             return slot;
         }
-        self.slots.push(attempt);
+        self.slots.push(Attempt::BLANK);
         (self.slots.len() - 1) as u32
+    }
+
+    /// Takes a slot for `attempt`, with a new stamp.
+    pub fn insert(&mut self, attempt: Attempt) -> u32 {
+        let slot = self.claim();
+        let stamp = self.slots[slot as usize].stamp;
+        self.slots[slot as usize] = Attempt { stamp, ..attempt };
+        slot
     }
 
     /// Gives a slot back.
