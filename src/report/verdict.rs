@@ -107,9 +107,10 @@ impl Experiment<'_> {
         self.slo.iter().map(verdict).collect()
     }
 
-    /// The worst verdict; `None` without targets.
+    /// The worst verdict; `None` without targets. A run that was cut short passes nothing.
     pub fn overall(&self) -> Option<Outcome> {
-        self.verdicts().into_iter().map(|verdict| verdict.outcome).max()
+        let worst = self.verdicts().into_iter().map(|verdict| verdict.outcome).max()?;
+        Some(if self.cut_short().is_some() { worst.max(Outcome::Inconclusive) } else { worst })
     }
 
     /// One sentence: what held, or what did not and by how much.
@@ -132,6 +133,9 @@ impl Experiment<'_> {
             }
             Some(outcome) => {
                 let bad: Vec<String> = verdicts.iter().filter(|v| v.outcome == outcome).map(words).collect();
+                if bad.is_empty() {
+                    return "Undecided: the run was cut short.".to_string();
+                }
                 let lead = if outcome == Outcome::Fail { "Missed" } else { "Undecided" };
                 format!("{lead}: {}.", bad.join("; "))
             }
