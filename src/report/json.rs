@@ -18,42 +18,39 @@ pub fn json(experiment: &Experiment) -> String {
     let sections = sections(experiment);
     for (i, (key, section)) in sections.iter().enumerate() {
         let end = if i + 1 < sections.len() { "," } else { "" };
-        text.push_str(&format!("  {}: {}{end}\n", Value::from(*key), laid_out(section, key)));
+        let body = match section {
+            Section::Value(value) => laid_out(value),
+            Section::Timeline => timeline(experiment.first()),
+        };
+        text.push_str(&format!("  \"{key}\": {body}{end}\n"));
     }
     text.push_str("}\n");
     text
 }
 
-/// Lists one element a line, the columns of the timeline likewise, everything else on one line.
-fn laid_out(section: &Value, key: &str) -> String {
-    let lines = |items: Vec<String>, open: char, close: char, indent: &str| {
-        if items.is_empty() {
-            return format!("{open}{close}");
-        }
-        format!("{open}\n{indent}  {}\n{indent}{close}", items.join(&format!(",\n{indent}  ")))
-    };
+/// A part of the report under its key.
+enum Section {
+    Value(Value),
+    Timeline,
+}
+
+/// Lists one element a line, everything else on one line.
+fn laid_out(section: &Value) -> String {
     match section {
-        Value::Array(items) => lines(items.iter().map(Value::to_string).collect(), '[', ']', "  "),
-        Value::Object(map) if key == "timeline" => {
-            let entry = |(key, each): (&String, &Value)| match each {
-                Value::Object(columns) => {
-                    let columns = columns.iter().map(|(k, v)| format!("{}: {v}", Value::from(k.as_str()))).collect();
-                    format!("{}: {}", Value::from(key.as_str()), lines(columns, '{', '}', "    "))
-                }
-                each => format!("{}: {each}", Value::from(key.as_str())),
-            };
-            lines(map.iter().map(entry).collect(), '{', '}', "  ")
+        Value::Array(items) if !items.is_empty() => {
+            let lines: Vec<String> = items.iter().map(Value::to_string).collect();
+            format!("[\n    {}\n  ]", lines.join(",\n    "))
         }
         other => other.to_string(),
     }
 }
 
-fn sections(x: &Experiment) -> Vec<(&'static str, Value)> {
+fn sections(x: &Experiment) -> Vec<(&'static str, Section)> {
     let counts = x.counts();
     let first = x.first();
     let overall = x.overall().map(|outcome| outcome.word());
     let goodput = |run: &Run| run.counts.succeeded as f64 / run.measured.as_secs_f64().max(1e-9);
-    vec![
+    let sections = vec![
         ("schema", value!("wavetank.report/1")),
         (
             "scenario",
@@ -82,9 +79,10 @@ fn sections(x: &Experiment) -> Vec<(&'static str, Value)> {
         ("instances", Value::Array(instances(first))),
         ("intervals", intervals(x)),
         ("events", Value::Array(first.events.iter().map(event).collect())),
-        ("timeline", timeline(first)),
-        ("run", run(x)),
-    ]
+    ];
+    let mut sections: Vec<_> = sections.into_iter().map(|(key, value)| (key, Section::Value(value))).collect();
+    sections.extend([("timeline", Section::Timeline), ("run", Section::Value(run(x)))]);
+    sections
 }
 
 fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
@@ -381,18 +379,30 @@ pub(super) fn kind(kind: &EventKind) -> &'static str {
     }
 }
 
-fn timeline(run: &Run) -> Value {
-    let numbers = |values: &[f64]| Value::Array(values.iter().map(|&x| number(x)).collect());
-    let mut columns = Map::new();
-    columns.insert("t".to_string(), numbers(&run.timeline.t));
+/// The timeline as text, a column a line. It is the bulk of a report, so no tree of values is made of it.
+fn timeline(run: &Run) -> String {
+    let mut text = format!(
+        "{{\n    \"replication\": 0,\n    \"step_seconds\": {},\n    \"columns\": {{\n",
+        number(run.timeline.step_seconds)
+    );
+    push_column(&mut text, "t", &run.timeline.t);
     for column in Column::ALL {
-        columns.insert(column.name().to_string(), numbers(run.timeline.column(column)));
+        text.push_str(",\n");
+        push_column(&mut text, column.name(), run.timeline.column(column));
     }
-    object([
-        ("replication", value!(0)),
-        ("step_seconds", number(run.timeline.step_seconds)),
-        ("columns", Value::Object(columns)),
-    ])
+    text.push_str("\n    }\n  }");
+    text
+}
+
+fn push_column(text: &mut String, name: &str, values: &[f64]) {
+    text.push_str(&format!("      \"{name}\": ["));
+    for (i, &x) in values.iter().enumerate() {
+        if i > 0 {
+            text.push(',');
+        }
+        text.push_str(&number(x).to_string());
+    }
+    text.push(']');
 }
 
 fn run(x: &Experiment) -> Value {
