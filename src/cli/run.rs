@@ -43,6 +43,9 @@ pub fn sim(args: SimArgs) -> Result<Exit, Failure> {
 
 /// Runs a scenario under recorded traffic.
 pub fn replay(args: ReplayArgs) -> Result<Exit, Failure> {
+    std::fs::metadata(&args.dataset)
+        .with_context(|| format!("cannot read the dataset {}", args.dataset.display()))
+        .or_bad_input()?;
     let mut overrides = args.run.overrides.clone();
     let dataset = std::path::absolute(&args.dataset).unwrap_or_else(|_| args.dataset.clone());
     let mut replay = format!(
