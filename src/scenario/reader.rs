@@ -163,10 +163,8 @@ impl<'a> Section<'a> {
         for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             // In a file, a key that is there already is not what this one was meant to be; an override may well be meant for it.
             let overridden = matches!(entry.at, At::Override(_));
-            let absent = known
-                .iter()
-                .copied()
-                .filter(|key| overridden || self.entries.iter().all(|entry| entry.key != *key));
+            let absent =
+                known.iter().copied().filter(|key| overridden || self.entries.iter().all(|entry| entry.key != *key));
             let (nearest, known) = (nearest(&entry.key, absent), known.clone());
             let mistake = if self.path.is_empty() {
                 Mistake::UnknownSection { nearest, known }

@@ -92,45 +92,59 @@ pub fn latency(x: &Experiment) -> String {
     )
 }
 
-/// Every decision with its cause; for each scale-up, where the time went.
+/// Rows that a long table shows; the rest is in report.json.
+const SHOWN: usize = 400;
+
+/// Every decision with its cause, and for each scale-up, where the time went; behind a fold, what was held.
 pub fn decisions(x: &Experiment) -> String {
-    let events = &x.first().events;
-    let mut rows = Vec::new();
-    for event in events {
+    let (mut acted, mut held) = (Vec::new(), Vec::new());
+    for event in &x.first().events {
         match &event.kind {
-            EventKind::ScaledUp(scaling) | EventKind::ScaledDown(scaling) => {
-                rows.push(vec![
+            EventKind::ScaledUp(scaling) | EventKind::ScaledDown(scaling) => acted.push(vec![
+                event.at.to_string(),
+                format!("{} → {}", scaling.from, scaling.to),
+                escape(&scaling.rule),
+                escape(&event.cause) + &stages(scaling),
+                delays(x, scaling),
+            ]),
+            EventKind::Held { rule, from, to, blocked } => {
+                let reasons: Vec<&str> = blocked.iter().map(|block| block.reason.as_str()).collect();
+                held.push(vec![
                     event.at.to_string(),
-                    format!("{} → {}", scaling.from, scaling.to),
-                    escape(&scaling.rule),
-                    escape(&event.cause) + &stages(scaling),
-                    delays(x, scaling),
-                ]);
-            }
-            EventKind::Held { rule, from, to, .. } => {
-                rows.push(vec![
-                    event.at.to_string(),
-                    format!("{from} → {to} held"),
+                    format!("{from} → {to}"),
                     escape(rule),
                     escape(&event.cause),
-                    String::new(),
+                    escape(&reasons.join("; ")),
                 ]);
             }
             _ => {}
         }
     }
-    if rows.is_empty() {
-        return "<p>Nothing was decided: the fleet stayed as it was.</p>".to_string();
+    let mut out = match acted.is_empty() {
+        true => "<p>Nothing was decided: the fleet stayed as it was.</p>\n".to_string(),
+        false => long_table(
+            "Decisions of the first replication.",
+            ["#Time", "Instances", "Rule", "Cause", "Where the time went"],
+            acted,
+        ),
+    };
+    if !held.is_empty() {
+        let n = held.len();
+        let table =
+            long_table("Each time the reasons changed.", ["#Time", "Instances", "Rule", "Cause", "Held by"], held);
+        let _ = write!(
+            out,
+            "<details><summary>{n} times something wanted to act and was held</summary>{table}</details>\n"
+        );
     }
-    const SHOWN: usize = 400;
+    out
+}
+
+fn long_table(caption: &str, head: [&str; 5], mut rows: Vec<Vec<String>>) -> String {
     let more = rows.len().saturating_sub(SHOWN);
     rows.truncate(SHOWN);
-    let caption = if more > 0 {
-        format!("The first {SHOWN} decisions; {more} more are in report.json.")
-    } else {
-        "Decisions of the first replication.".to_string()
-    };
-    table(&caption, &["#Time", "Instances", "Rule", "Cause", "Where the time went"], &rows)
+    let note = if more > 0 { format!(" The first {SHOWN}; {more} more are in report.json.") } else { String::new() };
+    table(&format!("{caption}{note}"), &head, &rows)
 }
 
 fn stages(scaling: &Scaling) -> String {
