@@ -84,7 +84,8 @@ fn setup(model: &str, text: &str) -> Result<Setup, &'static str> {
         Setup {
             toml: open(arrivals, &format!("workers = {workers}\n{service}"), rest),
             arrivals,
-            relaxation: relax(rho).min(4e5),
+            // The relaxation time of M/M/c falls with the number of workers; a service time is the least.
+            relaxation: (relax(rho) / workers).clamp(3.0, 4e5),
             requests,
         }
     };
