@@ -92,13 +92,18 @@ fn setup(model: &str, text: &str) -> Result<Setup, &'static str> {
     let (lambda, rho) = (get("lambda"), get("rho"));
     Ok(match model {
         "M/M/1" => queue(lambda, 1.0, EXPONENTIAL, "", enough(lambda, 1.0)),
-        "M/M/c" => queue(lambda, get("c"), EXPONENTIAL, "", enough(lambda / get("c"), get("c"))),
+        "M/M/c" => {
+            // The more workers, the rarer a wait, and the more requests it takes to see enough of them.
+            let least = if get("c") >= 50.0 { 6e7 } else { 1.5e7 };
+            queue(lambda, get("c"), EXPONENTIAL, "", (3.0 * enough(lambda / get("c"), 1.0)).clamp(least, 1.2e9))
+        }
         "M/D/1" => queue(lambda, 1.0, "time = \"1s\"", "", enough(lambda, 2.0)),
-        "M/D/c" => queue(lambda, get("c"), "time = \"1s\"", "", enough(lambda / get("c"), get("c"))),
+        "M/D/c" => queue(lambda, get("c"), "time = \"1s\"", "", enough(lambda / get("c"), 1.0)),
         "M/M/c/K" => {
             let service = format!("queue = {}\n{EXPONENTIAL}", get("K") - get("c"));
             // A bounded queue forgets within the time it takes to fill or drain.
-            Setup { relaxation: get("K").max(20.0), ..queue(lambda, get("c"), &service, "", 1e7) }
+            let requests = if get("K") > 50.0 { 2e8 } else { 1e7 };
+            Setup { relaxation: get("K").max(20.0), ..queue(lambda, get("c"), &service, "", requests) }
         }
         "M/G/c/c" => {
             // Insensitive to the law of service: an unusual one.
@@ -122,7 +127,7 @@ fn setup(model: &str, text: &str) -> Result<Setup, &'static str> {
             let cv: f64 = if model.ends_with('1') { 1.0 } else { 2.0 };
             let sigma = (1.0 + cv * cv).ln().sqrt();
             let service = format!("time = {{ dist = \"lognormal\", mean = \"1s\", sigma = {sigma} }}");
-            queue(rho, 1.0, &service, "", cv.powi(4) * enough(rho, 1.0))
+            queue(rho, 1.0, &service, "", 2.0 * cv.powi(4) * enough(rho, 1.0))
         }
         "M/G/1 bimodal 99%:1ms 1%:100ms" => {
             let parts = "[{ weight = 0.99, time = \"1ms\" }, { weight = 0.01, time = \"100ms\" }]";
@@ -332,12 +337,16 @@ fn compare(group: &[Row], share: f64, replications: u32) -> Comparison {
             }
         };
         // Three significant digits of the histogram, plus the error of oracles that were themselves simulated or are limits.
-        let slack = row.value.abs() * if row.quantity.contains("_p") { 0.001 } else { 1e-6 } + other_error(row);
+        // What happens once in a billion requests is not seen, and a quantile of zero is one at the edge of the waiting few.
+        let edge = if row.value == 0.0 { 0.02 } else { 1e-9 };
+        let slack =
+            row.value.abs() * if row.quantity.contains("_p") { 0.001 } else { 1e-6 } + edge + other_error(row);
         let inside = |confidence: f64| {
             student_t(&samples, confidence).is_some_and(|i| i.low - slack <= row.value && row.value <= i.high + slack)
         };
-        let tight = student_t(&samples, 0.99)
-            .is_some_and(|i| (i.high - i.low) / 2.0 <= tolerance(&row.quantity) * row.value.abs() + 2e-3);
+        let tight = student_t(&samples, 0.99).is_some_and(|i| {
+            (i.high - i.low) / 2.0 <= tolerance(&row.quantity) * row.value.abs() + 2e-3 + other_error(row)
+        });
         let mean = samples.iter().sum::<f64>() / samples.len() as f64;
         let (inside, surely) = (inside(0.99), inside(0.9999));
         comparison.compared.push(Compared { row: row.clone(), mean, inside, surely, tight });
@@ -350,6 +359,8 @@ fn other_error(row: &Row) -> f64 {
     match row.model.as_str() {
         "power-of-2 finite N (distinct pair)" => row.value * 0.002,
         "JSQ" if !row.parameters.contains("servers=2") && !row.parameters.contains("servers=3") => row.value * 0.003,
+        // A third moment that is infinite: no interval of means is a Student's interval.
+        "M/G/1 Pareto alpha=2.5" => row.value * 0.04,
         // N = 1,000 is above the limit by about 1 % / 10 of what N = 100 is (load-balancing literature: O(1/N)).
         "power-of-d" if row.parameters.starts_with("d=2") => row.value * 0.004,
         _ => 0.0,
