@@ -132,9 +132,9 @@ pub fn decisions(x: &Experiment) -> String {
         let n = held.len();
         let table =
             long_table("Each time the reasons changed.", ["#Time", "Instances", "Rule", "Cause", "Held by"], held);
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<details><summary>{n} times something wanted to act and was held</summary>{table}</details>\n"
+            "<details><summary>{n} times something wanted to act and was held</summary>{table}</details>"
         );
     }
     out
