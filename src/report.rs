@@ -8,11 +8,11 @@
 pub mod chart;
 mod console;
 mod csv;
-mod figure;
+pub mod figure;
 mod hgrm;
 mod html;
 mod json;
-mod verdict;
+pub mod verdict;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -95,8 +95,30 @@ pub struct Experiment<'a> {
     pub command: String,
     /// What else a reader should know.
     pub notes: Vec<String>,
+    /// What the replayed recording says about the answers that were given then.
+    pub recorded: Option<RecordedService>,
+    /// Whether that is laid beside what was simulated for people too, and not only in `report.json`.
+    pub compare_recorded: bool,
     /// How it went as a program.
     pub info: RunInfo,
+}
+
+/// How the recorded service answered.
+#[derive(Clone, Debug)]
+pub struct RecordedService {
+    /// Response times; `None` if there are none.
+    pub latency: Option<Latency>,
+    /// Answers with a status.
+    pub answered: u64,
+    /// Those of them with a status of 500 or more.
+    pub failed: u64,
+}
+
+impl RecordedService {
+    /// Share of the answers that were no failures of the server; `None` if no status was recorded.
+    pub fn availability(&self) -> Option<f64> {
+        (self.answered > 0).then(|| 1.0 - self.failed as f64 / self.answered as f64)
+    }
 }
 
 impl Experiment<'_> {

@@ -109,8 +109,8 @@ pub enum Traffic {
 /// Recorded traffic. The file is there; what is in it is found out when it is opened, because that reads all of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recording {
-    /// Where it is, from the current folder.
-    pub path: PathBuf,
+    /// Where its files are, from the current folder; names may be patterns.
+    pub paths: Vec<PathBuf>,
     /// How it is read and played.
     pub options: traffic::replay::Options,
 }

@@ -48,6 +48,7 @@ use crate::sim::fault::Faults;
 use crate::sim::instance::{Instance, Life};
 use crate::sim::observation::Observer;
 pub use crate::sim::plan::Plan;
+use crate::traffic::formats::Work;
 use crate::traffic::{Arrivals, EndpointMix, Origin, Population};
 use crate::units::{Span, Time};
 
@@ -64,6 +65,8 @@ pub struct Monitor {
 #[derive(Debug)]
 struct EndpointModel {
     demand: Sampler,
+    /// Mean of that.
+    mean: Span,
     error_rate: f64,
 }
 
@@ -102,6 +105,8 @@ struct World<'a> {
     // Traffic.
     arrivals: Option<Arrivals>,
     next: Next,
+    next_work: Work,
+    has_recorded_work: bool,
     population: Population,
     attackers: Vec<std::ops::Range<u32>>,
     mix: Option<EndpointMix>,
@@ -200,8 +205,10 @@ impl World<'_> {
     #[inline(always)]
     fn arrive(&mut self) {
         let Next { index, client, endpoint, .. } = self.next;
+        let work = self.next_work;
         self.fetch_arrival();
-        self.offer(index, client, endpoint);
+        let demand = self.demand(index, endpoint, work);
+        self.offer(index, client, endpoint, demand);
     }
 
     /// Looks up the request after this one.
@@ -222,6 +229,9 @@ impl World<'_> {
             Origin::Recorded { client, endpoint, .. } => (client, self.plan.recorded_endpoint(endpoint)),
         };
         self.next = Next { at: arrival.at, client, endpoint, index: arrival.index };
+        if self.has_recorded_work {
+            self.next_work = if let Origin::Recorded { work, .. } = arrival.origin { work } else { Work::Drawn };
+        }
     }
 
     #[inline]
@@ -229,15 +239,25 @@ impl World<'_> {
         self.mix.as_ref().map_or(0, |mix| mix.endpoint(index))
     }
 
+    /// How much work a request is: as it was recorded, or drawn.
+    #[inline(always)]
+    fn demand(&self, index: u64, endpoint: u16, work: Work) -> Span {
+        let model = &self.models[usize::from(endpoint)];
+        match work {
+            Work::Drawn => model.demand.sample(&mut self.demand_dice.draws(index)),
+            Work::Nanos(nanos) => Span(nanos),
+            Work::Size(size) => model.mean.mul_f64(size),
+        }
+    }
+
     /// A request begins, now.
     #[inline(always)]
-    fn offer(&mut self, index: u64, client: u32, endpoint: u16) {
+    fn offer(&mut self, index: u64, client: u32, endpoint: u16, demand: Span) {
         self.recorder.offered(self.now, endpoint);
         if let Some(retry) = &mut self.retry {
             retry.offered(self.now);
         }
         let region = if self.plan.has_regions() { self.population.region(client) } else { 0 };
-        let demand = self.models[usize::from(endpoint)].demand.sample(&mut self.demand_dice.draws(index));
         // In place, field by field: a whole attempt put together elsewhere and copied would stall the processor.
         let slot = self.slab.claim();
         let attempt = &mut self.slab[slot];

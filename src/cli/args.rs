@@ -22,6 +22,8 @@ pub enum Verb {
     Sim(SimArgs),
     /// Simulate a scenario under the traffic of an access log or a rate series
     Replay(ReplayArgs),
+    /// Tell what is in an access log, a trace or a rate series: span, rate, bursts, clients, endpoints, gaps
+    Describe(DescribeArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
     /// Check scenarios and show what they mean
@@ -67,32 +69,94 @@ pub struct SimArgs {
     pub run: RunArgs,
 }
 
-/// `wavetank replay`.
+/// A recording: its files, and how they are read.
 #[derive(Debug, clap::Args)]
-pub struct ReplayArgs {
-    /// An access log or a rate series, plain or gzip; its format is detected
-    pub dataset: PathBuf,
-    /// The scenario whose system meets the traffic; its own traffic and duration are left out
-    #[arg(long, value_name = "SCENARIO")]
-    pub scenario: PathBuf,
-    /// Format of the dataset: auto, common, combined, csv or numbers
-    #[arg(long, value_name = "FORMAT", default_value = "auto")]
-    pub format: String,
-    /// Play this many times faster than recorded; the rate grows with it
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    pub speed: f64,
-    /// Multiply the number of requests
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    pub scale: f64,
+pub struct DatasetArgs {
+    /// Access logs, request traces or rate series, plain, gzip or zstd; several are merged in order of time; - is standard input
+    #[arg(required = true, value_name = "DATASET")]
+    pub datasets: Vec<PathBuf>,
+    /// Format, if it is not the one that is recognized: common, combined, json, haproxy, elb, w3c, trace-csv, trace-json, csv,
+    /// ndjson, prometheus, cloudwatch, numbers, wide or parquet
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// The LogFormat of an Apache or the log_format of an nginx that wrote the log
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// Column of times, by heading or number; NAME:ms if its unit cannot be told
+    #[arg(long, value_name = "COLUMN")]
+    pub time: Option<String>,
+    /// Column of counts, or the name of one of several series
+    #[arg(long, value_name = "COLUMN")]
+    pub value: Option<String>,
+    /// What the values of a series are: count, rate (per second) or counter (a total that only grows)
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Zone of times that are written without one, e.g. Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
+    /// Only requests that satisfy it, e.g. 'status>=500' or 'path^=/api && method=GET'; may be repeated
+    #[arg(long, value_name = "CONDITION")]
+    pub filter: Vec<String>,
+    /// From when on: a date and time, or a duration from the start
+    #[arg(long, value_name = "WHEN")]
+    pub from: Option<String>,
+    /// Until when, exclusive
+    #[arg(long, value_name = "WHEN")]
+    pub to: Option<String>,
     /// Length of a step of a rate series without times, e.g. 1s or 5m
     #[arg(long, value_name = "DURATION")]
     pub step: Option<Span>,
+    /// Share of lines that may be malformed [default: 1%]
+    #[arg(long, value_name = "SHARE")]
+    pub max_bad_lines: Option<String>,
+}
+
+/// `wavetank replay`.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    #[command(flatten)]
+    /// What is replayed.
+    pub dataset: DatasetArgs,
+    /// The scenario whose system meets the traffic; its own traffic and duration are left out
+    #[arg(long, value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// Play this many times faster than recorded; the rate grows with it
+    #[arg(long, value_name = "FACTOR")]
+    pub speed: Option<f64>,
+    /// Multiply the number of requests
+    #[arg(long, value_name = "FACTOR")]
+    pub scale: Option<f64>,
+    /// Play it so many times, one after the other
+    #[arg(long, value_name = "TIMES")]
+    pub repeat: Option<u32>,
+    /// How much work requests are: recorded (as the trace says), drawn (from the scenario), or a sum such as
+    /// '5ms + ContextTokens*0.2ms'
+    #[arg(long, value_name = "DEMAND")]
+    pub demand: Option<String>,
     /// Play only this much from the start, e.g. 1d
     #[arg(long = "for", value_name = "DURATION")]
     pub duration: Option<Span>,
+    /// Lay the simulated latency and availability beside the recorded ones
+    #[arg(long)]
+    pub compare_recorded: bool,
     #[command(flatten)]
     /// The run.
     pub run: RunArgs,
+}
+
+/// `wavetank describe`.
+#[derive(Debug, clap::Args)]
+pub struct DescribeArgs {
+    #[command(flatten)]
+    /// What is described.
+    pub dataset: DatasetArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write a picture of the rate over time as well
+    #[cfg(feature = "render")]
+    #[arg(long, value_name = "FILE.png")]
+    pub png: Option<PathBuf>,
 }
 
 /// `wavetank explain`.

@@ -11,12 +11,15 @@ use anyhow::{Context, anyhow};
 use cpu_time::ProcessTime;
 
 use super::args::{ReplayArgs, RunArgs, SimArgs};
+use super::dataset::{self, quoted};
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::Progress;
 use crate::record::Run;
+use crate::record::latency::Latency;
 use crate::record::run::Ended;
-use crate::report::{self, Experiment, Mode, RunInfo};
-use crate::scenario::{self, Scenario};
+use crate::report::{self, Experiment, Mode, RecordedService, RunInfo};
+use crate::traffic::replay::Dataset;
+use crate::scenario::{self, Scenario, Traffic};
 use crate::sim::replicate::replicate;
 use crate::sim::{Monitor, Plan};
 use crate::units::Span;
@@ -35,7 +38,7 @@ pub fn sim(args: SimArgs) -> Result<Exit, Failure> {
     for (scenario, path) in scenarios.into_iter().zip(&args.scenarios) {
         let out = args.run.out.clone().map(|out| if several { out.join(&scenario.name) } else { out });
         let command = format!("wavetank sim {}{}", quoted(path), shown(&args.run));
-        let worst = run(scenario, command, out, &args.run)?;
+        let worst = run(scenario, command, out, &args.run, false)?;
         exit = if worst == Exit::Done { exit } else { worst };
     }
     Ok(exit)
@@ -43,49 +46,35 @@ pub fn sim(args: SimArgs) -> Result<Exit, Failure> {
 
 /// Runs a scenario under recorded traffic.
 pub fn replay(args: ReplayArgs) -> Result<Exit, Failure> {
-    std::fs::metadata(&args.dataset)
-        .with_context(|| format!("cannot read the dataset {}", args.dataset.display()))
-        .or_bad_input()?;
-    let mut overrides = args.run.overrides.clone();
-    let dataset = std::path::absolute(&args.dataset).unwrap_or_else(|_| args.dataset.clone());
-    let mut replay = format!(
-        "path = {}, format = {}, speed = {:?}, scale = {:?}",
-        toml_string(&dataset.to_string_lossy()),
-        toml_string(&args.format),
-        args.speed,
-        args.scale
-    );
-    if let Some(step) = args.step {
-        replay.push_str(&format!(", step = \"{}ns\"", step.0));
-    }
-    overrides.insert(0, format!("traffic={{ replay = {{ {replay} }} }}"));
-    let mut scenario = scenario::load(&args.scenario, &overrides).or_bad_input()?;
-    scenario.duration = args.duration;
-    let mut command = format!("wavetank replay {} --scenario {}", quoted(&args.dataset), quoted(&args.scenario));
-    for (flag, value) in [("speed", args.speed), ("scale", args.scale)] {
-        if value != 1.0 {
-            command.push_str(&format!(" --{flag} {value}"));
-        }
-    }
-    if args.format != "auto" {
-        command.push_str(&format!(" --format {}", args.format));
-    }
-    for (flag, value) in [("step", args.step), ("for", args.duration)] {
+    // Told by the names of the flags; what the scenario says of the same keys names its own.
+    dataset::options(&args.dataset).or_bad_input()?;
+    let files = dataset::Files::new(&args.dataset)?;
+    let mut keys = dataset::toml(&args.dataset, &files.paths);
+    let mut command = format!("wavetank replay {} --scenario {}", dataset::shown(&args.dataset), quoted(&args.scenario));
+    let numbers = [("speed", args.speed), ("scale", args.scale), ("repeat", args.repeat.map(f64::from))];
+    for (key, value) in numbers {
         if let Some(value) = value {
-            command.push_str(&format!(" --{flag} {value}"));
+            let whole = key == "repeat";
+            keys.push_str(&if whole { format!(", {key} = {value}") } else { format!(", {key} = {value:?}") });
+            command.push_str(&format!(" --{key} {value}"));
         }
+    }
+    if let Some(demand) = &args.demand {
+        keys.push_str(&format!(", demand = {}", toml_edit::Value::from(demand.as_str())));
+        command.push_str(&format!(" --demand {}", quoted(Path::new(demand))));
+    }
+    if let Some(duration) = args.duration {
+        command.push_str(&format!(" --for {duration}"));
+    }
+    if args.compare_recorded {
+        command.push_str(" --compare-recorded");
     }
     command.push_str(&shown(&args.run));
-    run(scenario, command, args.run.out.clone(), &args.run)
-}
-
-fn toml_string(text: &str) -> String {
-    toml_edit::Value::from(text).to_string()
-}
-
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    if text.contains([' ', '\'', '"', '$']) { format!("'{}'", text.replace('\'', r"'\''")) } else { text }
+    let mut overrides = args.run.overrides.clone();
+    overrides.insert(0, format!("traffic={{ replay = {{ {keys} }} }}"));
+    let mut scenario = scenario::load(&args.scenario, &overrides).or_bad_input()?;
+    scenario.duration = args.duration;
+    run(scenario, command, args.run.out.clone(), &args.run, args.compare_recorded)
 }
 
 /// The options that change what is simulated, as they would be typed again.
@@ -103,7 +92,16 @@ fn shown(args: &RunArgs) -> String {
     text
 }
 
-fn run(mut scenario: Scenario, command: String, out: Option<PathBuf>, args: &RunArgs) -> Result<Exit, Failure> {
+fn run(
+    mut scenario: Scenario,
+    command: String,
+    out: Option<PathBuf>,
+    args: &RunArgs,
+    compare_recorded: bool,
+) -> Result<Exit, Failure> {
+    if let Traffic::Replay { recording, .. } = &mut scenario.traffic {
+        recording.options.tables = dataset::tables();
+    }
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     scenario.replications = args.replications.unwrap_or(scenario.replications);
     let write_files = out.is_some() || !args.json;
@@ -111,6 +109,9 @@ fn run(mut scenario: Scenario, command: String, out: Option<PathBuf>, args: &Run
     let started = jiff::Timestamp::now().to_string();
     let plan = Plan::new(scenario).or_bad_input()?;
     check_length(&plan).or_bad_input()?;
+    if compare_recorded && plan.dataset().and_then(recorded).is_none() {
+        return Err(anyhow!("--compare-recorded: the recording has neither response times nor status codes")).or_bad_input();
+    }
     if write_files {
         // Before the run: a folder that cannot be had costs a second, not an hour. After the input: what cannot be used
         // leaves nothing behind.
@@ -136,7 +137,8 @@ fn run(mut scenario: Scenario, command: String, out: Option<PathBuf>, args: &Run
         version: env!("CARGO_PKG_VERSION"),
         threads: pool.current_num_threads(),
     };
-    let experiment = experiment(&plan, &runs, command, info, args);
+    let mut experiment = experiment(&plan, &runs, command, info, args);
+    experiment.compare_recorded = compare_recorded;
     if write_files {
         report::write(&experiment, &out).or_run_failed()?;
     }
@@ -158,9 +160,8 @@ fn experiment<'a>(plan: &'a Plan, runs: &'a [Run], command: String, info: RunInf
     let scenario = plan.scenario();
     let mut notes: Vec<String> = args.note.iter().cloned().collect();
     if let Some(dataset) = plan.dataset() {
-        let path = dataset.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        notes.push(format!("traffic: {path}, {}", dataset.summary()));
-        notes.push("requests of one second or step are spread inside it by keyed draws".to_string());
+        let names: Vec<_> = dataset.paths().iter().take(3).filter_map(|path| Some(path.file_name()?.to_string_lossy())).collect();
+        notes.push(format!("traffic: {}, {}", names.join(", "), dataset.summary()));
     }
     if scenario.prediction_window.is_some() {
         notes.push(
@@ -180,8 +181,24 @@ fn experiment<'a>(plan: &'a Plan, runs: &'a [Run], command: String, info: RunInf
         runs,
         command,
         notes,
+        recorded: plan.dataset().and_then(recorded),
+        compare_recorded: false,
         info,
     }
+}
+
+/// What a recording says about the answers that were given then; `None` if nothing.
+fn recorded(dataset: &Dataset) -> Option<RecordedService> {
+    let answers = &dataset.summary().recorded_answers;
+    let latency = answers.took.as_ref().map(|took| {
+        let mut latency = Latency::default();
+        for each in took.iter_recorded() {
+            latency.record_n(Span::from_micros(each.value_iterated_to()), each.count_at_value());
+        }
+        latency
+    });
+    let (answered, failed) = (answers.answered, answers.failed);
+    (latency.is_some() || answered > 0).then_some(RecordedService { latency, answered, failed })
 }
 
 fn check_length(plan: &Plan) -> anyhow::Result<()> {

@@ -41,6 +41,16 @@ impl Latency {
         self.max = self.max.max(latency);
     }
 
+    /// Records `n` latencies that were measured to three digits elsewhere.
+    pub fn record_n(&mut self, latency: Span, n: u64) {
+        if n > 0 {
+            self.histogram.saturating_record_n(latency.as_micros(), n);
+            self.sum_ns += u128::from(latency.0) * u128::from(n);
+            self.min = self.min.min(latency);
+            self.max = self.max.max(latency);
+        }
+    }
+
     /// Records `n` latencies of zero.
     pub fn record_zeros(&mut self, n: u64) {
         if n > 0 {

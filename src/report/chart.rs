@@ -46,6 +46,32 @@ pub const ALL: [(&str, Draw); 4] = [
 
 /// Draws a chart into a file; the error is the drawing library's word.
 pub fn draw(chart: Draw, experiment: &Experiment, path: &Path) -> Result<(), String> {
+    on_canvas(path, |canvas| chart(experiment, canvas))
+}
+
+/// Draws a rate over time, of bins `width` \[s\] wide that begin where `points` say \[s\], into a file.
+pub fn rate_png(title: &str, points: &[(f64, f64)], width: f64, path: &Path) -> Result<(), String> {
+    on_canvas(path, |canvas| {
+        let values: Vec<f64> = points.iter().map(|(_, rate)| *rate).collect();
+        let times: Vec<f64> = points.iter().map(|(t, _)| *t).collect();
+        let end = times.last().copied().unwrap_or(0.0) + width;
+        let top = ticks(most(&values) * 1.02, 5).last().copied().filter(|top| *top > 0.0).unwrap_or(1.0);
+        let mut chart = ChartBuilder::on(canvas)
+            .caption(title, TITLE.into_font().color(&INK))
+            .margin(16)
+            .margin_right(48)
+            .x_label_area_size(34)
+            .y_label_area_size(90)
+            .build_cartesian_2d(TimeAxis::to(end), 0.0..top)?;
+        mesh(&mut chart, "requests/s")?;
+        let line = steps(&reduced(&times, &values, POINTS), width);
+        chart.draw_series(AreaSeries::new(line.iter().copied(), 0.0, OFFERED.mix(0.25)))?;
+        chart.draw_series(LineSeries::new(line, OFFERED.stroke_width(2)))?;
+        Ok(())
+    })
+}
+
+fn on_canvas(path: &Path, draw: impl FnOnce(&Canvas) -> Result<(), Failed>) -> Result<(), String> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         let font = include_bytes!("font/DejaVuSans-subset.ttf");
@@ -56,7 +82,7 @@ pub fn draw(chart: Draw, experiment: &Experiment, path: &Path) -> Result<(), Str
     let drawn = canvas
         .fill(&WHITE)
         .map_err(Failed::from)
-        .and_then(|()| chart(experiment, &canvas))
+        .and_then(|()| draw(&canvas))
         .and_then(|()| canvas.present().map_err(Failed::from));
     drawn.map_err(|error| error.to_string())
 }

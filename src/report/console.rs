@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::figure::{clock, short, sparkline};
 use super::verdict::{self, Outcome, figure, millis, percent, thousands};
-use super::{Experiment, json};
+use super::{Experiment, RecordedService, json};
 use crate::engine::events::EventKind;
 use crate::record::latency::Latency;
 use crate::record::outcome::Failure;
@@ -52,6 +52,7 @@ pub fn console(x: &Experiment, width: usize, color: bool) -> String {
     storm(&mut out, x, width, &ink);
     targets(&mut out, x, &ink);
     failures(&mut out, x, &ink);
+    recorded(&mut out, x, &ink);
     decisions(&mut out, x, width, &ink);
     out
 }
@@ -196,6 +197,35 @@ fn failures(out: &mut String, x: &Experiment, ink: &Ink) {
     if counts.retries > 0 {
         let _ = writeln!(out, "  {:<14} {:>14}", "retries", thousands(counts.retries));
     }
+}
+
+/// What was simulated beside what was recorded.
+fn recorded(out: &mut String, x: &Experiment, ink: &Ink) {
+    let Some(then) = x.recorded.as_ref().filter(|_| x.compare_recorded) else { return };
+    let _ = writeln!(out, "\n  {}{}", ink.bold("Beside the recording"), ink.dim("  recorded    simulated    ratio"));
+    for [label, recorded, simulated, ratio] in against_recorded(x, then) {
+        let _ = writeln!(out, "  {label:<20} {recorded:>9} {simulated:>12} {ratio:>8}");
+    }
+}
+
+/// Label, recorded, simulated, and the ratio of the two: quantiles of latency as far as it was recorded, and availability.
+pub(super) fn against_recorded(x: &Experiment, then: &RecordedService) -> Vec<[String; 4]> {
+    let simulated = x.latency_all();
+    let mut rows = Vec::new();
+    if let Some(recorded) = &then.latency {
+        for (label, q) in [("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)] {
+            let of = |latency: &Latency| latency.quantile(q);
+            let ratio = of(recorded).zip(of(&simulated)).filter(|(then, _)| then.0 > 0);
+            let ratio = ratio.map_or("–".to_string(), |(then, now)| format!("{:.2}", now.as_secs_f64() / then.as_secs_f64()));
+            rows.push([format!("latency {label}"), quantile(recorded, q), quantile(&simulated, q), ratio]);
+        }
+    }
+    if let Some(availability) = then.availability() {
+        let counts = x.counts();
+        let now = counts.availability().map_or("–".to_string(), percent);
+        rows.push(["availability".to_string(), percent(availability), now, String::new()]);
+    }
+    rows
 }
 
 fn decisions(out: &mut String, x: &Experiment, width: usize, ink: &Ink) {

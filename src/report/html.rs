@@ -28,7 +28,7 @@ pub fn html(x: &Experiment) -> String {
     header(&mut out, x);
     out.push_str(&tables::headline(x));
     section(&mut out, "storm", "The storm", &chart::storm(x));
-    section(&mut out, "latency", "Latency", &(chart::percentiles(x) + &tables::latency(x)));
+    section(&mut out, "latency", "Latency", &(chart::percentiles(x) + &tables::latency(x) + &tables::recorded(x)));
     section(&mut out, "decisions", "Why it scaled", &tables::decisions(x));
     section(&mut out, "outcomes", "Outcomes", &(chart::outcomes(x) + &tables::outcomes(x)));
     section(&mut out, "endpoints", "Endpoints", &tables::endpoints(x));

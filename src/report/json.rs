@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json as value};
 
-use super::{Experiment, verdict};
+use super::{Experiment, RecordedService, verdict};
 use crate::engine::events::{Event, EventKind, Scaling, Spike};
 use crate::record::Run;
 use crate::record::latency::Latency;
@@ -80,6 +80,11 @@ fn sections(x: &Experiment) -> Vec<(&'static str, Section)> {
         ("intervals", intervals(x)),
         ("events", Value::Array(first.events.iter().map(event).collect())),
     ];
+    let mut sections = sections;
+    if let Some(then) = &x.recorded {
+        let at = sections.len() - 1;
+        sections.insert(at, ("recorded", recorded(then)));
+    }
     let mut sections: Vec<_> = sections.into_iter().map(|(key, value)| (key, Section::Value(value))).collect();
     sections.extend([("timeline", Section::Timeline), ("run", Section::Value(run(x)))]);
     sections
@@ -145,6 +150,15 @@ fn latency(of: &Latency, requests: &str) -> Value {
         ("p999", ms(of.quantile(0.999))),
         ("max", ms(of.max())),
         ("count", value!(of.count())),
+    ])
+}
+
+fn recorded(then: &RecordedService) -> Value {
+    object([
+        ("latency_ms", then.latency.as_ref().map_or(Value::Null, |of| latency(of, "recorded"))),
+        ("answered", value!(then.answered)),
+        ("failed", value!(then.failed)),
+        ("availability", then.availability().map_or(Value::Null, number)),
     ])
 }
 

@@ -439,6 +439,28 @@ impl<'a> Field<'a> {
         self.unfit(one_of(choices.iter().map(|&(name, _)| name)))
     }
 
+    /// Files, by one name or a list of names, which may be patterns such as `logs/*.gz`: relative to the folder of the scenario or, if
+    /// there is none, to the current one.
+    pub fn files(&self) -> Option<Vec<PathBuf>> {
+        match &self.node.data {
+            Data::List(names) if names.is_empty() => self.unfit("at least one file"),
+            Data::List(_) => self.list(|each| each.file_or_pattern()),
+            _ => self.file_or_pattern().map(|path| vec![path]),
+        }
+    }
+
+    fn file_or_pattern(&self) -> Option<PathBuf> {
+        let Some(pattern) = self.raw_text().filter(|text| text.contains(['*', '?', '['])) else { return self.file() };
+        let beside = self.findings.base.join(pattern);
+        let matches = |pattern: &std::path::Path| {
+            glob::glob(&pattern.to_string_lossy()).is_ok_and(|mut found| found.any(|path| path.is_ok()))
+        };
+        match [beside, PathBuf::from(pattern)].into_iter().find(|candidate| candidate.exists() || matches(candidate)) {
+            Some(found) => Some(found),
+            None => self.unfit("a pattern that some file matches"),
+        }
+    }
+
     /// A file: relative to the folder of the scenario or, if it is not there, to the current one.
     pub fn file(&self) -> Option<PathBuf> {
         let path = PathBuf::from(self.text()?);

@@ -16,6 +16,7 @@ use crate::scenario::clients::Retry;
 use crate::sim::World;
 use crate::sim::attempt::{Attempt, Stage};
 use crate::sim::calendar::Kind;
+use crate::traffic::formats::Work;
 use crate::units::{Span, Time};
 
 /// When clients give up.
@@ -233,7 +234,8 @@ impl World<'_> {
         let index = turn_index(user, *turn);
         *turn += 1;
         let endpoint = self.endpoint(index);
-        self.offer(index, user, endpoint);
+        let demand = self.demand(index, endpoint, Work::Drawn);
+        self.offer(index, user, endpoint, demand);
     }
 }
 

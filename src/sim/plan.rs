@@ -20,6 +20,7 @@ use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
 use crate::sim::observation::Observer;
 use crate::sim::{EndpointModel, Monitor, Next, World};
+use crate::traffic::formats::Work;
 use crate::traffic::replay::{self, Dataset};
 use crate::traffic::{Arrivals, EndpointMix, Population};
 use crate::units::{Span, Time};
@@ -47,7 +48,7 @@ impl Plan {
     /// Makes a scenario ready. Reads the dataset once, if there is one.
     pub fn new(scenario: Scenario) -> Result<Plan, replay::Error> {
         let dataset = match &scenario.traffic {
-            Traffic::Replay { recording, .. } => Some(Dataset::open(&recording.path, &recording.options)?),
+            Traffic::Replay { recording, .. } => Some(Dataset::open_all(&recording.paths, &recording.options)?),
             Traffic::Open(_) | Traffic::Closed(_) => None,
         };
         let recorded_for = dataset.as_ref().map(Dataset::duration);
@@ -124,8 +125,11 @@ impl Plan {
             billing: scenario.fleet.billing,
             sizing: self.sizing(),
         };
-        let model =
-            |endpoint: &Endpoint| EndpointModel { demand: endpoint.time.sampler(), error_rate: endpoint.error_rate };
+        let model = |endpoint: &Endpoint| EndpointModel {
+            demand: endpoint.time.sampler(),
+            mean: endpoint.time.mean(),
+            error_rate: endpoint.error_rate,
+        };
         Ok(World {
             plan: self,
             monitor,
@@ -140,6 +144,8 @@ impl Plan {
             boot_dice: Dice::new(seed, Stream::Boot),
             arrivals,
             next: Next::NONE,
+            next_work: Work::Drawn,
+            has_recorded_work: self.has_recorded_work(),
             population,
             attackers,
             mix: (weights.len() > 1).then(|| EndpointMix::new(&weights, seed)),
@@ -216,6 +222,11 @@ impl Plan {
     #[inline]
     pub fn recorded_endpoint(&self, path: u16) -> u16 {
         self.recorded.get(usize::from(path)).copied().unwrap_or(0)
+    }
+
+    /// Whether recorded requests say how much work they are.
+    pub fn has_recorded_work(&self) -> bool {
+        self.dataset.as_ref().is_some_and(|dataset| dataset.summary().works > 0)
     }
 
     /// The endpoint that attack `k` aims at; `None`: like everybody else.

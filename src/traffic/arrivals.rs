@@ -19,6 +19,7 @@
 use rand_distr::{Distribution, Exp1};
 
 use crate::rng::{Dice, Stream};
+use crate::traffic::formats::Work;
 use crate::traffic::replay::{self, Dataset, LogFeed, SeriesFeed};
 use crate::traffic::shape::{Bounds, Kind, MAX_RPS, Rate, Segment};
 use crate::traffic::{Burst, Config, Process};
@@ -38,7 +39,7 @@ pub struct Arrival {
 }
 
 /// Where a request comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Origin {
     /// The plan: client and endpoint are drawn.
     Base,
@@ -52,6 +53,8 @@ pub enum Origin {
         endpoint: u16,
         /// The status that was answered; 0 if not recorded.
         status: u16,
+        /// What work it is; a size is relative to the mean of all.
+        work: Work,
     },
 }
 
@@ -86,7 +89,7 @@ impl Arrivals {
     /// `config.arrivals`. Reads the file again, in one pass.
     pub fn replay(dataset: &Dataset, config: &Config, seed: u64, horizon: Time) -> Result<Arrivals, replay::Error> {
         let factor = Rate::new(&[], config.noise, &config.overlay, seed);
-        let base = if dataset.summary().format.is_log() {
+        let base = if dataset.summary().is_log {
             Flow::Recorded(Box::new(dataset.log_feed(factor, seed, horizon)?))
         } else {
             let plan = Plan::Series(Box::new(dataset.series_feed()?), factor);

@@ -78,6 +78,8 @@ pub fn json_of(plan: &Plan, runs: &[Run], threads: usize) -> String {
         runs,
         command: "wavetank sim test.toml".to_string(),
         notes: Vec::new(),
+        recorded: None,
+        compare_recorded: false,
         info: RunInfo {
             wall_seconds: threads as f64,
             cpu_seconds: Some(threads as f64 * 2.0),

@@ -7,7 +7,7 @@ use crate::engine::events::{EventKind, Scaling};
 use crate::record::latency::Latency;
 use crate::record::outcome::{Counts, Failure};
 use crate::report::Experiment;
-use crate::report::console::{QUANTILES, quantile};
+use crate::report::console::{QUANTILES, against_recorded, quantile};
 use crate::report::figure::short;
 use crate::report::verdict::{millis, percent, thousands};
 use crate::units::{Span, Time};
@@ -34,6 +34,18 @@ fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
     }
     out.push_str("</tbody></table></div>\n");
     out
+}
+
+/// What was simulated beside what was recorded, if that was asked for.
+pub fn recorded(x: &Experiment) -> String {
+    let Some(then) = x.recorded.as_ref().filter(|_| x.compare_recorded) else { return String::new() };
+    let rows: Vec<Vec<String>> = against_recorded(x, then).into_iter().map(Vec::from).collect();
+    table(
+        "Simulated beside recorded. The recording says how the service answered then; every request of the run counts, failed ones \
+         with the time until they failed.",
+        &["What", "#Recorded", "#Simulated", "#Ratio"],
+        &rows,
+    )
 }
 
 /// The figures that people ask for first.

@@ -6,7 +6,10 @@ use crate::scenario::clients::Users;
 use crate::scenario::reader::{Field, Section};
 use crate::scenario::service::Endpoint;
 use crate::scenario::{Recording, Traffic};
-use crate::traffic::formats::Format;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use crate::traffic::formats::{Format, Value};
 use crate::traffic::replay::Options;
 use crate::traffic::{Attack, Burst, Config, Kind, Noise, Overlay, Process, Segment};
 use crate::units::Span;
@@ -67,26 +70,40 @@ fn closed(s: &Section, users: &Field) -> Option<Traffic> {
 fn recording(field: &Field) -> Option<Recording> {
     field.section(|s| {
         let default = Options::default();
-        let formats = [
-            ("auto", Format::Auto),
-            ("common", Format::Common),
-            ("combined", Format::Combined),
-            ("csv", Format::Csv),
-            ("numbers", Format::Numbers),
-        ];
-        let path = s.required("path", "path = \"access.log\"", Field::file);
+        let factor = |most: f64, words: &'static str| move |f: &Field| f.number(words, |x| x > 0.0 && x <= most);
+        let paths = s.required("path", "path = \"access.log\"", Field::files);
         let options = Options {
-            format: s.or("format", default.format, |f| f.choice(&formats)),
-            speed: s
-                .or("speed", default.speed, |f| f.number("a factor above 0, up to 1000000", |x| x > 0.0 && x <= 1e6)),
-            scale: s
-                .or("scale", default.scale, |f| f.number("a factor above 0, up to 1000", |x| x > 0.0 && x <= 1e3)),
+            format: s.or("format", default.format, |f| f.choice(&Format::ALL)),
+            log_format: s.optional("log_format", Field::text),
+            time: s.optional("time", Field::text),
+            value: s.optional("value", Field::text),
+            kind: s.or("kind", default.kind, |f| f.choice(&Value::ALL)),
+            zone: s.or("tz", default.zone, parsed),
+            demand: s.or("demand", default.demand, parsed),
+            filter: s.or("filter", default.filter, parsed),
+            from: s.optional("from", parsed),
+            to: s.optional("to", parsed),
+            speed: s.or("speed", default.speed, factor(1e6, "a factor above 0, up to 1000000")),
+            scale: s.or("scale", default.scale, factor(1e3, "a factor above 0, up to 1000")),
+            repeat: s.or("repeat", default.repeat, |f| f.count(1)),
             step: s.optional("step", Field::positive_span),
             max_bad_lines: s.or("max_bad_lines", default.max_bad_lines, Field::ratio),
             max_clients: s.or("max_clients", default.max_clients, |f| f.count(1)),
+            tables: None,
         };
-        Some(Recording { path: path?, options })
+        Some(Recording { paths: paths?, options })
     })
+}
+
+/// A text of a form that says itself what would do.
+fn parsed<T: FromStr<Err: Display>>(field: &Field) -> Option<T> {
+    match field.text()?.parse() {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let words = error.to_string();
+            field.unfit(words.rsplit_once("expected ").map_or(&words[..], |(_, expected)| expected))
+        }
+    }
 }
 
 fn arrivals(s: &Section) -> Process {

@@ -1,38 +1,114 @@
 //! Common and Combined Log Format, as NCSA httpd introduced them and Apache and nginx write them.
 //!
 //! ```text
-//! host ident user [day/Mon/year:hour:minute:second zone] "request" status bytes "referrer" "user agent"
+//! [vhost] host ident user [day/Mon/year:hour:minute:second zone] "request" status bytes ["referrer" "user agent"] [more]
 //! ```
 //!
-//! The last two are Combined's; whatever follows is passed over. Real logs need leniency in one place: old
-//! servers did not escape quotes inside the request, so the request ends at the first unescaped quote that a
-//! status follows.
+//! Referrer and agent are Combined's. What follows them is a habit of each house; two things in it matter and are
+//! recognized from the first lines: a response time (`0.123` is seconds as nginx writes them, `12ms` says its unit, a whole number is
+//! microseconds, Apache's `%D`), and the addresses of `X-Forwarded-For`, of which the first is the client.
+//!
+//! Real logs need leniency in one place: old servers did not escape quotes inside the request, so the request ends at the first
+//! unescaped quote that a status follows.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::traffic::formats::{Fault, Format, Record, is_blank, timestamp};
 
+/// How lines are read, beyond what all have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clf {
+    /// Whether referrer and agent are there.
+    combined: bool,
+    /// Whether a line begins with the name of a host.
+    vhost: bool,
+    /// Which of the fields at the end is the response time, from 0, and its unit \[ns\]; 0 if the field says it.
+    took: Option<(usize, u64)>,
+    /// Which of them has the addresses that a request was forwarded for.
+    forwarded: Option<usize>,
+}
+
 /// Which of the two formats most of `lines` have; `None` if most have neither.
-pub fn recognize(lines: &[&[u8]]) -> Option<Format> {
+pub fn recognize(lines: &[&[u8]]) -> Option<(Format, Clf)> {
     let (mut all, mut good, mut combined) = (0, 0, 0);
     for line in lines.iter().filter(|line| !is_blank(line)) {
         all += 1;
-        if let Ok(record) = record(line) {
+        if let Ok((record, _)) = parse(line) {
             good += 1;
             combined += usize::from(record.agent.is_some());
         }
     }
-    match () {
-        () if good == 0 || good * 2 < all => None,
-        () if combined * 2 >= good => Some(Format::Combined),
-        () => Some(Format::Common),
+    if good == 0 || good * 2 < all {
+        return None;
+    }
+    let format = if combined * 2 >= good { Format::Combined } else { Format::Common };
+    Some((format, Clf::learned(lines, format)))
+}
+
+impl Clf {
+    /// What the first lines say about the fields at the end.
+    pub fn learned(lines: &[&[u8]], format: Format) -> Clf {
+        let ends: Vec<&[u8]> = lines.iter().filter_map(|line| Some(parse(line).ok()?.1)).collect();
+        let width = ends.iter().map(|end| Fields(end).count()).max().unwrap_or(0).min(32);
+        let column = |i: usize| ends.iter().filter_map(move |end| Fields(end).nth(i)).filter(|field| *field != b"-");
+        let all = |i: usize, test: fn(&[u8]) -> bool| column(i).count() > 0 && column(i).all(test);
+        let with_unit = (0..width).find(|&i| all(i, |field| with_unit(field).is_some())).map(|i| (i, 0));
+        let seconds = || (0..width).find(|&i| all(i, is_decimal)).map(|i| (i, 1_000_000_000));
+        let micros = || (0..width).rfind(|&i| all(i, |field| number(field).is_some())).map(|i| (i, 1000));
+        Clf {
+            combined: format == Format::Combined,
+            vhost: lines.iter().filter(|line| has_vhost(line)).count() * 2 > lines.len(),
+            took: with_unit.or_else(seconds).or_else(micros),
+            forwarded: (0..width).find(|&i| all(i, |field| is_address(first_of_list(field)))),
+        }
+    }
+
+    /// The request in a line.
+    #[inline]
+    pub fn record<'a>(&self, line: &'a [u8]) -> Result<Record<'a>, Fault> {
+        let (mut record, end) = parse(line)?;
+        if self.took.is_some() || self.forwarded.is_some() {
+            for (i, field) in Fields(end).enumerate() {
+                match self.took {
+                    Some((at, 0)) if at == i => record.took = with_unit(field),
+                    Some((at, unit)) if at == i => {
+                        record.took = timestamp::scaled(field, unit as i64).and_then(|n| u64::try_from(n).ok());
+                    }
+                    _ => {}
+                }
+                if self.forwarded == Some(i) && is_address(first_of_list(field)) {
+                    record.client = first_of_list(field);
+                }
+            }
+        }
+        Ok(record)
+    }
+
+    /// What was recognized, in words.
+    pub fn describe(&self) -> String {
+        let mut text = if self.combined { "combined access log" } else { "common access log" }.to_string();
+        let unit = |unit| match unit {
+            0 => "response time",
+            1000 => "response time in µs",
+            _ => "response time in s",
+        };
+        let more = [
+            self.vhost.then_some("virtual host"),
+            self.took.map(|(_, u)| unit(u)),
+            self.forwarded.map(|_| "client from X-Forwarded-For"),
+        ];
+        let more: Vec<&str> = more.into_iter().flatten().collect();
+        if !more.is_empty() {
+            text.push_str(&format!(" with {}", more.join(" and ")));
+        }
+        text
     }
 }
 
-/// The request in a line.
-pub fn record(line: &[u8]) -> Result<Record<'_>, Fault> {
-    let bracket = timestamp_bracket(line).ok_or(Fault::NoTimestamp)?;
-    let client = &line[..memchr(b' ', line).ok_or(Fault::NoTimestamp)?];
+/// The request in a line, and what follows the fields that all have.
+#[inline]
+fn parse(line: &[u8]) -> Result<(Record<'_>, &[u8]), Fault> {
+    let (bracket, client) = start(line).ok_or(Fault::NoTimestamp)?;
     let close = bracket + 27;
     if line.get(close) != Some(&b']') {
         return Err(Fault::BadTimestamp);
@@ -44,7 +120,7 @@ pub fn record(line: &[u8]) -> Result<Record<'_>, Fault> {
         return Err(Fault::NoRequest);
     };
     let end = request_end(rest)?;
-    let path = path(&rest[..end]);
+    let (method, path) = request_line(&rest[..end]);
 
     let (status, rest) = field(&rest[end + 1..]);
     let status = if status == b"-" { 0 } else { number(status).ok_or(Fault::BadStatus)? as u16 };
@@ -56,8 +132,88 @@ pub fn record(line: &[u8]) -> Result<Record<'_>, Fault> {
         digits => number(digits).ok_or(Fault::BadBytes)?,
     };
     let (referrer, rest) = quoted(rest);
-    let (agent, _) = if referrer.is_some() { quoted(rest) } else { (None, rest) };
-    Ok(Record { second, client, path, status, bytes, referrer, agent })
+    let (agent, rest) = if referrer.is_some() { quoted(rest) } else { (None, rest) };
+    Ok((Record { second, client, method, path, status, bytes, referrer, agent, ..Record::default() }, rest))
+}
+
+/// Where the bracket of the time is, and the client.
+#[inline]
+fn start(line: &[u8]) -> Option<(usize, &[u8])> {
+    let first = memchr(b' ', line)?;
+    // By far the commonest beginning.
+    if line.get(first..first + 6) == Some(b" - - [") {
+        return Some((first + 5, &line[..first]));
+    }
+    let bracket = timestamp_bracket(line)?;
+    if has_vhost(&line[..bracket]) {
+        let rest = &line[first + 1..];
+        return Some((bracket, &rest[..memchr(b' ', rest)?]));
+    }
+    Some((bracket, &line[..first]))
+}
+
+/// Whether a line begins with a name and then an address: `www.example.com 1.2.3.4 - - [`.
+fn has_vhost(line: &[u8]) -> bool {
+    let mut fields = line.splitn(3, |b| *b == b' ');
+    matches!((fields.next(), fields.next()), (Some(first), Some(second)) if !is_address(first) && is_address(second))
+}
+
+/// Whether this is an address of the Internet Protocol, near enough.
+pub(super) fn is_address(text: &[u8]) -> bool {
+    let dots = text.iter().filter(|b| **b == b'.').count();
+    let colons = text.iter().filter(|b| **b == b':').count();
+    match colons {
+        0 => dots == 3 && text.len() >= 7 && text.iter().all(|b| b.is_ascii_digit() || *b == b'.'),
+        1 => false,
+        _ => text.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')),
+    }
+}
+
+/// The first of `203.0.113.7, 10.0.0.1`.
+pub(super) fn first_of_list(text: &[u8]) -> &[u8] {
+    text[..memchr(b',', text).unwrap_or(text.len())].trim_ascii()
+}
+
+fn is_decimal(field: &[u8]) -> bool {
+    let digits = field.iter().filter(|b| b.is_ascii_digit()).count();
+    digits > 0 && digits + 1 == field.len() && field.contains(&b'.')
+}
+
+/// Nanoseconds of `12ms`, `1.5s`, `80us`.
+pub(super) fn with_unit(field: &[u8]) -> Option<u64> {
+    let digits = field.iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
+    let unit = match &field[digits..] {
+        b"ns" => 1,
+        b"us" | b"\xC2\xB5s" => 1_000,
+        b"ms" => 1_000_000,
+        b"s" => 1_000_000_000,
+        _ => return None,
+    };
+    if digits == 0 {
+        return None;
+    }
+    timestamp::scaled(&field[..digits], unit).and_then(|n| u64::try_from(n).ok())
+}
+
+/// Fields between blanks, those in quotes without them.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.0 = self.0.trim_ascii_start();
+        if self.0.is_empty() {
+            return None;
+        }
+        if let (Some(inside), rest) = quoted(self.0) {
+            self.0 = rest;
+            return Some(inside);
+        }
+        let (field, rest) = field(self.0);
+        self.0 = rest;
+        Some(field)
+    }
 }
 
 /// Where the time begins: the first bracket after three fields. Users may contain blanks, and addresses brackets.
@@ -66,7 +222,7 @@ fn timestamp_bracket(line: &[u8]) -> Option<usize> {
     loop {
         let at = from + memchr(b'[', &line[from..])?;
         let before = &line[..at];
-        if before.last() == Some(&b' ') && before.iter().filter(|b| **b == b' ').count() >= 3 {
+        if before.last() == Some(&b' ') && memchr_iter(b' ', before).count() >= 3 {
             return Some(at);
         }
         from = at + 1;
@@ -98,32 +254,40 @@ fn escaped(text: &[u8], at: usize) -> bool {
     text[..at].iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1
 }
 
-/// The path of `GET /path?query HTTP/1.1`, or of `GET http://host/path`; empty if there is none.
-fn path(request: &[u8]) -> &[u8] {
+/// Method and path of `GET /path?query HTTP/1.1`, or of `GET http://host/path`; empty if there is none.
+#[inline]
+pub(super) fn request_line(request: &[u8]) -> (&[u8], &[u8]) {
     let Some(blank) = memchr(b' ', request) else {
-        return b"";
+        return (b"", b"");
     };
-    let target = request[blank..].trim_ascii_start();
-    let target = &target[..memchr(b' ', target).unwrap_or(target.len())];
-    let target = match target.windows(3).position(|w| w == b"://") {
-        Some(scheme) if scheme <= 5 => {
+    let (method, target) = (&request[..blank], request[blank..].trim_ascii_start());
+    // Old servers logged blanks in targets as they came; the protocol is behind the last.
+    let end = memrchr(b' ', target).filter(|at| target[at + 1..].starts_with(b"HTTP/"));
+    let target = &target[..end.or_else(|| memchr(b' ', target)).unwrap_or(target.len())];
+    (method, path_of(target))
+}
+
+/// The path of `/path?query` or of `http://host/path#fragment`.
+#[inline]
+pub(super) fn path_of(target: &[u8]) -> &[u8] {
+    let target = match memchr(b':', &target[..target.len().min(8)]) {
+        Some(scheme) if target[scheme..].starts_with(b"://") => {
             let host = &target[scheme + 3..];
             &host[memchr(b'/', host).unwrap_or(host.len())..]
         }
         _ => target,
     };
-    let end = target.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(target.len());
-    &target[..end]
+    &target[..memchr::memchr2(b'?', b'#', target).unwrap_or(target.len())]
 }
 
 /// The next field up to a blank, and what follows it.
-fn field(text: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn field(text: &[u8]) -> (&[u8], &[u8]) {
     let text = text.trim_ascii_start();
     text.split_at(memchr(b' ', text).unwrap_or(text.len()))
 }
 
 /// The next field if it is in quotes, without them, and what follows it.
-fn quoted(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
+pub(super) fn quoted(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let [b'"', inside @ ..] = text.trim_ascii_start() else {
         return (None, text);
     };
@@ -138,7 +302,7 @@ fn quoted(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
 }
 
 /// A number of at most 19 digits.
-fn number(text: &[u8]) -> Option<u64> {
+pub(super) fn number(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 19 {
         return None;
     }
@@ -150,6 +314,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn record(line: &[u8]) -> Result<Record<'_>, Fault> {
+        parse(line).map(|(record, _)| record)
+    }
 
     /// What a test looks at: path, status, bytes, referrer, agent.
     type Seen<'a> = (&'a str, u16, u64, Option<&'a str>, Option<&'a str>);
@@ -209,6 +377,44 @@ mod tests {
             (format!("h - - {time} \"GET / HTTP/1.0\" 200 -5"), Fault::BadBytes),
         ] {
             assert_eq!(record(line.as_bytes()), Err(fault), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_house_adds_is_recognized() {
+        let line = |head: &str, end: &str| {
+            format!("{head} - - [01/Jul/1995:00:00:01 -0400] \"GET /a HTTP/1.1\" 200 5 \"-\" \"curl/7.1\"{end}")
+        };
+        let cases: [(&str, &str, &str, Option<u64>, &str); 9] = [
+            ("1.2.3.4", "", "1.2.3.4", None, "combined access log"),
+            ("1.2.3.4", " 116075", "1.2.3.4", Some(116_075_000), "combined access log with response time in µs"),
+            ("1.2.3.4", " 0.125", "1.2.3.4", Some(125_000_000), "combined access log with response time in s"),
+            ("1.2.3.4", " 0.125 pipe 0.120", "1.2.3.4", Some(125_000_000), "combined access log with response time in s"),
+            (
+                "1.2.3.4",
+                " 500 \"test@docker\" \"http://172.17.0.3:80\" 12ms",
+                "1.2.3.4",
+                Some(12_000_000),
+                "combined access log with response time",
+            ),
+            ("1.2.3.4", " \"-\"", "1.2.3.4", None, "combined access log"),
+            (
+                "10.0.0.1",
+                " \"203.0.113.7, 10.0.0.2\"",
+                "203.0.113.7",
+                None,
+                "combined access log with client from X-Forwarded-For",
+            ),
+            ("www.example.com:443 1.2.3.4", "", "1.2.3.4", None, "combined access log with virtual host"),
+            ("shop.example ::1", " 7", "::1", Some(7000), "combined access log with virtual host and response time in µs"),
+        ];
+        for (head, end, client, took, words) in cases {
+            let line = line(head, end);
+            let (format, clf) = recognize(&[line.as_bytes(); 3]).unwrap();
+            let record = clf.record(line.as_bytes()).unwrap();
+            let seen = (String::from_utf8_lossy(record.client).into_owned(), record.took, clf.describe());
+            assert_eq!(seen, (client.to_string(), took, words.to_string()), "{line}");
+            assert_eq!((format, record.method, record.path), (Format::Combined, &b"GET"[..], &b"/a"[..]));
         }
     }
 

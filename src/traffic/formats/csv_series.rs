@@ -1,16 +1,19 @@
 //! A rate series in columns: one of them a time, one a count.
 //!
 //! Which is which follows from the values, and only among equals from the heading: a column of dates is the time,
-//! else one of seconds (or ms, µs, ns) since 1970, else one that only grows. The count is the column whose
-//! heading says so, else the first other column of numbers.
+//! else one of seconds (or ms, µs, ns) since 1970, else columns of year, month, day (and hour, minute), else one that only grows. The
+//! count is the column whose heading says so, else the first other column of numbers. What is recognized can be told instead
+//! (`time`, `value`, by heading or number). A heading that speaks of a total, over values that only grow, is a counter: what counts are
+//! its differences.
 //!
 //! Rows are lines. A field may be quoted; line ends inside quotes are not known, so that one stray quote costs a
 //! line and not the file.
 
 use std::path::Path;
 
-use crate::traffic::formats::{Fault, Row, count, is_blank, number, timestamp};
-use crate::traffic::replay::Error;
+use crate::traffic::formats::timestamp::{self, EPOCHS, Zone, scaled};
+use crate::traffic::formats::{Fault, Reading, Row, is_blank, number, reading};
+use crate::traffic::replay::{Error, Options};
 use crate::units::Span;
 
 /// Which columns matter, and how they are read.
@@ -24,18 +27,46 @@ pub struct Columns {
     pub time_column: usize,
     /// Which column is the count, from 0.
     pub count_column: usize,
-    /// Whether the counts are rates per second already.
-    pub per_second: bool,
+    /// What the values are.
+    pub value: Value,
     /// The commonest distance between rows; `None` if there is but one row.
     pub step: Option<Span>,
     /// Headings of the two columns, as far as there are.
     names: [Option<String>; 2],
     /// Line of the heading, from 1; 0 if there is none.
     heading: u64,
+    zone: Zone,
+}
+
+/// What the values of a series are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Value {
+    /// Requests in each step.
+    #[default]
+    Count,
+    /// Requests per second.
+    Rate,
+    /// Requests since the server started.
+    Counter,
+}
+
+impl Value {
+    /// Every kind and its name; no kind is to recognize it.
+    pub const ALL: [(&'static str, Option<Value>); 4] =
+        [("auto", None), ("count", Some(Value::Count)), ("rate", Some(Value::Rate)), ("counter", Some(Value::Counter))];
+
+    /// In words, before the name of the column.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Value::Count => "counts",
+            Value::Rate => "requests per second",
+            Value::Counter => "a counter",
+        }
+    }
 }
 
 /// How times are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimeUnit {
     /// Dates and times of day.
     Civil,
@@ -43,31 +74,28 @@ pub enum TimeUnit {
     Epoch(i64),
     /// Units of as many nanoseconds since the series began.
     Offset(i64),
+    /// Columns of year, month, day and, where they are there, hour and minute.
+    Parts(Vec<usize>),
 }
 
 const S: i64 = 1_000_000_000;
 
 impl TimeUnit {
     /// Whether times are moments of history.
-    pub fn dated(self) -> bool {
+    pub fn dated(&self) -> bool {
         !matches!(self, TimeUnit::Offset(_))
     }
 
     /// Nanoseconds since 1970 or since the series began.
-    fn nanos(self, field: &[u8]) -> Option<i64> {
-        let unit = match self {
-            TimeUnit::Civil => return timestamp::civil(field),
-            TimeUnit::Epoch(unit) | TimeUnit::Offset(unit) => unit,
-        };
-        // Whole numbers are exact; a f64 of nanoseconds since 1970 is not.
-        if let Ok(whole) = std::str::from_utf8(field.trim_ascii()).ok()?.parse::<i64>() {
-            return whole.checked_mul(unit);
+    pub(super) fn nanos(&self, field: &[u8], zone: &mut Zone) -> Option<i64> {
+        match self {
+            TimeUnit::Civil => timestamp::civil(field).map(|moment| zone.resolve(moment)),
+            TimeUnit::Epoch(unit) | TimeUnit::Offset(unit) => scaled(field, *unit),
+            TimeUnit::Parts(_) => None,
         }
-        let nanos = number(field)? * unit as f64;
-        (nanos.abs() < 9.2e18).then_some(nanos as i64)
     }
 
-    fn words(self) -> &'static str {
+    pub(super) fn words(&self) -> &'static str {
         match self {
             TimeUnit::Civil => "date and time",
             TimeUnit::Epoch(S) => "epoch seconds",
@@ -78,6 +106,7 @@ impl TimeUnit {
             TimeUnit::Offset(1_000_000) => "milliseconds from the start",
             TimeUnit::Offset(1_000) => "microseconds from the start",
             TimeUnit::Offset(_) => "nanoseconds from the start",
+            TimeUnit::Parts(_) => "year, month, day",
         }
     }
 }
@@ -86,9 +115,13 @@ impl TimeUnit {
 const DELIMITERS: [u8; 4] = *b",;\t|";
 
 /// Headings of counts, the surest first.
-const COUNT_NAMES: [&str; 14] = [
+pub(super) const COUNT_NAMES: [&str; 18] = [
     "requests",
     "request_count",
+    "requests.total",
+    "requests_total",
+    "http_requests_total",
+    "total_requests",
     "count",
     "hits",
     "invocations",
@@ -102,11 +135,13 @@ const COUNT_NAMES: [&str; 14] = [
     "y",
     "n",
 ];
-/// Headings of counts that are rates per second.
-const PER_SECOND: [&str; 5] = ["rps", "qps", "requests_per_second", "req/s", "hits_per_second"];
+/// Headings of counts that are rates per second, or end so.
+const PER_SECOND: [&str; 7] = ["rps", "qps", "requests_per_second", "req/s", "reqps", "hits_per_second", "per_second"];
 /// Headings of times.
-const TIME_NAMES: [&str; 12] =
-    ["t", "time", "timestamp", "ts", "seconds", "t_seconds", "t_s", "offset", "elapsed", "second", "t_ms", "time_ms"];
+pub(super) const TIME_NAMES: [&str; 17] = [
+    "timestamp", "time", "t", "ts", "seconds", "t_seconds", "t_s", "offset", "elapsed", "second", "t_ms", "time_ms",
+    "timestamp_ms", "datetime", "date", "ds", "at",
+];
 
 /// Whether `lines` look like a table of numbers.
 pub fn recognize(lines: &[&[u8]]) -> bool {
@@ -127,25 +162,33 @@ fn delimiter(lines: &[&[u8]]) -> Option<u8> {
     })
 }
 
+/// Comments, and what Excel wants to know.
 fn passed_over(line: &[u8]) -> bool {
-    is_blank(line) || line.starts_with(b"#")
+    is_blank(line) || line.starts_with(b"#") || line.starts_with(b"sep=")
 }
 
 /// What the values of one column have in common.
-struct Profile {
+#[derive(Debug)]
+pub(super) struct Profile {
     values: Vec<Vec<u8>>,
     numbers: Vec<f64>,
 }
 
 impl Profile {
+    pub(super) fn new(values: Vec<Vec<u8>>) -> Profile {
+        let numbers = values.iter().filter_map(|v| quantity(v)).collect();
+        Profile { values, numbers }
+    }
+
     /// Whether nine in ten values satisfy `test`.
     fn mostly(&self, test: impl Fn(&[u8]) -> bool) -> bool {
         let good = self.values.iter().filter(|v| test(v)).count();
         good > 0 && good * 10 >= self.values.len() * 9
     }
 
-    fn numeric(&self) -> bool {
-        self.mostly(|v| number(v).is_some())
+    pub(super) fn numeric(&self) -> bool {
+        let there = self.values.iter().filter(|v| !matches!(reading(v), Ok(Reading::Absent))).count();
+        !self.numbers.is_empty() && self.numbers.len() * 10 >= there * 9
     }
 
     /// Whether nine in ten values are greater than the one before.
@@ -160,23 +203,33 @@ impl Profile {
         self.grows() && self.numbers.windows(2).all(|w| w[1] - w[0] == 1.0)
     }
 
-    fn time_unit(&self, heading: Option<&str>) -> Option<TimeUnit> {
+    /// Whether all values are whole numbers, on average 20 or more apart.
+    pub(super) fn whole_and_far_apart(&self) -> bool {
+        let span = self.numbers.last().unwrap_or(&0.0) - self.numbers.first().unwrap_or(&0.0);
+        self.numbers.iter().all(|n| n.fract() == 0.0) && span >= 20.0 * self.numbers.len() as f64
+    }
+
+    /// Whether it goes up and, but for a reset in fifty, never down.
+    fn accumulates(&self) -> bool {
+        let down = self.numbers.windows(2).filter(|w| w[1] < w[0]).count();
+        let up = self.numbers.windows(2).filter(|w| w[1] > w[0]).count();
+        up > 0 && down * 50 <= self.numbers.len()
+    }
+
+    pub(super) fn time_unit(&self, heading: Option<&str>) -> Option<TimeUnit> {
         if self.mostly(|v| timestamp::civil(v).is_some()) {
             return Some(TimeUnit::Civil);
         }
-        // Each unit puts the years 1980 to 2200 in a range of its own.
-        let epoch = [(S, 1.0), (1_000_000, 1e3), (1_000, 1e6), (1, 1e9)].into_iter().find(|(_, per_second)| {
-            let range = 3.15e8 * per_second..7.26e9 * per_second;
-            self.mostly(|v| number(v).is_some_and(|n| range.contains(&n)))
-        });
+        let epoch = EPOCHS.iter().find(|(_, range)| self.mostly(|v| number(v).is_some_and(|n| range.contains(&n))));
         // A column of large counts goes up and down; exports with the newest row first only fall.
         let downs = self.numbers.windows(2).filter(|w| w[1] < w[0]).count();
         let orderly = downs.min(self.numbers.len().saturating_sub(1 + downs)) * 10 <= self.numbers.len();
         if let Some((unit, _)) = epoch.filter(|_| orderly) {
-            return Some(TimeUnit::Epoch(unit));
+            return Some(TimeUnit::Epoch(*unit));
         }
         let named = heading.is_some_and(|name| TIME_NAMES.contains(&name));
-        if !(self.grows() || named && self.numeric()) || self.numbers[0] < 0.0 {
+        let plain = self.mostly(|v| number(v).is_some());
+        if !plain || !(self.grows() || named) || self.numbers[0] < 0.0 {
             return None;
         }
         let unit = match heading {
@@ -189,67 +242,198 @@ impl Profile {
     }
 }
 
-impl Columns {
-    /// The columns of a table that begins with `lines`.
-    pub(crate) fn detect(path: &Path, lines: &[&[u8]]) -> Result<Columns, Error> {
+/// The number in a field, with or without a unit behind it.
+fn quantity(field: &[u8]) -> Option<f64> {
+    match reading(field) {
+        Ok(Reading::Plain(n) | Reading::PerSecond(n)) => Some(n),
+        Ok(Reading::Absent) => None,
+        // Below zero, or not finite: a number all the same.
+        Err(_) => number(field),
+    }
+}
+
+/// The first rows of a table, by columns.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) delimiter: u8,
+    /// Headings in lower case; none if there is no heading.
+    pub(super) names: Vec<String>,
+    /// Line of the heading, from 1; 0 if there is none.
+    heading: u64,
+    pub(super) columns: Vec<Profile>,
+    rows: Vec<Vec<Vec<u8>>>,
+}
+
+impl Table {
+    pub(super) fn read(lines: &[&[u8]]) -> Table {
         let delimiter = delimiter(lines).unwrap_or(b',');
-        let table: Vec<(u64, Vec<Vec<u8>>)> = (1u64..)
+        let mut rows: Vec<(u64, Vec<Vec<u8>>)> = (1u64..)
             .zip(lines)
             .filter(|(_, line)| !passed_over(line))
             .map(|(number, line)| (number, Fields::new(line, delimiter).map(<[u8]>::to_vec).collect()))
             .collect();
         let says_nothing = |v: &Vec<u8>| number(v).is_none() && timestamp::civil(v).is_none();
-        let heading = table.first().filter(|(_, row)| row.iter().all(says_nothing));
-        let names: Vec<String> = heading.map_or(Vec::new(), |(_, row)| {
-            row.iter().map(|v| String::from_utf8_lossy(v.trim_ascii()).to_ascii_lowercase()).collect()
-        });
-        let rows: Vec<&Vec<Vec<u8>>> =
-            table.iter().skip(usize::from(heading.is_some())).map(|(_, row)| row).collect();
-        let width = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-        let profiles: Vec<Profile> = (0..width)
-            .map(|i| {
-                let values: Vec<Vec<u8>> = rows.iter().filter_map(|row| row.get(i).cloned()).collect();
-                let numbers = values.iter().filter_map(|v| number(v)).collect();
-                Profile { values, numbers }
-            })
-            .collect();
-        let name = |i: usize| names.get(i).map(String::as_str);
-        let found = || -> Vec<String> {
-            if names.is_empty() { (1..=width).map(|i| format!("column {i}")).collect() } else { names.clone() }
+        let mut heading = 0;
+        let mut names = Vec::new();
+        if let Some((line, row)) = rows.first().filter(|(_, row)| row.iter().all(says_nothing)) {
+            heading = *line;
+            names = row.iter().map(|v| String::from_utf8_lossy(v.trim_ascii()).to_ascii_lowercase()).collect();
+            rows.remove(0);
+        }
+        let rows = rows.into_iter().map(|(_, row)| row).collect();
+        Table { heading, ..Table::of(delimiter, names, rows) }
+    }
+
+    /// A table of `rows`, whose columns are called `names`.
+    pub(super) fn of(delimiter: u8, names: Vec<String>, rows: Vec<Vec<Vec<u8>>>) -> Table {
+        let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let column = |i: usize| Profile::new(rows.iter().filter_map(|row| row.get(i).cloned()).collect());
+        Table { delimiter, names, heading: 0, columns: (0..width).map(column).collect(), rows }
+    }
+
+    pub(super) fn name(&self, i: usize) -> Option<&str> {
+        self.names.get(i).map(String::as_str)
+    }
+
+    /// The columns there are, for people.
+    fn found(&self) -> Vec<String> {
+        if self.names.is_empty() { (1..=self.columns.len()).map(|i| format!("column {i}")).collect() } else { self.names.clone() }
+    }
+
+    /// The column that a user named, by its heading or its number from 1.
+    fn named(&self, path: &Path, key: &'static str, wanted: &str) -> Result<usize, Error> {
+        let lower = wanted.to_ascii_lowercase();
+        let by_name = self.names.iter().position(|name| *name == lower);
+        let by_number = || wanted.parse::<usize>().ok().filter(|n| (1..=self.columns.len()).contains(n)).map(|n| n - 1);
+        by_name.or_else(by_number).ok_or_else(|| Error::NoSuchColumn {
+            path: path.to_path_buf(),
+            key,
+            wanted: wanted.to_string(),
+            columns: self.found(),
+        })
+    }
+
+    /// Which column is the time, and how it is written.
+    pub(super) fn time(&self, path: &Path, options: &Options) -> Result<(usize, TimeUnit), Error> {
+        let missing = || Error::NoTimeColumn { path: path.to_path_buf(), columns: self.found() };
+        if let Some(wanted) = &options.time {
+            // A column of offsets may be told with its unit: `t:ms`.
+            let unit = |unit: &str| format!("1{unit}").parse::<Span>().ok();
+            let told = wanted.rsplit_once(':').and_then(|(name, text)| Some((name, unit(text)?)));
+            let i = self.named(path, "time", told.map_or(wanted, |(name, _)| name))?;
+            // Told to be the time, numbers that are in no order are one.
+            let unit = self.columns[i].time_unit(Some("time")).ok_or_else(missing)?;
+            return Ok(match (unit, told) {
+                (TimeUnit::Offset(_), Some((_, each))) => (i, TimeUnit::Offset(each.0.clamp(1, i64::MAX as u64) as i64)),
+                (unit, _) => (i, unit),
+            });
+        }
+        let units = || (0..self.columns.len()).filter_map(|i| Some((i, self.columns[i].time_unit(self.name(i))?)));
+        let named = |i: usize| self.name(i).and_then(|name| TIME_NAMES.iter().position(|known| *known == name));
+        let best = |test: &dyn Fn(&TimeUnit) -> bool| {
+            units().filter(|(_, unit)| test(unit)).min_by_key(|(i, _)| (named(*i).unwrap_or(usize::MAX), *i))
         };
+        best(&|unit| *unit == TimeUnit::Civil)
+            .or_else(|| best(&|unit| matches!(unit, TimeUnit::Epoch(_))))
+            .or_else(|| self.parts())
+            .or_else(|| best(&|_| true))
+            .ok_or_else(missing)
+    }
 
-        let units: Vec<(usize, TimeUnit)> =
-            (0..width).filter_map(|i| profiles[i].time_unit(name(i)).map(|unit| (i, unit))).collect();
-        let is_offset = |unit: &TimeUnit| !unit.dated();
-        let (time_column, time) = units
-            .iter()
-            .find(|(_, unit)| *unit == TimeUnit::Civil)
-            .or_else(|| units.iter().find(|(_, unit)| !is_offset(unit)))
-            .or_else(|| units.iter().find(|(i, _)| name(*i).is_some_and(|n| TIME_NAMES.contains(&n))))
-            .or_else(|| units.first())
-            .copied()
-            .ok_or_else(|| Error::NoTimeColumn { path: path.to_path_buf(), columns: found() })?;
+    /// Columns of year, month and day.
+    fn parts(&self) -> Option<(usize, TimeUnit)> {
+        let at = |name: &str| self.names.iter().position(|known| known == name);
+        let mut parts = vec![at("year")?, at("month")?, at("day")?];
+        if let Some(hour) = at("hour") {
+            parts.push(hour);
+            parts.extend(at("minute"));
+        }
+        Some((parts[0], TimeUnit::Parts(parts)))
+    }
 
-        let candidates: Vec<usize> = (0..width).filter(|&i| i != time_column && profiles[i].numeric()).collect();
-        let count_column = COUNT_NAMES
-            .iter()
-            .find_map(|wanted| candidates.iter().find(|&&i| name(i) == Some(wanted)))
-            .or_else(|| candidates.iter().find(|&&i| !profiles[i].ordinal()))
-            .or_else(|| candidates.first())
-            .copied()
-            .ok_or_else(|| Error::NoCountColumn { path: path.to_path_buf(), columns: found() })?;
+    /// Which column is the count, and what its values are.
+    fn value(&self, path: &Path, options: &Options, time: (usize, &TimeUnit)) -> Result<(usize, Value), Error> {
+        let missing = || Error::NoCountColumn { path: path.to_path_buf(), columns: self.found() };
+        let taken = |i: usize| i == time.0 || matches!(time.1, TimeUnit::Parts(parts) if parts.contains(&i));
+        let candidates: Vec<usize> =
+            (0..self.columns.len()).filter(|&i| !taken(i) && self.columns[i].numeric()).collect();
+        let i = match &options.value {
+            Some(wanted) => self.named(path, "value", wanted)?,
+            None => COUNT_NAMES
+                .iter()
+                .find_map(|wanted| candidates.iter().find(|&&i| self.name(i) == Some(wanted)))
+                .or_else(|| candidates.iter().find(|&&i| !self.columns[i].ordinal()))
+                .or_else(|| candidates.first())
+                .copied()
+                .ok_or_else(missing)?,
+        };
+        let column = &self.columns[i];
+        let name = self.name(i).unwrap_or("");
+        let total = name.split(|c: char| !c.is_alphanumeric()).any(|w| matches!(w, "total" | "counter" | "cumulative"));
+        let rate = PER_SECOND.iter().any(|word| name.ends_with(word))
+            || column.values.iter().any(|v| matches!(reading(v), Ok(Reading::PerSecond(_))));
+        let recognized = match () {
+            () if total && column.accumulates() => Value::Counter,
+            () if rate => Value::Rate,
+            () => Value::Count,
+        };
+        Ok((i, options.kind.unwrap_or(recognized)))
+    }
 
-        let times = rows.iter().filter_map(|row| time.nanos(row.get(time_column)?));
+    /// The times of the rows \[ns\].
+    fn times(&self, column: usize, unit: &TimeUnit, zone: &Zone) -> Vec<i64> {
+        let mut zone = zone.clone();
+        let rows = self.rows.iter();
+        rows.filter_map(|row| time_of(unit, column, |i| row.get(i).map(Vec::as_slice), &mut zone)).collect()
+    }
+
+    /// Both columns, and the rest.
+    pub(super) fn columns(self, path: &Path, options: &Options) -> Result<Columns, Error> {
+        let (time_column, time) = self.time(path, options)?;
+        let (count_column, value) = self.value(path, options, (time_column, &time))?;
+        let times = self.times(time_column, &time, &options.zone);
         Ok(Columns {
-            delimiter,
-            time,
+            delimiter: self.delimiter,
             time_column,
             count_column,
-            per_second: name(count_column).is_some_and(|n| PER_SECOND.contains(&n)),
-            step: commonest_step(&times.collect::<Vec<i64>>()),
-            names: [time_column, count_column].map(|i| names.get(i).cloned()),
-            heading: heading.map_or(0, |(line, _)| *line),
+            value,
+            step: commonest_step(&times),
+            names: [time_column, count_column].map(|i| self.names.get(i).cloned()),
+            heading: self.heading,
+            zone: options.zone.clone(),
+            time,
         })
+    }
+
+    /// Whether times are in the irregular distances of single requests.
+    pub(super) fn is_irregular(&self, column: usize, unit: &TimeUnit) -> bool {
+        let times = self.times(column, unit, &Zone::default());
+        let step = commonest_step(&times).map_or(0, |step| step.0);
+        let usual = times.windows(2).filter(|w| w[1].abs_diff(w[0]) == step).count();
+        usual * 2 < times.len().saturating_sub(1)
+    }
+}
+
+/// The time of a row \[ns\], of its field in `column` or of the parts.
+fn time_of<'a>(
+    unit: &TimeUnit,
+    column: usize,
+    field: impl Fn(usize) -> Option<&'a [u8]>,
+    zone: &mut Zone,
+) -> Option<i64> {
+    let TimeUnit::Parts(parts) = unit else {
+        return unit.nanos(field(column)?, zone);
+    };
+    let part = |i: usize| number(field(*parts.get(i)?)?).filter(|n| n.fract() == 0.0).map(|n| n as i64);
+    let optional = |i: usize| if i < parts.len() { part(i) } else { Some(0) };
+    let nanos = timestamp::instant([part(0)?, part(1)?, part(2)?], [optional(3)?, optional(4)?, 0])?;
+    Some(zone.resolve(timestamp::Moment { nanos, zoned: false }))
+}
+
+impl Columns {
+    /// The columns of a table that begins with `lines`.
+    pub(crate) fn detect(path: &Path, lines: &[&[u8]], options: &Options) -> Result<Columns, Error> {
+        Table::read(lines).columns(path, options)
     }
 
     /// Whether a line is no row.
@@ -257,18 +441,32 @@ impl Columns {
         line_number == self.heading || passed_over(line)
     }
 
-    /// The row in a line, or what is wrong and in which column, from 1.
-    pub fn row(&self, line: &[u8]) -> Result<Row, (Fault, Option<usize>)> {
-        let (mut at, mut requests) = (None, None);
+    /// The row in a line, or what is wrong and in which column, from 1; `None` if its count is absent.
+    pub fn row(&mut self, line: &[u8]) -> Result<Option<Row>, (Fault, Option<usize>)> {
+        let (mut at, mut count, mut absent) = (None, None, false);
+        let mut parts: [&[u8]; 5] = [b""; 5];
         for (i, field) in Fields::new(line, self.delimiter).enumerate() {
-            if i == self.time_column {
-                at = Some(self.time.nanos(field).ok_or((Fault::BadTime, Some(i + 1)))?);
+            if let TimeUnit::Parts(columns) = &self.time
+                && let Some(k) = columns.iter().position(|column| *column == i)
+            {
+                parts[k] = field;
+            }
+            if i == self.time_column && !matches!(self.time, TimeUnit::Parts(_)) {
+                at = Some(self.time.nanos(field, &mut self.zone).ok_or((Fault::BadTime, Some(i + 1)))?);
             } else if i == self.count_column {
-                requests = Some(count(field).map_err(|fault| (fault, Some(i + 1)))?);
+                match reading(field).map_err(|fault| (fault, Some(i + 1)))? {
+                    Reading::Plain(n) | Reading::PerSecond(n) => count = Some(n),
+                    Reading::Absent => absent = true,
+                }
             }
         }
-        match (at, requests) {
-            (Some(at), Some(count)) => Ok(Row { at, count }),
+        if let TimeUnit::Parts(columns) = &self.time {
+            let field = |i: usize| columns.iter().position(|column| *column == i).map(|k| parts[k]);
+            at = Some(time_of(&self.time, 0, field, &mut self.zone).ok_or((Fault::BadTime, None))?);
+        }
+        match (at, count) {
+            (Some(at), Some(count)) => Ok(Some(Row { at, count })),
+            (Some(_), None) if absent => Ok(None),
             _ => Err((Fault::MissingColumn, None)),
         }
     }
@@ -283,14 +481,14 @@ impl Columns {
             "rate series, time in {} ({}), {} in {}",
             column(0, self.time_column),
             self.time.words(),
-            if self.per_second { "requests per second" } else { "counts" },
+            self.value.words(),
             column(1, self.count_column)
         )
     }
 }
 
 /// The commonest distance between neighbors, the smallest of equals.
-fn commonest_step(times: &[i64]) -> Option<Span> {
+pub(super) fn commonest_step(times: &[i64]) -> Option<Span> {
     let mut steps: Vec<u64> = times.windows(2).map(|w| w[1].abs_diff(w[0])).filter(|step| *step > 0).collect();
     steps.sort_unstable();
     let longest = steps.chunk_by(|a, b| a == b).rev().max_by_key(|run| run.len())?;
@@ -298,13 +496,14 @@ fn commonest_step(times: &[i64]) -> Option<Span> {
 }
 
 /// The fields of a line, without the quotes around them.
-struct Fields<'a> {
+#[derive(Clone)]
+pub(super) struct Fields<'a> {
     rest: Option<&'a [u8]>,
     delimiter: u8,
 }
 
 impl<'a> Fields<'a> {
-    fn new(line: &'a [u8], delimiter: u8) -> Fields<'a> {
+    pub(super) fn new(line: &'a [u8], delimiter: u8) -> Fields<'a> {
         Fields { rest: Some(line), delimiter }
     }
 }
@@ -341,13 +540,17 @@ mod tests {
     use super::*;
 
     fn detect(text: &str) -> Result<Columns, Error> {
-        Columns::detect(Path::new("x.csv"), &text.lines().map(str::as_bytes).collect::<Vec<_>>())
+        with(text, &Options::default())
+    }
+
+    fn with(text: &str, options: &Options) -> Result<Columns, Error> {
+        Columns::detect(Path::new("x.csv"), &text.lines().map(str::as_bytes).collect::<Vec<_>>(), options)
     }
 
     #[test]
     fn columns_are_known_by_their_values() {
         use TimeUnit::*;
-        let cases: [(&str, TimeUnit, usize, usize, u64); 14] = [
+        let cases: [(&str, TimeUnit, usize, usize, u64); 18] = [
             ("timestamp,requests\n1998-04-30T21:30:00Z,2\n1998-04-30T21:31:00Z,11", Civil, 0, 1, 60),
             ("t_seconds,requests\n0,2786\n60,2711\n120,2746", Offset(S), 0, 1, 60),
             ("t_ms,requests\n0,27\n500,27\n", Offset(1_000_000), 0, 1, 0),
@@ -368,6 +571,16 @@ mod tests {
             ("timestamp,value,label\n1469376000,0.8,0\n1469376300,-0.03,0", Epoch(S), 0, 1, 300),
             ("time,requests\n0,5", Offset(S), 0, 1, 0),
             ("# exported\n\n0,5\n1,4\n2,4\n", Offset(S), 0, 1, 1),
+            (
+                "year,month,day,week_day,hour,requests\n2015,3,26,3,14,70\n2015,3,26,3,15,69",
+                Parts(vec![0, 1, 2, 4]),
+                0,
+                5,
+                3600,
+            ),
+            ("sep=;\n\"Time\";\"shop\"\n2023-01-01 00:00:00;1.5 K\n2023-01-01 00:01:00;", Civil, 0, 1, 60),
+            ("load,timestamp,requests\n1446249499322,1446249499322,5\n1446249499322,1446249504322,7", Epoch(1_000_000), 1, 2, 5),
+            ("day,n\n01/02/2023 10:00 AM,5\n01/02/2023 10:05 AM,7", Civil, 0, 1, 300),
         ];
         for (text, time, time_column, count_column, step) in cases {
             let columns = detect(text).unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -377,7 +590,11 @@ mod tests {
                 assert_eq!(columns.step, Some(Span::from_secs(step)), "{text}");
             }
         }
-        assert!(detect("time,rps\n0,5\n60,4").unwrap().per_second);
+        let kind = |text: &str| detect(text).unwrap().value;
+        assert_eq!(kind("time,rps\n0,5\n60,4"), Value::Rate);
+        assert_eq!(kind("time,shop\n0,5 req/s\n60,4.5 K req/s"), Value::Rate);
+        assert_eq!(kind("time,requests_total\n0,5\n60,40\n120,40\n180,41"), Value::Counter);
+        assert_eq!(kind("time,requests_total\n0,5\n60,40\n120,30\n180,20"), Value::Count, "it goes down");
         let told = |text: &str| detect(text).unwrap_err();
         assert!(
             matches!(told("year,requests\n2015,7\n2015,6"), Error::NoTimeColumn { columns, .. } if columns == ["year", "requests"])
@@ -387,16 +604,34 @@ mod tests {
     }
 
     #[test]
+    fn columns_can_be_told() {
+        let text = "a,b,c\n3,5,7\n1,6,8\n2,7,9";
+        let options = |time: &str, value: &str, kind| Options {
+            time: Some(time.to_string()),
+            value: Some(value.to_string()),
+            kind,
+            ..Options::default()
+        };
+        let columns = with(text, &options("A", "3", Some(Value::Rate))).unwrap();
+        assert_eq!((columns.time_column, columns.count_column, columns.value), (0, 2, Value::Rate));
+        let error = with(text, &options("a", "d", None)).unwrap_err().to_string();
+        assert_eq!(error, "x.csv: value: found no column \"d\", expected one of \"a\", \"b\", \"c\" or its number from 1");
+    }
+
+    #[test]
     fn a_row_that_is_none_says_which_column() {
-        let columns = detect("t,host,n\n0,a,5\n1,a,6").unwrap();
+        let mut columns = detect("t,host,n\n0,a,5\n1,a,6").unwrap();
+        let seven = Ok(Some(Row { at: 5 * S, count: 7.0 }));
         for (line, row) in [
-            ("5,x,7", Ok(Row { at: 5 * S, count: 7.0 })),
-            ("\"5\",\"a,\"\"b\",\"7\"", Ok(Row { at: 5 * S, count: 7.0 })),
+            ("5,x,7", seven),
+            ("\"5\",\"a,\"\"b\",\"7\"", seven),
             ("x,y,7", Err((Fault::BadTime, Some(1)))),
             ("5,y,-7", Err((Fault::NegativeCount, Some(3)))),
-            ("5,y,NaN", Err((Fault::BadCount, Some(3)))),
-            ("5,y,", Err((Fault::BadCount, Some(3)))),
-            ("5,\"y,7", Ok(Row { at: 5 * S, count: 7.0 })),
+            ("5,y,many", Err((Fault::BadCount, Some(3)))),
+            ("5,y,inf", Err((Fault::BadCount, Some(3)))),
+            ("5,y,NaN", Ok(None)),
+            ("5,y,", Ok(None)),
+            ("5,\"y,7", seven),
             ("5,y", Err((Fault::MissingColumn, None))),
             ("9999999999999,y,7", Err((Fault::BadTime, Some(1)))),
         ] {
@@ -410,12 +645,12 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..100),
             text in "[0-9,;\"\na.-]{0,60}",
         ) {
-            let columns = detect("t,n\n0,5\n1,6").unwrap();
+            let mut columns = detect("t,n\n0,5\n1,6").unwrap();
             let _ = columns.row(&bytes);
             for soup in [&bytes[..], text.as_bytes()] {
                 let lines: Vec<&[u8]> = soup.split(|b| *b == b'\n').collect();
                 recognize(&lines);
-                if let Ok(columns) = Columns::detect(Path::new("x"), &lines) {
+                if let Ok(mut columns) = Columns::detect(Path::new("x"), &lines, &Options::default()) {
                     for line in lines {
                         let _ = columns.row(line);
                     }

@@ -1,15 +1,17 @@
 //! Bytes of a file, unpacked, and cut into lines.
 //!
-//! Gzip is known by its first two bytes (RFC 1952). Lines are found by `memchr` in a block that is reused, so
+//! Gzip is known by its first two bytes (RFC 1952), zstd by its first four (RFC 8878). Lines are found by `memchr` in a block that is reused, so
 //! that memory is one block, or one line if that is longer, whatever the file's size.
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use memchr::memchr;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use crate::traffic::replay::Error;
 
@@ -26,6 +28,8 @@ pub enum Input {
     Plain(File),
     /// Through gzip.
     Gzip(Box<MultiGzDecoder<io::BufReader<File>>>),
+    /// Through zstd.
+    Zstd(Box<Frames>),
     /// From memory.
     Memory(io::Cursor<Vec<u8>>),
 }
@@ -35,22 +39,88 @@ impl Read for Input {
         match self {
             Input::Plain(file) => file.read(out),
             Input::Gzip(decoder) => decoder.read(out),
+            Input::Zstd(frames) => frames.read(out),
             Input::Memory(bytes) => bytes.read(out),
         }
     }
 }
 
 /// First bytes of packings that are not read, and what to do about them.
-const PACKED: [(&[u8], &str); 5] = [
-    (b"\x28\xB5\x2F\xFD", "zstd"),
-    (b"BZh", "bzip2"),
-    (b"\xFD7zXZ\x00", "xz"),
-    (b"PK\x03\x04", "zip"),
-    (b"PAR1", "Parquet"),
-];
+const PACKED: [(&[u8], &str); 3] = [(b"BZh", "bzip2"), (b"\xFD7zXZ\x00", "xz"), (b"PK\x03\x04", "zip")];
+/// First bytes of a file in Apache Parquet.
+pub(crate) const PARQUET: &[u8] = b"PAR1";
+/// The most memory that the window of a zstd stream may take \[bytes\], as the zstd program has it by default.
+const MAX_WINDOW: u64 = 128 << 20;
+
+/// The frames of a zstd file, one after the other.
+pub struct Frames {
+    source: io::BufReader<File>,
+    decoder: FrameDecoder,
+    /// Whether a frame has begun.
+    begun: bool,
+}
+
+impl Read for Frames {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let damaged = |error: FrameDecoderError| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+        loop {
+            if !self.begun {
+                if self.source.fill_buf()?.is_empty() {
+                    return Ok(0);
+                }
+                match self.decoder.reset(&mut self.source) {
+                    Ok(()) => self.begun = true,
+                    Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                        io::copy(&mut (&mut self.source).take(u64::from(length)), &mut io::sink())?;
+                        continue;
+                    }
+                    Err(error) => return Err(damaged(error)),
+                }
+            }
+            if self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
+                let some = BlockDecodingStrategy::UptoBytes(out.len().max(1));
+                self.decoder.decode_blocks(&mut self.source, some).map_err(damaged)?;
+            }
+            let read = self.decoder.read(out)?;
+            if read > 0 || out.is_empty() {
+                return Ok(read);
+            }
+            self.begun = !self.decoder.is_finished();
+        }
+    }
+}
+
+/// The bytes that a file begins with, at most eight.
+pub(crate) fn magic(path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::Unreadable { path: path.to_path_buf(), source };
+    let mut magic = Vec::new();
+    open_file(path)?.take(8).read_to_end(&mut magic).map_err(failed)?;
+    Ok(magic)
+}
 
 /// Opens the file at `path`.
 pub(crate) fn open(path: &Path) -> Result<Input, Error> {
+    let magic = magic(path)?;
+    if magic.is_empty() {
+        return Err(Error::Empty { path: path.to_path_buf() });
+    }
+    if let Some((_, name)) = PACKED.iter().find(|(mark, _)| magic.starts_with(mark)) {
+        return Err(Error::Packed { path: path.to_path_buf(), packing: name });
+    }
+    let file = open_file(path)?;
+    let buffered = |file| io::BufReader::with_capacity(64 * 1024, file);
+    if magic.starts_with(b"\x1F\x8B") {
+        return Ok(Input::Gzip(Box::new(MultiGzDecoder::new(buffered(file)))));
+    }
+    if magic.starts_with(b"\x28\xB5\x2F\xFD") {
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(MAX_WINDOW);
+        return Ok(Input::Zstd(Box::new(Frames { source: buffered(file), decoder, begun: false })));
+    }
+    Ok(Input::Plain(file))
+}
+
+fn open_file(path: &Path) -> Result<File, Error> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => Error::Missing { path: path.to_path_buf() },
         _ => Error::Unreadable { path: path.to_path_buf(), source },
@@ -63,27 +133,7 @@ pub(crate) fn open(path: &Path) -> Result<Input, Error> {
     if !metadata.is_file() {
         return Err(Error::NotAFile { path: path.to_path_buf() });
     }
-    let mut file = File::open(path).map_err(failed)?;
-    let mut magic = [0; 8];
-    let mut filled = 0;
-    while filled < magic.len() {
-        match file.read(&mut magic[filled..]).map_err(failed)? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    let magic = &magic[..filled];
-    if magic.is_empty() {
-        return Err(Error::Empty { path: path.to_path_buf() });
-    }
-    if let Some((_, name)) = PACKED.iter().find(|(mark, _)| magic.starts_with(mark)) {
-        return Err(Error::Packed { path: path.to_path_buf(), packing: name });
-    }
-    file.rewind().map_err(failed)?;
-    if magic.starts_with(b"\x1F\x8B") {
-        return Ok(Input::Gzip(Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(64 * 1024, file)))));
-    }
-    Ok(Input::Plain(file))
+    File::open(path).map_err(failed)
 }
 
 /// A line, without its end.
@@ -106,6 +156,8 @@ pub struct Lines {
     filled: usize,
     number: u64,
     ended: bool,
+    /// Where the last line is in the block, and whether it was too long.
+    last: (usize, usize, bool),
 }
 
 impl fmt::Debug for Lines {
@@ -117,7 +169,7 @@ impl fmt::Debug for Lines {
 impl Lines {
     /// The lines of `input`.
     pub fn new(input: Input) -> Lines {
-        Lines { input, block: vec![0; BLOCK], start: 0, filled: 0, number: 0, ended: false }
+        Lines { input, block: vec![0; BLOCK], start: 0, filled: 0, number: 0, ended: false, last: (0, 0, false) }
     }
 
     /// Lines read so far.
@@ -152,6 +204,14 @@ impl Lines {
 
     fn line(&mut self, from: usize, end: usize, too_long: bool) -> Line<'_> {
         self.number += 1;
+        self.last = (from, end, too_long);
+        self.last()
+    }
+
+    /// The last line again.
+    #[inline]
+    pub fn last(&self) -> Line<'_> {
+        let (from, end, too_long) = self.last;
         let mut text = &self.block[from..end];
         if self.number == 1 {
             text = text.strip_prefix(UTF8_MARK).unwrap_or(text);

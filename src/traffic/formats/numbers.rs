@@ -2,7 +2,7 @@
 //!
 //! Blank lines and lines that begin with `#` are passed over, and so is a heading in the first line.
 
-use crate::traffic::formats::{Fault, Row, count, is_blank, number};
+use crate::traffic::formats::{Fault, Reading, Row, is_blank, number, reading};
 use crate::units::Span;
 
 /// How the numbers are laid out.
@@ -38,10 +38,13 @@ impl Numbers {
         line_number == self.heading || passed_over(line)
     }
 
-    /// The row in a line, which is number `ordinal` of all, from 0.
-    pub fn row(&self, ordinal: u64, line: &[u8]) -> Result<Row, Fault> {
+    /// The row in a line, which is number `ordinal` of all, from 0; `None` if it is `NaN` or `null`.
+    pub fn row(&self, ordinal: u64, line: &[u8]) -> Result<Option<Row>, Fault> {
         let at = i64::try_from(u128::from(ordinal) * u128::from(self.step.0)).map_err(|_| Fault::BadTime)?;
-        Ok(Row { at, count: count(line)? })
+        Ok(match reading(line)? {
+            Reading::Plain(count) | Reading::PerSecond(count) => Some(Row { at, count }),
+            Reading::Absent => None,
+        })
     }
 }
 
@@ -54,7 +57,7 @@ mod tests {
         let lines: Vec<&[u8]> = vec![b"# made by hand", b"requests", b"5", b"", b" 2.5 ", b"-1", b"many", b"NaN"];
         let numbers = Numbers::new(&lines, Some(Span::from_secs(60)));
         let mut ordinal = 0;
-        let rows: Vec<Result<Row, Fault>> = (1..)
+        let rows: Vec<Result<Option<Row>, Fault>> = (1..)
             .zip(&lines)
             .filter(|(n, line)| !numbers.skips(*n, line))
             .map(|(_, line)| {
@@ -65,11 +68,11 @@ mod tests {
         assert_eq!(
             rows,
             [
-                Ok(Row { at: 0, count: 5.0 }),
-                Ok(Row { at: 60_000_000_000, count: 2.5 }),
+                Ok(Some(Row { at: 0, count: 5.0 })),
+                Ok(Some(Row { at: 60_000_000_000, count: 2.5 })),
                 Err(Fault::NegativeCount),
                 Err(Fault::BadCount),
-                Err(Fault::BadCount)
+                Ok(None)
             ]
         );
         assert!(!recognize(&lines) && recognize(&lines[..6]));

@@ -2,19 +2,29 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::log::Names;
-use super::{Error, MAX_LATE, Options, Order, REORDER_STEPS, REORDER_WINDOW, failed};
-use crate::traffic::formats::input::Lines;
-use crate::traffic::formats::{BadLine, Fault, Format, LogFormat, SeriesFormat, SeriesRows, excerpt, is_blank};
+use hdrhistogram::Histogram;
+
+use super::dispersion::{Burstiness, Dispersion};
+use super::log::{Names, Sieve};
+use super::order::Order;
+use super::records::{Item, Records, Source};
+use super::series::Rows;
+use super::{Error, FEW_BAD_LINES, MAX_LATE, Options, REORDER_STEPS, REORDER_WINDOW};
+use crate::traffic::formats::{BadLine, Fault, SeriesFormat, Value, Work, excerpt};
 use crate::units::Span;
 
 const NANOS: i64 = 1_000_000_000;
 /// Malformed lines that are shown.
 const SHOWN: usize = 5;
+/// Pauses that are shown, and the shortest that counts as one \[s\].
+const GAPS: usize = 5;
+const SHORTEST_GAP: i64 = 60;
+/// The longest response time that is told apart \[µs\]: an hour.
+const LONGEST: u64 = 3_600_000_000;
 /// Bins of the histogram at most.
 const MAX_BINS: usize = 10_000;
 /// Widths of bins \[s\], each a multiple of the one before, so that a histogram can be made coarser in place.
@@ -23,11 +33,11 @@ const WIDTHS: [i64; 10] = [1, 10, 60, 600, 3600, 21_600, 86_400, 864_000, 8_640_
 /// What a recording holds, as recorded: neither speed nor scale is applied.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// Its format, never [`Format::Auto`].
-    pub format: Format,
-    /// The format and its columns in words.
+    /// Whether it is a log or a trace, and not a series.
+    pub is_log: bool,
+    /// The formats and their columns in words, and how many files have them.
     pub description: String,
-    /// Lines or rows that could be used.
+    /// Lines or rows that are played.
     pub lines: u64,
     /// Requests: lines of a log, or the sum of a series.
     pub requests: f64,
@@ -51,8 +61,32 @@ pub struct Summary {
     pub clients: usize,
     /// Paths of a log in order of appearance, at most 256 and then "other".
     pub endpoints: Vec<String>,
+    /// Requests to each of `endpoints`.
+    pub endpoint_requests: Vec<u64>,
     /// Requests of a log by class of status: none recorded, 1xx to 5xx, and whatever else.
     pub statuses: [u64; 7],
+    /// What was recorded about answers.
+    pub recorded_answers: Recorded,
+    /// Requests that say how much work they are.
+    pub works: u64,
+    /// Requests whose stamps are whole seconds, and that are spread inside them.
+    pub whole_seconds: u64,
+    /// Burstiness over time scales, finest first.
+    pub burstiness: Vec<Burstiness>,
+    /// The longest pauses, longest first.
+    pub pauses: Vec<Gap>,
+    /// Lines that are comments, headings or messages.
+    pub other_lines: u64,
+    /// Requests that the filter left out.
+    pub filtered: u64,
+    /// Requests or rows before and after what is played.
+    pub cut: u64,
+    /// Requests of one client to one endpoint with the same answer as the line before, in the same second: retries, or lines twice.
+    pub repeated: u64,
+    /// Times that the clock of a log was set back.
+    pub setbacks: u64,
+    /// Times that a counter began again.
+    pub resets: u64,
     /// Bytes answered.
     pub bytes: u64,
     /// Lines that could not be used.
@@ -69,6 +103,28 @@ pub struct Summary {
     pub missing_steps: u64,
     /// Where time 0 of the run is: seconds (log) or nanoseconds (series) of the recording's clock.
     pub(crate) origin: i64,
+    /// Mean of the sizes of requests; 0 if there are none.
+    pub(super) mean_size: f64,
+}
+
+/// What a log says about answers.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Response times \[µs\], up to an hour, to three digits; `None` if there are none.
+    pub took: Option<Box<Histogram<u64>>>,
+    /// Answers with a status, and those of them with one from 500 on.
+    pub answered: u64,
+    /// See `answered`.
+    pub failed: u64,
+}
+
+/// A stretch of a log without a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The last request before it \[s of the recording's clock\].
+    pub after: i64,
+    /// Its length.
+    pub length: Span,
 }
 
 /// Malformed lines by kind, and the first few.
@@ -184,100 +240,161 @@ impl Bins {
     }
 }
 
-/// Sums up a log.
-pub(super) fn of_log(
-    path: &Path,
-    mut lines: Lines,
-    format: Format,
-    log_format: LogFormat,
-    options: &Options,
-) -> Result<Summary, Error> {
-    let mut summary = Summary::empty(format, format!("{format} access log"), Bins::default());
+/// Sums up a log or a trace.
+pub(super) fn of_requests(path: &Path, source: &Source, options: &Options) -> Result<Summary, Error> {
+    let mut summary = Summary::empty(true, source.describe(), Bins::default());
+    let mut records = Records::open(source)?;
     let mut names = Names::new(options.max_clients);
-    let mut order = Order::new((REORDER_WINDOW.0 / NANOS as u64) as i64);
-    let (mut first_late, mut previous) = (0, i64::MIN);
+    let mut sieve = Sieve::new(options);
+    let mut dispersion = Dispersion::from(Span::from_secs(1));
+    let mut pauses = Pauses::default();
+    let mut took: Option<Box<Histogram<u64>>> = None;
+    let (mut first_late, mut previous, mut sizes) = (0, i64::MIN, (0u64, 0.0));
     let (mut first, mut last) = (i64::MAX, i64::MIN);
+    let mut requests = 0;
+    let mut last_hash = 0;
     loop {
-        let line = match lines.next_line() {
-            Ok(Some(line)) => line,
-            Ok(None) => break,
-            Err(source) => return Err(failed(path, lines.number(), source)),
+        let item = match records.next()? {
+            Some(item) => item,
+            None => break,
         };
-        if is_blank(line.text) {
-            continue;
-        }
-        let parsed = if line.too_long { Err(Fault::TooLong) } else { log_format.record(line.text) };
-        let record = match parsed {
-            Ok(record) => record,
-            Err(fault) => {
-                let (line, text) = (line.number, line.text);
-                summary.bad.add(fault, || BadLine { line, column: None, fault, text: excerpt(text) });
+        let record = match item {
+            Item::Request(record) => record,
+            Item::Other => {
+                summary.other_lines += 1;
+                continue;
+            }
+            Item::Bad(fault, text) => {
+                let text = excerpt(text);
+                let (_, line) = records.position();
+                summary.bad.add(fault, || BadLine { line, column: None, fault, text });
                 continue;
             }
         };
-        let second = order.place(record.second);
-        if second != record.second {
-            summary.late += 1;
-            first_late = if summary.late == 1 { line.number } else { first_late };
+        requests += 1;
+        let Some(place) = sieve.admit(&record) else { continue };
+        let second = place.at;
+        let client = names.client(record.client);
+        let endpoint = names.endpoint(record.path);
+        if record.second == previous {
+            let what = (u64::from(client) << 32) ^ (u64::from(endpoint) << 16) ^ u64::from(record.status) ^ record.bytes << 7;
+            summary.repeated += u64::from(what == last_hash);
+            last_hash = what;
+        } else {
+            last_hash = 0;
         }
         summary.out_of_order += u64::from(record.second < previous);
         previous = record.second;
+        if first < i64::MAX {
+            pauses.see(last, second);
+        }
         (first, last) = (first.min(second), last.max(second));
         summary.lines += 1;
         summary.bins.add(second, 1.0);
+        dispersion.add(second, 1.0);
         summary.statuses[usize::from(record.status / 100).min(6)] += 1;
         summary.bytes = summary.bytes.saturating_add(record.bytes);
-        names.client(record.client);
-        names.endpoint(record.path);
+        summary.whole_seconds += u64::from(record.subsecond.is_none());
+        let answers = &mut summary.recorded_answers;
+        answers.answered += u64::from(record.status > 0);
+        answers.failed += u64::from(record.status >= 500);
+        if let Some(nanos) = record.took {
+            let histogram = took.get_or_insert_with(|| {
+                Box::new(Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds are valid"))
+            });
+            histogram.saturating_record((nanos / 1000).max(1));
+        }
+        summary.works += u64::from(record.work != Work::Drawn);
+        if let Work::Size(size) = record.work {
+            sizes = (sizes.0 + 1, sizes.1 + size);
+        }
+        summary.late = (summary.late + u64::from(place.late)).saturating_sub(place.forgiven);
+        if place.late && summary.late == 1 {
+            first_late = records.position().1;
+        }
     }
-    summary.check(path, options, first_late, REORDER_WINDOW)?;
+    (summary.filtered, summary.cut) = (sieve.filtered, sieve.before + sieve.after);
+    summary.setbacks = sieve.order.setbacks;
+    summary.check(path, options, requests, first_late, REORDER_WINDOW)?;
     summary.requests = summary.lines as f64;
-    summary.origin = first;
-    summary.first = Timestamp::from_second(first).ok();
-    summary.last = Timestamp::from_second(last).ok();
-    summary.recorded = Span::from_secs_f64((last - first + 1) as f64);
+    // A cut begins where it was asked for, not at the first request after it.
+    let start = sieve.from().filter(|_| sieve.before > 0).map_or(first, |from| from.div_euclid(NANOS));
+    summary.origin = start.min(first);
+    if source.dated() {
+        summary.first = Timestamp::from_second(first).ok();
+        summary.last = Timestamp::from_second(last).ok();
+    }
+    summary.recorded = Span::from_secs_f64((last - summary.origin + 1) as f64);
     let (peak_rps, peak_at) = summary.bins.peak();
     summary.peak_rps = peak_rps;
-    summary.peak_at = Span::from_secs_f64((peak_at - first) as f64);
+    summary.peak_at = Span::from_secs_f64((peak_at - summary.origin).max(0) as f64);
     summary.peak_over = summary.bins.width();
+    summary.burstiness = dispersion.burstiness();
+    summary.pauses = pauses.longest;
+    summary.mean_size = if sizes.0 > 0 { sizes.1 / sizes.0 as f64 } else { 0.0 };
+    summary.recorded_answers.took = took;
     summary.clients = names.clients();
-    summary.endpoints = names.into_endpoints();
+    (summary.endpoints, summary.endpoint_requests) = names.into_endpoints();
     Ok(summary)
 }
 
-/// Sums up a series.
-pub(super) fn of_series(
-    path: &Path,
-    mut rows: SeriesRows,
-    series: &SeriesFormat,
-    options: &Options,
-) -> Result<Summary, Error> {
+/// The longest pauses of a log.
+#[derive(Debug, Default)]
+struct Pauses {
+    longest: Vec<Gap>,
+}
+
+impl Pauses {
+    #[inline]
+    fn see(&mut self, last: i64, second: i64) {
+        let length = second.saturating_sub(last);
+        if length >= SHORTEST_GAP {
+            let gap = Gap { after: last, length: Span::from_secs(length as u64) };
+            let at = self.longest.partition_point(|known| known.length >= gap.length);
+            self.longest.insert(at, gap);
+            self.longest.truncate(GAPS);
+        }
+    }
+}
+
+/// Sums up series that are parts of one.
+pub(super) fn of_series(files: &[(PathBuf, SeriesFormat)], options: &Options) -> Result<Summary, Error> {
+    let (path, series) = &files[0];
+    if !options.filter.is_empty() {
+        return Err(Error::Option {
+            key: "filter",
+            found: options.filter.to_string(),
+            expected: "a log: the steps of a rate series have no status, path or client",
+        });
+    }
     let step = options.step.or(series.step()).ok_or_else(|| Error::NoStep { path: path.to_path_buf() })?;
-    let format = match series {
-        SeriesFormat::Csv(_) => Format::Csv,
-        SeriesFormat::Numbers(_) => Format::Numbers,
-    };
-    let mut summary = Summary::empty(format, series.describe(), Bins::at_least(step));
-    let per_row = if series.per_second() { step.as_secs_f64() } else { 1.0 };
+    let mut words = series.describe();
+    if files.len() > 1 {
+        words.push_str(&format!(", {} files", files.len()));
+    }
+    let mut summary = Summary::empty(false, words, Bins::at_least(step));
+    let mut rows = Rows::open(files, options)?;
+    let per_row = if series.value() == Value::Rate { step.as_secs_f64() } else { 1.0 };
     let window = step.0.saturating_mul(REORDER_STEPS).min(i64::MAX as u64);
-    let mut order = Order::new(window as i64);
+    let mut order = Order::new(window as i64, 0);
+    let mut dispersion = Dispersion::from(step);
     let (mut first_late, mut previous) = (0, None::<i64>);
     let (mut first, mut last) = (i64::MAX, i64::MIN);
     let (mut peak, mut peak_at) = (0.0, i64::MIN);
     loop {
-        let row = match rows.next_row() {
-            Ok(Some(Ok(row))) => row,
-            Ok(Some(Err(bad))) => {
+        let row = match rows.next()? {
+            Some(Ok(row)) => row,
+            Some(Err(bad)) => {
                 summary.bad.add(bad.fault, || bad);
                 continue;
             }
-            Ok(None) => break,
-            Err(source) => return Err(failed(path, rows.line_number(), source)),
+            None => break,
         };
-        let at = order.place(row.at);
-        if at != row.at {
+        let place = order.place(row.at);
+        let at = place.at;
+        if place.late {
             summary.late += 1;
-            first_late = if summary.late == 1 { rows.line_number() } else { first_late };
+            first_late = if summary.late == 1 { rows.position().1 } else { first_late };
         }
         if let Some(previous) = previous {
             let distance = row.at.abs_diff(previous);
@@ -300,25 +417,29 @@ pub(super) fn of_series(
             (peak, peak_at) = (row.count * per_row, at);
         }
         summary.bins.add(at.div_euclid(NANOS), row.count * per_row);
+        dispersion.add(at.div_euclid(NANOS), row.count * per_row);
     }
-    summary.check(path, options, first_late, Span(window))?;
-    summary.origin = first;
+    summary.cut = rows.before + rows.after;
+    summary.resets = rows.resets();
+    summary.check(path, options, summary.lines + summary.cut, first_late, Span(window))?;
+    summary.origin = rows.from().filter(|_| rows.before > 0).map_or(first, |from| from.min(first));
     if series.dated() {
         summary.first = Timestamp::from_nanosecond(i128::from(first)).ok();
         summary.last = Timestamp::from_nanosecond(i128::from(last)).ok();
     }
-    summary.recorded = Span(last.abs_diff(first).saturating_add(step.0));
+    summary.recorded = Span(last.abs_diff(summary.origin).saturating_add(step.0));
     summary.step = Some(step);
     summary.peak_rps = peak / step.as_secs_f64();
     summary.peak_over = step;
-    summary.peak_at = Span(peak_at.max(first).abs_diff(first));
+    summary.peak_at = Span(peak_at.max(summary.origin).abs_diff(summary.origin));
+    summary.burstiness = dispersion.burstiness();
     Ok(summary)
 }
 
 impl Summary {
-    fn empty(format: Format, description: String, bins: Bins) -> Summary {
+    fn empty(is_log: bool, description: String, bins: Bins) -> Summary {
         Summary {
-            format,
+            is_log,
             description,
             lines: 0,
             requests: 0.0,
@@ -332,7 +453,19 @@ impl Summary {
             bins,
             clients: 0,
             endpoints: Vec::new(),
+            endpoint_requests: Vec::new(),
             statuses: [0; 7],
+            recorded_answers: Recorded { took: None, answered: 0, failed: 0 },
+            works: 0,
+            whole_seconds: 0,
+            burstiness: Vec::new(),
+            pauses: Vec::new(),
+            other_lines: 0,
+            filtered: 0,
+            cut: 0,
+            repeated: 0,
+            setbacks: 0,
+            resets: 0,
             bytes: 0,
             bad: BadLines::default(),
             late: 0,
@@ -341,24 +474,37 @@ impl Summary {
             gaps: 0,
             missing_steps: 0,
             origin: 0,
+            mean_size: 0.0,
         }
     }
 
-    /// Whether the recording can be relied on.
-    fn check(&self, path: &Path, options: &Options, first_late: u64, window: Span) -> Result<(), Error> {
+    /// Whether the recording can be relied on; `read` requests or rows were, whether they are played or not.
+    fn check(&self, path: &Path, options: &Options, read: u64, first_late: u64, window: Span) -> Result<(), Error> {
         let path = path.to_path_buf();
-        let (bad, lines) = (self.bad.total(), self.lines + self.bad.total());
-        if bad > 0 && (self.lines == 0 || bad as f64 > options.max_bad_lines * lines as f64) {
+        let (bad, lines) = (self.bad.total(), read + self.bad.total());
+        let few = bad <= FEW_BAD_LINES && bad <= read;
+        if bad > 0 && !few && bad as f64 > options.max_bad_lines * lines as f64 || bad > 0 && read == 0 {
             let allowed = options.max_bad_lines * 100.0;
             return Err(Error::TooManyBadLines { path, bad: Box::new(self.bad.clone()), lines, allowed });
         }
-        if self.lines == 0 {
+        if read == 0 {
             return Err(Error::Empty { path });
+        }
+        if self.lines == 0 {
+            let cut = (self.cut > 0).then_some("from and to");
+            let filter = (self.filtered > 0).then(|| format!("the filter {}", options.filter));
+            let what = [cut.map(str::to_string), filter].into_iter().flatten().collect::<Vec<_>>().join(" and ");
+            return Err(Error::NothingLeft { path, lines: read, what });
         }
         if self.late as f64 > MAX_LATE * lines as f64 {
             return Err(Error::Unordered { path, late: self.late, first_late, lines, window });
         }
         Ok(())
+    }
+
+    /// Mean rate \[1/s\].
+    pub fn mean_rps(&self) -> f64 {
+        self.requests / self.recorded.as_secs_f64()
     }
 }
 
@@ -370,21 +516,33 @@ impl fmt::Display for Summary {
             write!(f, ", step {step}, {} rows", Grouped(self.lines))?;
             write!(f, ", {} requests", Grouped(self.requests as u64))?;
         } else {
-            write!(f, ", {} lines", Grouped(self.lines))?;
+            write!(f, ", {} requests", Grouped(self.lines))?;
         }
         match (self.first, self.last) {
             (Some(first), Some(last)) => write!(f, ", {first} .. {last}")?,
             _ => write!(f, ", {}", self.recorded)?,
         }
         write!(f, ", peak {:.1} rps over {}", self.peak_rps, self.peak_over)?;
+        if self.whole_seconds > 0 {
+            write!(f, "; stamps of whole seconds are spread inside the second")?;
+        }
         let notes = [
+            (self.cut, "before or after what is played"),
+            (self.filtered, "left out by the filter"),
+            (self.other_lines, "other lines passed over"),
             (self.late, "late lines moved"),
             (self.out_of_order, "out of order"),
+            (self.repeated, "like the request before in the same second"),
+            (self.setbacks, "times the clock was set back"),
+            (self.resets, "times the counter began again"),
             (self.duplicates, "duplicate steps added up"),
             (self.missing_steps, "missing steps taken as zero"),
         ];
         for (count, what) in notes.into_iter().filter(|(count, _)| *count > 0) {
             write!(f, "; {} {what}", Grouped(count))?;
+        }
+        if let Some(longest) = self.pauses.first() {
+            write!(f, "; longest pause {}", longest.length)?;
         }
         if self.bad.total() > 0 {
             write!(f, "; {} malformed lines ({})", Grouped(self.bad.total()), self.bad)?;
@@ -394,7 +552,7 @@ impl fmt::Display for Summary {
 }
 
 /// A number with commas between thousands.
-pub(super) struct Grouped(pub u64);
+pub struct Grouped(pub u64);
 
 impl fmt::Display for Grouped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
