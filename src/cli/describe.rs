@@ -24,7 +24,9 @@ pub fn describe(args: DescribeArgs) -> Result<Exit, Failure> {
         let rates = Rates::of(dataset.summary());
         let peak = short(dataset.summary().peak_rps);
         let title = format!("{}: peaks at {peak}/s", names(&dataset));
-        crate::report::chart::rate_png(&title, &rates.points(), rates.width, path).map_err(|e| anyhow::anyhow!(e)).or_run_failed()?;
+        crate::report::chart::rate_png(&title, &rates.points(), rates.width, path)
+            .map_err(|e| anyhow::anyhow!(e))
+            .or_run_failed()?;
     }
     let mut stdout = std::io::stdout().lock();
     let color = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -174,7 +176,8 @@ fn capped(dataset: &Dataset) -> &'static str {
 
 /// Text from data without what would move a cursor or turn the direction of writing.
 fn visible(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c.is_control() || is_direction(c) { '\u{FFFD}' } else { c }).collect();
+    let plain: String =
+        text.chars().map(|c| if c.is_control() || is_direction(c) { '\u{FFFD}' } else { c }).collect();
     if plain.chars().count() > 200 { plain.chars().take(199).chain(['…']).collect() } else { plain }
 }
 
@@ -202,7 +205,8 @@ fn json(dataset: &Dataset) -> String {
     let statuses: serde_json::Map<String, serde_json::Value> =
         CLASSES.iter().zip(summary.statuses).map(|(class, n)| (class.to_string(), n.into())).collect();
     let took = summary.recorded_answers.took.as_ref().map(|took| {
-        let quantiles = QUANTILES.map(|(name, q)| (name.to_string(), (took.value_at_quantile(q) as f64 / 1000.0).into()));
+        let quantiles =
+            QUANTILES.map(|(name, q)| (name.to_string(), (took.value_at_quantile(q) as f64 / 1000.0).into()));
         serde_json::Value::Object(quantiles.into_iter().collect())
     });
     let pauses: Vec<_> = summary

@@ -18,10 +18,10 @@ use crate::record::Run;
 use crate::record::latency::Latency;
 use crate::record::run::Ended;
 use crate::report::{self, Experiment, Mode, RecordedService, RunInfo};
-use crate::traffic::replay::Dataset;
 use crate::scenario::{self, Scenario, Traffic};
 use crate::sim::replicate::replicate;
 use crate::sim::{Monitor, Plan};
+use crate::traffic::replay::Dataset;
 use crate::units::Span;
 
 /// Runs scenarios one after the other.
@@ -50,7 +50,8 @@ pub fn replay(args: ReplayArgs) -> Result<Exit, Failure> {
     dataset::options(&args.dataset).or_bad_input()?;
     let files = dataset::Files::new(&args.dataset)?;
     let mut keys = dataset::toml(&args.dataset, &files.paths);
-    let mut command = format!("wavetank replay {} --scenario {}", dataset::shown(&args.dataset), quoted(&args.scenario));
+    let mut command =
+        format!("wavetank replay {} --scenario {}", dataset::shown(&args.dataset), quoted(&args.scenario));
     let numbers = [("speed", args.speed), ("scale", args.scale), ("repeat", args.repeat.map(f64::from))];
     for (key, value) in numbers {
         if let Some(value) = value {
@@ -110,7 +111,8 @@ fn run(
     let plan = Plan::new(scenario).or_bad_input()?;
     check_length(&plan).or_bad_input()?;
     if compare_recorded && plan.dataset().and_then(recorded).is_none() {
-        return Err(anyhow!("--compare-recorded: the recording has neither response times nor status codes")).or_bad_input();
+        return Err(anyhow!("--compare-recorded: the recording has neither response times nor status codes"))
+            .or_bad_input();
     }
     if write_files {
         // Before the run: a folder that cannot be had costs a second, not an hour. After the input: what cannot be used
@@ -160,7 +162,8 @@ fn experiment<'a>(plan: &'a Plan, runs: &'a [Run], command: String, info: RunInf
     let scenario = plan.scenario();
     let mut notes: Vec<String> = args.note.iter().cloned().collect();
     if let Some(dataset) = plan.dataset() {
-        let names: Vec<_> = dataset.paths().iter().take(3).filter_map(|path| Some(path.file_name()?.to_string_lossy())).collect();
+        let names: Vec<_> =
+            dataset.paths().iter().take(3).filter_map(|path| Some(path.file_name()?.to_string_lossy())).collect();
         notes.push(format!("traffic: {}, {}", names.join(", "), dataset.summary()));
     }
     if scenario.prediction_window.is_some() {

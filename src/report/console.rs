@@ -213,10 +213,12 @@ pub(super) fn against_recorded(x: &Experiment, then: &RecordedService) -> Vec<[S
     let simulated = x.latency_all();
     let mut rows = Vec::new();
     if let Some(recorded) = &then.latency {
-        for (label, q) in [("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)] {
+        for (label, q) in [("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)]
+        {
             let of = |latency: &Latency| latency.quantile(q);
             let ratio = of(recorded).zip(of(&simulated)).filter(|(then, _)| then.0 > 0);
-            let ratio = ratio.map_or("–".to_string(), |(then, now)| format!("{:.2}", now.as_secs_f64() / then.as_secs_f64()));
+            let ratio = ratio
+                .map_or("–".to_string(), |(then, now)| format!("{:.2}", now.as_secs_f64() / then.as_secs_f64()));
             rows.push([format!("latency {label}"), quantile(recorded, q), quantile(&simulated, q), ratio]);
         }
     }

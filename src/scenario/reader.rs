@@ -455,7 +455,8 @@ impl<'a> Field<'a> {
         let matches = |pattern: &std::path::Path| {
             glob::glob(&pattern.to_string_lossy()).is_ok_and(|mut found| found.any(|path| path.is_ok()))
         };
-        match [beside, PathBuf::from(pattern)].into_iter().find(|candidate| candidate.exists() || matches(candidate)) {
+        match [beside, PathBuf::from(pattern)].into_iter().find(|candidate| candidate.exists() || matches(candidate))
+        {
             Some(found) => Some(found),
             None => self.unfit("a pattern that some file matches"),
         }

@@ -13,6 +13,7 @@
 pub mod clf;
 pub mod csv_series;
 pub mod elb;
+pub mod envoy;
 pub mod haproxy;
 pub mod input;
 pub mod json_log;
@@ -282,6 +283,7 @@ impl LogParser {
     #[inline]
     pub fn record<'a>(&'a mut self, line: &'a [u8]) -> Result<Option<Record<'a>>, Fault> {
         match self {
+            LogParser::Clf(_) if line.first() == Some(&b'#') => Ok(None),
             LogParser::Clf(clf) => clf.record(line).map(Some),
             LogParser::Template(template) => template.record(line).map(Some),
             LogParser::Json(json) => json.record(line),
@@ -576,8 +578,8 @@ pub(crate) fn detect(
         told => told,
     };
     let points = |document: Result<json_series::Document, json_series::BadDocument>| {
-        let document = document
-            .map_err(|source| Error::BadDocument { path: path.to_path_buf(), source: Box::new(source) })?;
+        let document =
+            document.map_err(|source| Error::BadDocument { path: path.to_path_buf(), source: Box::new(source) })?;
         let json_series::Document { rows, value, step, words } = document;
         Ok(SeriesFormat::Points(Points { rows: rows.into(), value, step, dated: true, words }))
     };
@@ -600,26 +602,31 @@ pub(crate) fn detect(
                 expected: "log_format beside it, which says what a line looks like",
             });
         }
-        Format::Csv => {
-            Layout::Series(format, SeriesFormat::Csv(csv_series::Columns::detect(path, &lines, options)?))
-        }
+        Format::Csv => Layout::Series(format, SeriesFormat::Csv(csv_series::Columns::detect(path, &lines, options)?)),
         Format::Ndjson => {
             Layout::Series(format, SeriesFormat::Ndjson(json_series::Members::detect(path, &lines, options)?))
         }
-        Format::Numbers => {
-            Layout::Series(format, SeriesFormat::Numbers(numbers::Numbers::new(&lines, options.step)))
-        }
+        Format::Numbers => Layout::Series(format, SeriesFormat::Numbers(numbers::Numbers::new(&lines, options.step))),
         Format::Prometheus => Layout::Series(format, points(json_series::prometheus(reader()?, options))?),
         Format::CloudWatch => Layout::Series(format, points(json_series::cloudwatch(reader()?, options))?),
         Format::Wide => Layout::Series(format, wide_row(path, open()?, options)?),
         Format::Parquet | Format::Auto => {
-            return Err(Error::UnknownFormat { path: path.to_path_buf(), first: excerpt(lines.first().unwrap_or(&&b""[..])) });
+            return Err(Error::UnknownFormat {
+                path: path.to_path_buf(),
+                first: excerpt(lines.first().unwrap_or(&&b""[..])),
+            });
         }
     })
 }
 
 /// The format that the content looks like: from the most peculiar to the plainest.
 fn recognized(path: &Path, sample: &[u8], lines: &[&[u8]], options: &Options) -> Result<Format, Error> {
+    if memchr::memmem::find(sample, b"Interval_Compressed_Histogram").is_some() {
+        return Err(Error::NotTraffic {
+            path: path.to_path_buf(),
+            what: "a log of latency histograms (HdrHistogram)",
+        });
+    }
     if w3c::recognize(lines) {
         return Ok(Format::W3c);
     }

@@ -25,14 +25,14 @@ use std::sync::Arc;
 pub use dispersion::{Burstiness, Dispersion};
 pub use filter::Filter;
 pub(crate) use log::LogFeed;
-pub use records::{RequestTable, TableRows};
 use records::{LogFile, Source};
+pub use records::{RequestTable, TableRows};
 pub(crate) use series::SeriesFeed;
 pub use summary::{BadLines, Bins, Gap, Grouped, Recorded, Summary};
 
-pub use crate::traffic::formats::trace::Demand;
 use crate::traffic::formats::input::{self, Lines};
 use crate::traffic::formats::timestamp::{self, Zone};
+pub use crate::traffic::formats::trace::Demand;
 use crate::traffic::formats::{self, Format, Layout, Points, SeriesFormat, Value};
 use crate::traffic::shape::Rate;
 use crate::units::{Span, Time};
@@ -44,11 +44,13 @@ pub const REORDER_WINDOW: Span = Span::from_secs(60);
 pub const REORDER_STEPS: u64 = 4096;
 /// The most that a clock may have been set back without the recording being out of order: summer time ends by one hour.
 pub const MAX_SETBACK: Span = Span::from_secs(2 * 3600);
+/// Requests of a recording that is put in order whatever its disorder; a larger one must be in order but for a window.
+pub const SORTABLE: u64 = 200_000;
 /// Share of lines or rows later than that above which a file counts as unordered.
 const MAX_LATE: f64 = 0.01;
-/// Malformed lines that are tolerated whatever their share, as long as they are fewer than the good ones: one slip in a short
+/// Malformed lines that are tolerated whatever their share, as long as they are no more than the good ones: one slip in a short
 /// file is no reason to refuse it.
-const FEW_BAD_LINES: u64 = 5;
+const FEW_BAD_LINES: u64 = 1;
 /// Paths of a log that are told apart; all others are one endpoint, "other".
 pub const MAX_ENDPOINTS: usize = 256;
 
@@ -127,7 +129,9 @@ pub enum Moment {
 
 /// A text that is no moment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("found {0:?}, expected a date and time such as 2015-05-17T10:05:00Z, or a duration from the start such as 2h")]
+#[error(
+    "found {0:?}, expected a date and time such as 2015-05-17T10:05:00Z, or a duration from the start such as 2h"
+)]
 pub struct BadMoment(String);
 
 impl std::str::FromStr for Moment {
@@ -235,6 +239,14 @@ pub enum Error {
         path: PathBuf,
         /// Where the first zero byte is, from 0.
         at: usize,
+    },
+    /// A form that is known, and has no traffic in it.
+    #[error("{}: found {what}, expected an access log, a request trace or a rate series", path.display())]
+    NotTraffic {
+        /// The path given.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// Text of a form that is not known.
     #[error(
@@ -518,7 +530,9 @@ fn recognize(path: &Path, options: &Options) -> Result<Recognized, Error> {
     if options.format == Format::Parquet || input::magic(path)?.starts_with(input::PARQUET) {
         let bad = |message| Error::BadTable { path: path.to_path_buf(), message };
         let Some(TableReader(read)) = options.tables else {
-            return Err(bad("found a Parquet file, expected text: this build of the program reads none (feature data)".into()));
+            return Err(bad(
+                "found a Parquet file, expected text: this build of the program reads none (feature data)".into(),
+            ));
         };
         return read(path, options).map(Recognized::Table).map_err(bad);
     }
@@ -570,7 +584,9 @@ fn arrange(paths: &[PathBuf], layouts: Vec<Recognized>) -> Result<Content, Error
         if let Some((i, (_, _, other))) = series.iter().enumerate().find(|(_, (_, _, form))| {
             (form.value(), form.dated()) != (series[0].2.value(), series[0].2.dated()) || several && !form.dated()
         }) {
-            let words = |form: &SeriesFormat| format!("{} ({})", form.describe(), if form.dated() { "dated" } else { "not dated" });
+            let words = |form: &SeriesFormat| {
+                format!("{} ({})", form.describe(), if form.dated() { "dated" } else { "not dated" })
+            };
             return Err(mixed(i, format!("{} and {}", words(&series[0].2), words(other))));
         }
         return Ok(Content::Series(series.into_iter().map(|(_, path, form)| (path, form)).collect()));

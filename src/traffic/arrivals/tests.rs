@@ -298,5 +298,5 @@ fn a_rate_that_is_no_rate_has_no_arrivals() {
 
 #[test]
 fn an_arrival_is_small() {
-    assert!(size_of::<Arrival>() <= 32);
+    assert!(size_of::<Arrival>() <= 48);
 }

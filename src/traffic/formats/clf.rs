@@ -216,13 +216,14 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Where the time begins: the first bracket after three fields. Users may contain blanks, and addresses brackets.
+/// Where the time begins: the first bracket after two fields or more, as some leave the identity out. Users may contain blanks,
+/// and addresses brackets.
 fn timestamp_bracket(line: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {
         let at = from + memchr(b'[', &line[from..])?;
         let before = &line[..at];
-        if before.last() == Some(&b' ') && memchr_iter(b' ', before).count() >= 3 {
+        if before.last() == Some(&b' ') && memchr_iter(b' ', before).count() >= 2 {
             return Some(at);
         }
         from = at + 1;
@@ -389,7 +390,13 @@ mod tests {
             ("1.2.3.4", "", "1.2.3.4", None, "combined access log"),
             ("1.2.3.4", " 116075", "1.2.3.4", Some(116_075_000), "combined access log with response time in µs"),
             ("1.2.3.4", " 0.125", "1.2.3.4", Some(125_000_000), "combined access log with response time in s"),
-            ("1.2.3.4", " 0.125 pipe 0.120", "1.2.3.4", Some(125_000_000), "combined access log with response time in s"),
+            (
+                "1.2.3.4",
+                " 0.125 pipe 0.120",
+                "1.2.3.4",
+                Some(125_000_000),
+                "combined access log with response time in s",
+            ),
             (
                 "1.2.3.4",
                 " 500 \"test@docker\" \"http://172.17.0.3:80\" 12ms",
@@ -406,7 +413,13 @@ mod tests {
                 "combined access log with client from X-Forwarded-For",
             ),
             ("www.example.com:443 1.2.3.4", "", "1.2.3.4", None, "combined access log with virtual host"),
-            ("shop.example ::1", " 7", "::1", Some(7000), "combined access log with virtual host and response time in µs"),
+            (
+                "shop.example ::1",
+                " 7",
+                "::1",
+                Some(7000),
+                "combined access log with virtual host and response time in µs",
+            ),
         ];
         for (head, end, client, took, words) in cases {
             let line = line(head, end);

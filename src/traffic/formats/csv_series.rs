@@ -52,8 +52,12 @@ pub enum Value {
 
 impl Value {
     /// Every kind and its name; no kind is to recognize it.
-    pub const ALL: [(&'static str, Option<Value>); 4] =
-        [("auto", None), ("count", Some(Value::Count)), ("rate", Some(Value::Rate)), ("counter", Some(Value::Counter))];
+    pub const ALL: [(&'static str, Option<Value>); 4] = [
+        ("auto", None),
+        ("count", Some(Value::Count)),
+        ("rate", Some(Value::Rate)),
+        ("counter", Some(Value::Counter)),
+    ];
 
     /// In words, before the name of the column.
     pub(super) fn words(self) -> &'static str {
@@ -136,11 +140,27 @@ pub(super) const COUNT_NAMES: [&str; 18] = [
     "n",
 ];
 /// Headings of counts that are rates per second, or end so.
-const PER_SECOND: [&str; 7] = ["rps", "qps", "requests_per_second", "req/s", "reqps", "hits_per_second", "per_second"];
+const PER_SECOND: [&str; 7] =
+    ["rps", "qps", "requests_per_second", "req/s", "reqps", "hits_per_second", "per_second"];
 /// Headings of times.
 pub(super) const TIME_NAMES: [&str; 17] = [
-    "timestamp", "time", "t", "ts", "seconds", "t_seconds", "t_s", "offset", "elapsed", "second", "t_ms", "time_ms",
-    "timestamp_ms", "datetime", "date", "ds", "at",
+    "timestamp",
+    "time",
+    "t",
+    "ts",
+    "seconds",
+    "t_seconds",
+    "t_s",
+    "offset",
+    "elapsed",
+    "second",
+    "t_ms",
+    "time_ms",
+    "timestamp_ms",
+    "datetime",
+    "date",
+    "ds",
+    "at",
 ];
 
 /// Whether `lines` look like a table of numbers.
@@ -209,11 +229,11 @@ impl Profile {
         self.numbers.iter().all(|n| n.fract() == 0.0) && span >= 20.0 * self.numbers.len() as f64
     }
 
-    /// Whether it goes up and, but for a reset in fifty, never down.
+    /// Whether it goes up and, but for a reset in fifty rows, never down.
     fn accumulates(&self) -> bool {
         let down = self.numbers.windows(2).filter(|w| w[1] < w[0]).count();
         let up = self.numbers.windows(2).filter(|w| w[1] > w[0]).count();
-        up > 0 && down * 50 <= self.numbers.len()
+        up > 0 && down <= (self.numbers.len() / 50).max(1)
     }
 
     pub(super) fn time_unit(&self, heading: Option<&str>) -> Option<TimeUnit> {
@@ -228,6 +248,12 @@ impl Profile {
             return Some(TimeUnit::Epoch(*unit));
         }
         let named = heading.is_some_and(|name| TIME_NAMES.contains(&name));
+        // Under a heading that speaks of something else, numbers that grow are something else.
+        let about_time =
+            |name: &str| ["time", "second", "elapsed", "offset", "clock", "when"].iter().any(|w| name.contains(w));
+        if !named && heading.is_some_and(|name| !name.is_empty() && !about_time(name)) {
+            return None;
+        }
         let plain = self.mostly(|v| number(v).is_some());
         if !plain || !(self.grows() || named) || self.numbers[0] < 0.0 {
             return None;
@@ -297,14 +323,19 @@ impl Table {
 
     /// The columns there are, for people.
     fn found(&self) -> Vec<String> {
-        if self.names.is_empty() { (1..=self.columns.len()).map(|i| format!("column {i}")).collect() } else { self.names.clone() }
+        if self.names.is_empty() {
+            (1..=self.columns.len()).map(|i| format!("column {i}")).collect()
+        } else {
+            self.names.clone()
+        }
     }
 
     /// The column that a user named, by its heading or its number from 1.
     fn named(&self, path: &Path, key: &'static str, wanted: &str) -> Result<usize, Error> {
         let lower = wanted.to_ascii_lowercase();
         let by_name = self.names.iter().position(|name| *name == lower);
-        let by_number = || wanted.parse::<usize>().ok().filter(|n| (1..=self.columns.len()).contains(n)).map(|n| n - 1);
+        let by_number =
+            || wanted.parse::<usize>().ok().filter(|n| (1..=self.columns.len()).contains(n)).map(|n| n - 1);
         by_name.or_else(by_number).ok_or_else(|| Error::NoSuchColumn {
             path: path.to_path_buf(),
             key,
@@ -324,7 +355,9 @@ impl Table {
             // Told to be the time, numbers that are in no order are one.
             let unit = self.columns[i].time_unit(Some("time")).ok_or_else(missing)?;
             return Ok(match (unit, told) {
-                (TimeUnit::Offset(_), Some((_, each))) => (i, TimeUnit::Offset(each.0.clamp(1, i64::MAX as u64) as i64)),
+                (TimeUnit::Offset(_), Some((_, each))) => {
+                    (i, TimeUnit::Offset(each.0.clamp(1, i64::MAX as u64) as i64))
+                }
                 (unit, _) => (i, unit),
             });
         }
@@ -369,7 +402,8 @@ impl Table {
         };
         let column = &self.columns[i];
         let name = self.name(i).unwrap_or("");
-        let total = name.split(|c: char| !c.is_alphanumeric()).any(|w| matches!(w, "total" | "counter" | "cumulative"));
+        let total =
+            name.split(|c: char| !c.is_alphanumeric()).any(|w| matches!(w, "total" | "counter" | "cumulative"));
         let rate = PER_SECOND.iter().any(|word| name.ends_with(word))
             || column.values.iter().any(|v| matches!(reading(v), Ok(Reading::PerSecond(_))));
         let recognized = match () {
@@ -410,7 +444,7 @@ impl Table {
         let times = self.times(column, unit, &Zone::default());
         let step = commonest_step(&times).map_or(0, |step| step.0);
         let usual = times.windows(2).filter(|w| w[1].abs_diff(w[0]) == step).count();
-        usual * 2 < times.len().saturating_sub(1)
+        usual * 2 <= times.len().saturating_sub(1)
     }
 }
 
@@ -579,7 +613,13 @@ mod tests {
                 3600,
             ),
             ("sep=;\n\"Time\";\"shop\"\n2023-01-01 00:00:00;1.5 K\n2023-01-01 00:01:00;", Civil, 0, 1, 60),
-            ("load,timestamp,requests\n1446249499322,1446249499322,5\n1446249499322,1446249504322,7", Epoch(1_000_000), 1, 2, 5),
+            (
+                "load,timestamp,requests\n1446249499322,1446249499322,5\n1446249499322,1446249504322,7",
+                Epoch(1_000_000),
+                1,
+                2,
+                5,
+            ),
             ("day,n\n01/02/2023 10:00 AM,5\n01/02/2023 10:05 AM,7", Civil, 0, 1, 300),
         ];
         for (text, time, time_column, count_column, step) in cases {
@@ -615,7 +655,10 @@ mod tests {
         let columns = with(text, &options("A", "3", Some(Value::Rate))).unwrap();
         assert_eq!((columns.time_column, columns.count_column, columns.value), (0, 2, Value::Rate));
         let error = with(text, &options("a", "d", None)).unwrap_err().to_string();
-        assert_eq!(error, "x.csv: value: found no column \"d\", expected one of \"a\", \"b\", \"c\" or its number from 1");
+        assert_eq!(
+            error,
+            "x.csv: value: found no column \"d\", expected one of \"a\", \"b\", \"c\" or its number from 1"
+        );
     }
 
     #[test]

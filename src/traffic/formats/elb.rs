@@ -84,7 +84,8 @@ impl Elb {
 
     /// What was recognized, in words.
     pub fn describe(&self) -> String {
-        if self.classic { "AWS Classic Load Balancer access log" } else { "AWS Application Load Balancer access log" }.into()
+        if self.classic { "AWS Classic Load Balancer access log" } else { "AWS Application Load Balancer access log" }
+            .into()
     }
 }
 
@@ -111,7 +112,10 @@ mod tests {
         assert_eq!((record.took, record.status, record.client), (None, 503, &b"::1"[..]));
         let read = recognize(&[elb, tcp]).unwrap();
         let record = read.record(elb).unwrap().unwrap();
-        assert_eq!((record.second, record.subsecond, record.took), (1_431_560_383, Some(945_958_000), Some(1_178_000)));
+        assert_eq!(
+            (record.second, record.subsecond, record.took),
+            (1_431_560_383, Some(945_958_000), Some(1_178_000))
+        );
         assert_eq!((read.record(tcp), read.record(b"# note")), (Ok(None), Ok(None)));
         assert_eq!(recognize(&[b"hello world"]), None);
     }

@@ -111,7 +111,10 @@ mod tests {
             bk_admin/nginx 0/0/7/1457/+1487 200 11394 - - ---- 2/1/0/0/0 0/0 {Mozilla/5.0} {} \"GET /admin?a=\"b\" HTTP/1.1\"";
         let record = log.record(line).unwrap().unwrap();
         assert_eq!((record.second, record.subsecond), (1_551_107_988, Some(143_000_000)));
-        assert_eq!((record.client, record.method, record.path), (&b"141.35.244.171"[..], &b"GET"[..], &b"/admin"[..]));
+        assert_eq!(
+            (record.client, record.method, record.path),
+            (&b"141.35.244.171"[..], &b"GET"[..], &b"/admin"[..])
+        );
         assert_eq!((record.status, record.bytes, record.took), (200, 11394, Some(1_487_000_000)));
         for other in [
             "Feb 25 16:19:38 192.168.4.2 haproxy[1]: Proxy prod_http_in started.",

@@ -70,7 +70,9 @@ impl Read for Frames {
                 }
                 match self.decoder.reset(&mut self.source) {
                     Ok(()) => self.begun = true,
-                    Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                    Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                        length, ..
+                    })) => {
                         io::copy(&mut (&mut self.source).take(u64::from(length)), &mut io::sink())?;
                         continue;
                     }

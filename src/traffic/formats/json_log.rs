@@ -209,7 +209,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        // Caddy's headers are lists; the first value is the one.
+        // Headers in Caddy's log are lists; the first value is the one.
         let first = Walk { found: self.found, name: self.name };
         if seq.next_element_seed(first)?.is_some() {
             while seq.next_element::<IgnoredAny>()?.is_some() {}
@@ -307,8 +307,11 @@ impl JsonLog {
     }
 
     /// The request in a line.
-    pub fn record(&mut self, line: &[u8]) -> Result<Option<Record<'_>>, Fault> {
-        let object = object(line).ok_or(Fault::BadJson)?;
+    pub fn record<'a>(&'a mut self, line: &'a [u8]) -> Result<Option<Record<'a>>, Fault> {
+        let Some(object) = object(line) else {
+            // Envoy writes lines of both kinds, each listener as it is told.
+            return super::envoy::record(line).ok_or(Fault::BadJson)?.map(Some);
+        };
         self.found.clear();
         let mut json = serde_json::Deserializer::from_slice(object);
         Walk { found: &mut self.found, name: None }.deserialize(&mut json).map_err(|_| Fault::BadJson)?;
@@ -323,7 +326,8 @@ impl JsonLog {
             (Some(target), _) => (found.get(Role::Method).unwrap_or("").as_bytes(), path_of(target.as_bytes())),
             (None, request) => request_line(request.unwrap_or("").as_bytes()),
         };
-        let forwarded = found.get(Role::Forwarded).map(|list| first_of_list(list.as_bytes())).filter(|a| is_address(a));
+        let forwarded =
+            found.get(Role::Forwarded).map(|list| first_of_list(list.as_bytes())).filter(|a| is_address(a));
         let client = forwarded.unwrap_or_else(|| without_port(found.get(Role::Client).unwrap_or("").as_bytes()));
         let number = |role| found.get(role).and_then(|text: &str| text.parse::<f64>().ok()).filter(|n| *n >= 0.0);
         let optional = |role| found.get(role).map(str::as_bytes);

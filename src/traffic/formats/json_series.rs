@@ -70,8 +70,13 @@ pub(super) fn table(lines: &[&[u8]]) -> Option<(Vec<String>, Table)> {
     let mut first = Vec::new();
     flatten("", &lines.iter().find_map(|line| parse(line))?, &mut first);
     let names: Vec<String> = first.into_iter().map(|(name, _)| name).collect();
-    let values = |row: &BTreeMap<String, Vec<u8>>| names.iter().map(|n| row.get(n).cloned().unwrap_or_default()).collect();
-    let table = Table::of(b',', names.iter().map(|name| name.to_ascii_lowercase()).collect(), rows.iter().map(values).collect());
+    let values =
+        |row: &BTreeMap<String, Vec<u8>>| names.iter().map(|n| row.get(n).cloned().unwrap_or_default()).collect();
+    let table = Table::of(
+        b',',
+        names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        rows.iter().map(values).collect(),
+    );
     Some((names, table))
 }
 
@@ -234,7 +239,8 @@ pub fn prometheus(input: impl std::io::Read, options: &Options) -> Result<Docume
         .zip(&answer.data.result)
         .map(|(n, series)| {
             let rows = (1..).zip(&series.values).filter_map(|(point, (at, value))| {
-                let bad = |fault, found: &str| BadDocument::Point { series: n, point, fault, found: found.to_string() };
+                let bad =
+                    |fault, found: &str| BadDocument::Point { series: n, point, fault, found: found.to_string() };
                 let at_text = at.to_string();
                 let Some(at) = timestamp::scaled(at_text.as_bytes(), 1_000_000_000) else {
                     return Some(Err(bad(Fault::BadTime, &at_text)));
@@ -300,7 +306,8 @@ pub fn cloudwatch(input: impl std::io::Read, options: &Options) -> Result<Docume
         all.push(points.map(|(i, (at, count))| point(n, i, at, *count)).collect::<Result<Vec<_>, _>>()?);
     }
     let points = (1..).zip(&answer.points);
-    let single = |(i, p): (usize, &Datapoint)| Some(point(1, i, &p.timestamp, p.sum.or(p.sample_count).or(p.average)?));
+    let single =
+        |(i, p): (usize, &Datapoint)| Some(point(1, i, &p.timestamp, p.sum.or(p.sample_count).or(p.average)?));
     all.push(points.filter_map(single).collect::<Result<Vec<_>, _>>()?);
     let series = all.iter().filter(|rows| !rows.is_empty()).count();
     let value = options.kind.unwrap_or(Value::Count);
@@ -310,7 +317,12 @@ pub fn cloudwatch(input: impl std::io::Read, options: &Options) -> Result<Docume
 
 impl Document {
     /// Adds up `series`; of counters, their differences.
-    fn of(mut series: Vec<Vec<Row>>, value: Value, words: String, expected: &'static str) -> Result<Document, BadDocument> {
+    fn of(
+        mut series: Vec<Vec<Row>>,
+        value: Value,
+        words: String,
+        expected: &'static str,
+    ) -> Result<Document, BadDocument> {
         let mut sums: BTreeMap<i64, f64> = BTreeMap::new();
         let mut step = None;
         for rows in &mut series {

@@ -94,7 +94,9 @@ impl Template {
             }
         }
         if !parts.iter().any(|part| matches!(part.field, Field::Time(_))) {
-            return Err(bad("has no time: expected %t or $time_local, $time_iso8601 or $msec among its fields".into()));
+            return Err(bad(
+                "has no time: expected %t or $time_local, $time_iso8601 or $msec among its fields".into()
+            ));
         }
         Ok(Template { parts, zone, server: if nginx { "nginx log_format" } else { "Apache LogFormat" } })
     }
@@ -235,7 +237,9 @@ fn nginx_pieces(text: &str) -> Result<Vec<Piece>, String> {
         };
         let (name, after) = match after.strip_prefix('{') {
             Some(braced) => braced.split_once('}').ok_or("has a ${ without its }")?,
-            None => after.split_at(after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len())),
+            None => {
+                after.split_at(after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len()))
+            }
         };
         if name.is_empty() {
             return Err("has a $ without a name".to_string());
@@ -393,7 +397,7 @@ mod tests {
             (
                 r#"$msec|${remote_addr}|$request_method|$request_uri|$status|$upstream_response_time"#,
                 "1431857103.125|1.2.3.4|GET|/a?b|502|0.010, 0.020",
-                ten(Some(125_000_000), "1.2.3.4", "/a", 502, 0, None),
+                ten(Some(125_000_000), "1.2.3.4", "/a", 502, 0, Some(20_000)),
             ),
             (
                 r#"$time_iso8601 $remote_addr "$request" $status"#,

@@ -81,7 +81,7 @@ pub struct Zone {
     rules: Option<TimeZone>,
     /// The last hour that was looked up, and what its clocks were ahead of UTC \[ns\]; no zone changes within a quarter of an hour.
     hour: Option<(i64, i64)>,
-    /// The last moment; a time that happened twice is the second one if the first would be far before this.
+    /// The last moment; a time that happened twice is the one that is nearer to it.
     last: i64,
 }
 
@@ -138,7 +138,6 @@ impl Zone {
 
 /// A local time in UTC, and whether it happened twice.
 fn look_up(rules: &TimeZone, local: i64, last: i64) -> Option<(i64, bool)> {
-    const HALF_AN_HOUR: i64 = 1800 * NANOS;
     let date = Offset::UTC.to_datetime(Timestamp::from_nanosecond(i128::from(local)).ok()?);
     let possible = rules.to_ambiguous_timestamp(date);
     let nanos = |timestamp: Result<Timestamp, jiff::Error>| i64::try_from(timestamp.ok()?.as_nanosecond()).ok();
@@ -146,7 +145,8 @@ fn look_up(rules: &TimeZone, local: i64, last: i64) -> Option<(i64, bool)> {
         return Some((nanos(possible.compatible())?, possible.is_ambiguous()));
     }
     let (first, second) = (nanos(possible.earlier())?, nanos(possible.later())?);
-    Some((if first < last.saturating_sub(HALF_AN_HOUR) { second } else { first }, true))
+    let passed = last > first && second.abs_diff(last) <= first.abs_diff(last);
+    Some((if passed { second } else { first }, true))
 }
 
 fn month(name: &[u8]) -> Option<i64> {
@@ -366,8 +366,10 @@ mod tests {
         assert_eq!(at("2023-10-29T02:30:00Z"), 1_698_546_600);
         let mut fixed: Zone = "+03:30".parse().unwrap();
         assert_eq!(fixed.resolve(civil(b"2023-10-29 03:30:00").unwrap()), 1_698_537_600 * NANOS);
-        assert_eq!("Middle/Earth".parse::<Zone>().unwrap_err().to_string(),
-            "found \"Middle/Earth\", expected a time zone such as UTC, Europe/Berlin or +02:00");
+        assert_eq!(
+            "Middle/Earth".parse::<Zone>().unwrap_err().to_string(),
+            "found \"Middle/Earth\", expected a time zone such as UTC, Europe/Berlin or +02:00"
+        );
     }
 
     #[test]

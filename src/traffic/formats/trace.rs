@@ -86,7 +86,9 @@ pub enum Demand {
 
 /// A text that is no demand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("found {0:?}, expected recorded, drawn, or a sum such as \"5ms + ContextTokens*0.2ms + GeneratedTokens*20ms\"")]
+#[error(
+    "found {0:?}, expected recorded, drawn, or a sum such as \"5ms + ContextTokens*0.2ms + GeneratedTokens*20ms\""
+)]
 pub struct BadDemand(String);
 
 impl std::str::FromStr for Demand {
@@ -117,7 +119,9 @@ impl Trace {
     /// The trace that begins with `lines`; `None` if it is none.
     pub(crate) fn detect(path: &Path, lines: &[&[u8]], options: &Options) -> Option<Result<Trace, Error>> {
         let json = super::json_series::recognize(lines);
-        let (names, table) = if json { json_series::table(lines)? } else {
+        let (names, table) = if json {
+            json_series::table(lines)?
+        } else {
             let table = Table::read(lines);
             (table.names.clone(), table)
         };
@@ -149,7 +153,11 @@ impl Trace {
             return None;
         }
         let mut trace = Trace {
-            layout: if json { Layout::Json } else { Layout::Columns { delimiter: table.delimiter, heading: !names.is_empty() } },
+            layout: if json {
+                Layout::Json
+            } else {
+                Layout::Columns { delimiter: table.delimiter, heading: !names.is_empty() }
+            },
             ends: end == Some(time.0),
             time: (time.0, offset_unit(&table, time.0, time.1, json && options.time.is_none())),
             duration,
@@ -211,14 +219,21 @@ impl Trace {
                 let width = self.names.len().max(self.time.0 + 1).min(4096);
                 let mut fields: [&[u8]; 32] = [b""; 32];
                 let mut many = Vec::new();
-                let fields: &mut [&[u8]] = if width <= 32 { &mut fields[..width] } else {
+                let fields: &mut [&[u8]] = if width <= 32 {
+                    &mut fields[..width]
+                } else {
                     many.resize(width, &b""[..]);
                     &mut many
                 };
                 for (i, field) in Fields::new(line, delimiter).take(width).enumerate() {
                     fields[i] = field;
                 }
-                if heading && fields.iter().zip(&self.names).all(|(f, name)| f.trim_ascii().eq_ignore_ascii_case(name.as_bytes())) {
+                if heading
+                    && fields
+                        .iter()
+                        .zip(&self.names)
+                        .all(|(f, name)| f.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+                {
                     return Ok(None);
                 }
                 let (time, zone) = (&self.time, &mut self.zone);
@@ -238,7 +253,8 @@ impl Trace {
                         self.values[i] = value;
                     }
                 }
-                let at = self.time.1.nanos(self.values[self.time.0].as_bytes(), &mut self.zone).ok_or(Fault::BadTime)?;
+                let at =
+                    self.time.1.nanos(self.values[self.time.0].as_bytes(), &mut self.zone).ok_or(Fault::BadTime)?;
                 let values = &self.values;
                 Shape { ends: self.ends, duration: self.duration, sizes: &self.sizes, prices: self.prices.as_ref() }
                     .record(at, |i| values.get(i).map_or(b"", |value| value.as_bytes()), self.client, self.endpoint)
@@ -249,7 +265,8 @@ impl Trace {
 
     /// What was recognized, in words.
     pub fn describe(&self) -> String {
-        let name = |i: usize| self.names.get(i).map_or_else(|| format!("column {}", i + 1), |name| format!("{name:?}"));
+        let name =
+            |i: usize| self.names.get(i).map_or_else(|| format!("column {}", i + 1), |name| format!("{name:?}"));
         let sizes: Vec<String> = self.sizes.iter().map(|&i| name(i)).collect();
         let demand = match (&self.duration, &self.prices) {
             (Some((i, _)), _) => format!("demand in {}", name(*i)),
@@ -288,14 +305,12 @@ impl<'a> Shape<'_> {
         client: Option<usize>,
         endpoint: Option<usize>,
     ) -> Result<Record<'a>, Fault> {
-        let mut record = Record {
-            client: client.map_or(b"", &field),
-            path: endpoint.map_or(b"", &field),
-            ..Record::default()
-        };
+        let mut record =
+            Record { client: client.map_or(b"", &field), path: endpoint.map_or(b"", &field), ..Record::default() };
         let mut start = at;
         if let Some((i, unit)) = self.duration {
-            let nanos = timestamp::scaled(field(i), unit).and_then(|n| u64::try_from(n).ok()).ok_or(Fault::BadDemand)?;
+            let nanos =
+                timestamp::scaled(field(i), unit).and_then(|n| u64::try_from(n).ok()).ok_or(Fault::BadDemand)?;
             record.work = Work::Nanos(nanos);
             if self.ends {
                 start = start.saturating_sub_unsigned(nanos);
@@ -338,21 +353,26 @@ mod tests {
     fn demand_is_a_duration_or_follows_from_sizes() {
         let functions = "app,func,end_timestamp,duration\na,f,0.5,0.25\na,g,57.75,57.5\nb,f,3,1";
         let mut trace = detect(functions, &Options::default());
-        assert_eq!(trace.describe(), "request trace, ends in \"end_timestamp\" (seconds from the start), demand in \"duration\"");
+        assert_eq!(
+            trace.describe(),
+            "request trace, ends in \"end_timestamp\" (seconds from the start), demand in \"duration\""
+        );
         let nanos = |ms: u64| Work::Nanos(ms * 1_000_000);
-        let expected = [
-            (0, Some(250_000_000), nanos(250)),
-            (0, Some(250_000_000), nanos(57_500)),
-            (2, Some(0), nanos(1000)),
-        ];
+        let expected =
+            [(0, Some(250_000_000), nanos(250)), (0, Some(250_000_000), nanos(57_500)), (2, Some(0), nanos(1000))];
         assert_eq!(read(&mut trace, functions), expected);
 
-        let tokens = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.5,396,109";
+        let tokens = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.5,396,109\n\
+            2023-11-16 18:15:51.25,1,1\n2023-11-16 18:15:51.75,1,1";
         let mut trace = detect(tokens, &Options::default());
         let second = 1_700_158_546;
-        let expected = [(second, Some(680_590_000), Work::Size(418.0)), (second + 4, Some(500_000_000), Work::Size(505.0))];
-        assert_eq!(read(&mut trace, tokens), expected);
-        let options = Options { demand: "5ms + contexttokens*0.1ms + GeneratedTokens * 10ms".parse().unwrap(), ..Options::default() };
+        let expected =
+            [(second, Some(680_590_000), Work::Size(418.0)), (second + 4, Some(500_000_000), Work::Size(505.0))];
+        assert_eq!(read(&mut trace, tokens)[..2], expected);
+        let options = Options {
+            demand: "5ms + contexttokens*0.1ms + GeneratedTokens * 10ms".parse().unwrap(),
+            ..Options::default()
+        };
         let mut priced = detect(tokens, &options);
         assert_eq!(read(&mut priced, tokens)[0].2, Work::Nanos(5_000_000 + 37_400_000 + 440_000_000));
         let drawn = Options { demand: Demand::Drawn, ..Options::default() };

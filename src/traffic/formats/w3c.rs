@@ -211,7 +211,10 @@ mod tests {
     fn fields_may_change_on_the_way() {
         let mut log = W3c::default();
         assert_eq!(read(&mut log, "2012-04-01 00:00:13 GET /a"), Err(Fault::NoFields));
-        assert_eq!(read(&mut log, "#Fields: date time cs-method cs-uri-stem sc-status time-taken cs(User-Agent)"), Ok(None));
+        assert_eq!(
+            read(&mut log, "#Fields: date time cs-method cs-uri-stem sc-status time-taken cs(User-Agent)"),
+            Ok(None)
+        );
         let line = "2012-04-01 00:00:13 GET /a 200 15 Mozilla/5.0+(X)";
         assert_eq!(read(&mut log, line), Ok(Some((1_333_238_413, "/a".into(), 200, Some(15_000_000)))));
         assert_eq!(read(&mut log, "2012-04-01 00:00:13"), Ok(Some((1_333_238_413, String::new(), 0, None))));

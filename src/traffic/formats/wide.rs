@@ -17,7 +17,9 @@ pub fn recognize(lines: &[&[u8]]) -> bool {
             let mut fields = Fields::new(line, b',');
             let name = fields.next().unwrap_or_default();
             let counts = fields.clone().count();
-            number(name).is_none() && counts >= LEAST && fields.all(|field| number(field).is_some() || field.is_empty())
+            number(name).is_none()
+                && counts >= LEAST
+                && fields.all(|field| number(field).is_some() || field.is_empty())
         })
 }
 
@@ -48,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_name_and_many_counts_are_a_series() {
-        let row = format!("\"H1\",{},5,,7,,", "3,".repeat(30));
+        let row = format!("\"H1\",{}5,,7,,", "3,".repeat(30));
         let row = row.trim_end_matches(',');
         assert!(recognize(&[row.as_bytes(), b""]) && !recognize(&[row.as_bytes(), b"a,b"]) && !recognize(&[]));
         assert_eq!(name(row.as_bytes()), b"H1");

@@ -10,12 +10,12 @@ use foldhash::fast::FixedState;
 
 use super::order::{Order, Place};
 use super::records::{Item, Records, Source};
-use super::{Dataset, Error, MAX_ENDPOINTS, MAX_SETBACK, Options, REORDER_WINDOW, Summary};
+use super::{Dataset, Error, MAX_ENDPOINTS, MAX_SETBACK, Options, Summary};
 use crate::rng::{Dice, Stream, mix};
 use crate::traffic::arrivals::{Arrival, Origin};
 use crate::traffic::formats::{Record, Work};
 use crate::traffic::shape::Rate;
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// Requests waiting for their group to be complete, at most: 31 MB. A log with more in one window has its oldest
 /// second played early, and what follows of it moved to the next.
@@ -42,9 +42,10 @@ pub(super) struct Sieve {
 }
 
 impl Sieve {
-    pub(super) fn new(options: &Options) -> Sieve {
-        let seconds = |span: crate::units::Span| (span.0 / SECOND as u64) as i64;
-        let order = Order::new(seconds(REORDER_WINDOW), seconds(MAX_SETBACK));
+    /// A sieve that lets lines be late by `window`.
+    pub(super) fn new(options: &Options, window: Span) -> Sieve {
+        let seconds = |span: Span| (span.0 / SECOND as u64) as i64;
+        let order = Order::new(seconds(window), seconds(MAX_SETBACK));
         Sieve { options: options.clone(), cut: None, order, filtered: 0, before: 0, after: 0 }
     }
 
@@ -87,7 +88,7 @@ pub(super) fn for_each<E: From<Error>>(
     take: &mut impl FnMut(i64, &Record<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut records = Records::open(source)?;
-    let mut sieve = Sieve::new(options);
+    let mut sieve = Sieve::new(options, summary.window);
     let mut left = summary.lines;
     while let Some(item) = records.next()? {
         let Item::Request(record) = item else { continue };
@@ -216,6 +217,7 @@ pub(crate) struct LogFeed {
     dice: Dice,
     origin: i64,
     mean_size: f64,
+    window: Span,
     horizon: Time,
 }
 
@@ -230,7 +232,7 @@ impl LogFeed {
         Ok(LogFeed {
             source: source.clone(),
             records: Records::open(source)?,
-            sieve: Sieve::new(&dataset.options),
+            sieve: Sieve::new(&dataset.options, dataset.summary.window),
             names: Names::new(dataset.options.max_clients),
             floor: i64::MIN,
             waiting: BTreeMap::new(),
@@ -251,6 +253,7 @@ impl LogFeed {
             dice: Dice::new(seed, Stream::Spread),
             origin: dataset.summary.origin,
             mean_size: dataset.summary.mean_size,
+            window: dataset.summary.window,
             options: dataset.options.clone(),
             horizon,
         })
@@ -319,7 +322,7 @@ impl LogFeed {
         }
         self.rounds -= 1;
         self.elapsed += self.recorded;
-        self.sieve = Sieve::new(&self.options);
+        self.sieve = Sieve::new(&self.options, self.window);
         self.floor = i64::MIN;
         self.ended = false;
     }

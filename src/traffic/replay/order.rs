@@ -13,8 +13,9 @@ pub(super) struct Order {
     newest: Option<i64>,
     /// What is added to what the clock shows since it was set back.
     shift: i64,
-    /// Lines in a row that were too late, and the last of them.
+    /// Lines in a row that were too late, the first and the last of them.
     behind: u32,
+    first: i64,
     last: i64,
     /// Times that the clock was set back.
     pub(super) setbacks: u64,
@@ -32,7 +33,7 @@ pub(super) struct Place {
 
 impl Order {
     pub(super) fn new(window: i64, setback: i64) -> Order {
-        Order { window, setback, newest: None, shift: 0, behind: 0, last: i64::MIN, setbacks: 0 }
+        Order { window, setback, newest: None, shift: 0, behind: 0, first: 0, last: 0, setbacks: 0 }
     }
 
     /// The earliest moment that is not too late.
@@ -55,15 +56,23 @@ impl Order {
     #[cold]
     fn late(&mut self, at: i64, newest: i64) -> Place {
         let back = newest - at;
-        // In order among themselves, as lines of a clock are.
+        // In order among themselves but for the window, as lines of a clock are.
         let in_order = self.behind == 0 || at >= self.last.saturating_sub(self.window);
         self.behind = if in_order && back <= self.setback { self.behind + 1 } else { 0 };
+        self.first = if self.behind <= 1 { at } else { self.first };
         self.last = at;
+        if self.behind == SETTLED && at < self.first {
+            self.behind = 0;
+        }
         if self.behind == SETTLED {
             self.behind = 0;
             self.setbacks += 1;
+            // The first of them came when the newest before them had come.
+            let back = newest - self.first;
             self.shift = self.shift.saturating_add(back);
-            return Place { at: newest, late: false, forgiven: u64::from(SETTLED - 1) };
+            let at = at + back;
+            self.newest = Some(at);
+            return Place { at, late: false, forgiven: u64::from(SETTLED - 1) };
         }
         Place { at: newest.saturating_sub(self.window), late: true, forgiven: 0 }
     }
@@ -84,11 +93,14 @@ mod tests {
         for second in 0..63 {
             assert!(place(6_401 + second).late);
         }
-        assert_eq!(place(6_464), Place { at: 10_001, late: false, forgiven: 63 });
-        assert_eq!(place(6_465), Place { at: 10_002, late: false, forgiven: 0 });
+        assert_eq!(place(6_464), Place { at: 10_064, late: false, forgiven: 63 });
+        assert_eq!(place(6_465), Place { at: 10_065, late: false, forgiven: 0 });
         assert_eq!(order.setbacks, 1);
         let mut order = Order::new(60, 7200);
         order.place(100_000);
         assert!((0..500).all(|second| order.place(second).late), "a day back is no clock but another file");
+        let mut order = Order::new(60, 7200);
+        order.place(5000);
+        assert!((0..1000).all(|n| order.place(4900 - n).late), "time that runs backwards is no clock either");
     }
 }

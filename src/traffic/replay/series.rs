@@ -57,6 +57,10 @@ impl Rows {
             order.sort_by_key(|&i| firsts[i]);
             rows.files = order.into_iter().map(|i| files[i].clone()).collect();
         }
+        // A file that is gone is noticed now, and not on the way.
+        if let Some((path, format)) = rows.files.first() {
+            rows.rows = Some(SeriesRows::new(open(path, format)?, format.clone(), step));
+        }
         Ok(rows)
     }
 

@@ -13,7 +13,7 @@ use super::log::{Names, Sieve};
 use super::order::Order;
 use super::records::{Item, Records, Source};
 use super::series::Rows;
-use super::{Error, FEW_BAD_LINES, MAX_LATE, Options, REORDER_STEPS, REORDER_WINDOW};
+use super::{Error, FEW_BAD_LINES, MAX_LATE, Options, REORDER_STEPS, REORDER_WINDOW, SORTABLE};
 use crate::traffic::formats::{BadLine, Fault, SeriesFormat, Value, Work, excerpt};
 use crate::units::Span;
 
@@ -103,6 +103,8 @@ pub struct Summary {
     pub missing_steps: u64,
     /// Where time 0 of the run is: seconds (log) or nanoseconds (series) of the recording's clock.
     pub(crate) origin: i64,
+    /// How late a line of a log may be.
+    pub(super) window: Span,
     /// Mean of the sizes of requests; 0 if there are none.
     pub(super) mean_size: f64,
 }
@@ -242,10 +244,20 @@ impl Bins {
 
 /// Sums up a log or a trace.
 pub(super) fn of_requests(path: &Path, source: &Source, options: &Options) -> Result<Summary, Error> {
+    match in_window(path, source, options, REORDER_WINDOW) {
+        // Small enough to be put in order in memory.
+        Err(Error::Unordered { lines, .. }) if lines <= SORTABLE => in_window(path, source, options, Span::MAX),
+        done => done,
+    }
+}
+
+/// Sums up a log or a trace whose lines may be late by `window`.
+fn in_window(path: &Path, source: &Source, options: &Options, window: Span) -> Result<Summary, Error> {
     let mut summary = Summary::empty(true, source.describe(), Bins::default());
     let mut records = Records::open(source)?;
     let mut names = Names::new(options.max_clients);
-    let mut sieve = Sieve::new(options);
+    let mut sieve = Sieve::new(options, window);
+    summary.window = window;
     let mut dispersion = Dispersion::from(Span::from_secs(1));
     let mut pauses = Pauses::default();
     let mut took: Option<Box<Histogram<u64>>> = None;
@@ -277,7 +289,10 @@ pub(super) fn of_requests(path: &Path, source: &Source, options: &Options) -> Re
         let client = names.client(record.client);
         let endpoint = names.endpoint(record.path);
         if record.second == previous {
-            let what = (u64::from(client) << 32) ^ (u64::from(endpoint) << 16) ^ u64::from(record.status) ^ record.bytes << 7;
+            let what = (u64::from(client) << 32)
+                ^ (u64::from(endpoint) << 16)
+                ^ u64::from(record.status)
+                ^ record.bytes << 7;
             summary.repeated += u64::from(what == last_hash);
             last_hash = what;
         } else {
@@ -315,7 +330,7 @@ pub(super) fn of_requests(path: &Path, source: &Source, options: &Options) -> Re
     }
     (summary.filtered, summary.cut) = (sieve.filtered, sieve.before + sieve.after);
     summary.setbacks = sieve.order.setbacks;
-    summary.check(path, options, requests, first_late, REORDER_WINDOW)?;
+    summary.check(path, options, requests, first_late, window)?;
     summary.requests = summary.lines as f64;
     // A cut begins where it was asked for, not at the first request after it.
     let start = sieve.from().filter(|_| sieve.before > 0).map_or(first, |from| from.div_euclid(NANOS));
@@ -474,6 +489,7 @@ impl Summary {
             gaps: 0,
             missing_steps: 0,
             origin: 0,
+            window: REORDER_WINDOW,
             mean_size: 0.0,
         }
     }

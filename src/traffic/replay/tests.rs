@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tempfile::{NamedTempFile, TempDir};
 
 use super::*;
-use crate::traffic::formats::Fault;
+use crate::traffic::formats::{Fault, Work};
 use crate::traffic::{Arrival, Arrivals, Attack, Config, Origin, Overlay, Process};
 
 fn file(bytes: &[u8]) -> NamedTempFile {
@@ -57,10 +57,14 @@ fn every_line_is_a_request_in_its_second_and_in_the_order_of_the_log() {
     {
         log += &line(second, client, path);
     }
-    for bytes in [log.clone().into_bytes(), gzip(log.as_bytes())] {
+    let zstd =
+        |text: &str| ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest);
+    // Frames one after the other are one file (RFC 8878, section 3).
+    let (head, tail) = log.split_at(150);
+    for bytes in [log.clone().into_bytes(), gzip(log.as_bytes()), zstd(&log), [zstd(head), zstd(tail)].concat()] {
         let all = plain(&bytes);
         let seen: Vec<_> = all.iter().map(|a| (second(a), a.index, a.origin)).collect();
-        let from = |client, endpoint| Origin::Recorded { client, endpoint, status: 200 };
+        let from = |client, endpoint| Origin::Recorded { client, endpoint, status: 200, work: Work::Drawn };
         let expected =
             [(0, 0, from(0, 0)), (0, 1, from(1, 1)), (0, 2, from(0, 1)), (3, 3, from(2, 0)), (70, 4, from(1, 2))];
         assert_eq!(seen, expected);
@@ -73,7 +77,7 @@ fn every_line_is_a_request_in_its_second_and_in_the_order_of_the_log() {
     assert_eq!(dataset.duration(), Span::from_secs(71));
     assert_eq!(
         summary.to_string(),
-        "combined access log, 5 lines, 2015-05-17T10:00:00Z .. 2015-05-17T10:01:10Z, peak 3.0 rps over 1s"
+        "combined access log, 5 requests, 2015-05-17T10:00:00Z .. 2015-05-17T10:01:10Z, peak 3.0 rps over 1s; stamps of whole seconds are spread inside the second; longest pause 1m7s"
     );
 }
 
@@ -91,9 +95,13 @@ fn lines_late_by_less_than_the_window_find_their_second_and_later_ones_are_moved
     assert_eq!((summary.late, summary.out_of_order), (1, 2));
     assert!(summary.to_string().contains("; 1 late lines moved; 2 out of order"), "{summary}");
 
-    let backwards: String = (0..300).rev().map(|second| line(second, "a", "/")).collect();
-    let error = open(backwards.as_bytes(), &Options::default()).unwrap_err();
-    assert!(matches!(error, Error::Unordered { late: 239, first_late: 62, lines: 300, .. }), "{error}");
+    // A small recording is put in order, whatever its disorder; a large one is refused.
+    let backwards = |n: u32| -> String { (0..n).rev().map(|i| line(i % 10_000 / 10, "a", "/")).collect() };
+    let small = plain(backwards(10_000).as_bytes());
+    assert!(small.is_sorted_by_key(|a| a.at) && small.len() == 10_000);
+    assert!((0..1000).all(|s| small.iter().filter(|a| second(a) == s).count() == 10));
+    let error = open(backwards(210_000).as_bytes(), &Options::default()).unwrap_err();
+    assert!(matches!(error, Error::Unordered { first_late: 611, lines: 210_000, .. }), "{error}");
 }
 
 #[test]
@@ -256,15 +264,16 @@ fn a_recording_that_cannot_be_used_says_what_would_do() {
     assert!(matches!(of(b"\n \n\n"), Error::Empty { .. }));
     assert!(matches!(of(&gzip(b"")), Error::Empty { .. }));
     assert!(matches!(of(b"abc\0def"), Error::Binary { at: 3, .. }));
-    assert!(matches!(of(b"\x28\xB5\x2F\xFD...."), Error::Packed { packing: "zstd", .. }));
-    assert!(matches!(of(&packed[..packed.len() - 9]), Error::DamagedGzip { line, .. } if line > 19_000));
-    assert!(matches!(of(&packed[..packed.len() / 2]), Error::DamagedGzip { line, .. } if line > 1000));
-    assert!(matches!(of(&packed[..20]), Error::DamagedGzip { line: 0, .. }));
-    assert!(matches!(of(b"\x1F\x8B garbage, no gzip"), Error::DamagedGzip { line: 0, .. }));
+    assert!(matches!(of(b"\x28\xB5\x2F\xFD...."), Error::Damaged { line: 0, .. }));
+    assert!(matches!(of(b"PK\x03\x04...."), Error::Packed { packing: "zip", .. }));
+    assert!(matches!(of(&packed[..packed.len() - 9]), Error::Damaged { line, .. } if line > 19_000));
+    assert!(matches!(of(&packed[..packed.len() / 2]), Error::Damaged { line, .. } if line > 1000));
+    assert!(matches!(of(&packed[..20]), Error::Damaged { line: 0, .. }));
+    assert!(matches!(of(b"\x1F\x8B garbage, no gzip"), Error::Damaged { line: 0, .. }));
     assert!(matches!(of(b"the quick\nbrown fox\n"), Error::UnknownFormat { .. }));
     assert!(matches!(of(b"time,n\n0,5\n"), Error::NoStep { .. }));
     assert!(matches!(of(b"time,n\n0,-5\n60,-6\n"), Error::TooManyBadLines { .. }));
-    assert!(of(b"5\n-1\n3\n").to_string().contains("line 2: count is negative: \"-1\""));
+    assert!(of(b"5\n-1\n3\n-2\n").to_string().contains("line 2: count is negative: \"-1\""));
     let wrong = |options: Options| open(b"1\n2\n", &options).unwrap_err().to_string();
     for (options, words) in [
         (Options { speed: 0.0, ..Options::default() }, "speed: found 0, expected a number above 0"),
@@ -291,7 +300,8 @@ fn a_file_that_breaks_during_the_run_ends_the_run_and_is_reported() {
         let truncation = arrivals.truncation().expect("the loss is noticed");
         assert!(n > 1000 && truncation.requests == n as u64, "{n}");
         assert!(
-            truncation.to_string().contains("truncated after") && truncation.to_string().contains("damaged gzip")
+            truncation.to_string().contains("truncated after")
+                && truncation.to_string().contains("damaged after line")
         );
         std::fs::remove_file(file.path()).unwrap();
         assert!(matches!(Arrivals::replay(&dataset, &Config::default(), 1, Time::MAX), Err(Error::Missing { .. })));
@@ -319,7 +329,7 @@ proptest! {
         if let Ok(dataset) = Dataset::open(file.path(), &options) {
             let _ = dataset.summary().to_string();
             let arrivals = Arrivals::replay(&dataset, &Config::default(), 1, Time::MAX).unwrap();
-            if dataset.summary().format.is_log() {
+            if dataset.summary().is_log {
                 prop_assert_eq!(arrivals.count() as u64, dataset.summary().lines);
             } else {
                 arrivals.take(1000).for_each(drop);
@@ -348,15 +358,15 @@ fn table(path: &Path) -> Vec<(String, u64)> {
 fn public_access_logs_hold_what_is_known_of_them() {
     let Some(data) = shared() else { return };
     let cases = [
-        ("nasa-clf", "nasa_clf", Format::Common, "1995-07-01T04:00:01Z", "1995-07-01T04:19:42Z"),
-        ("elastic-apache", "apache_combined", Format::Combined, "2015-05-17T10:05:00Z", "2015-05-19T03:05:59Z"),
+        ("nasa-clf", "nasa_clf", "common access log", "1995-07-01T04:00:01Z", "1995-07-01T04:19:42Z"),
+        ("elastic-apache", "apache_combined", "combined access log", "2015-05-17T10:05:00Z", "2015-05-19T03:05:59Z"),
     ];
-    for (directory, name, format, first, last) in cases {
+    for (directory, name, words, first, last) in cases {
         let directory = data.join("logs").join(directory);
         let dataset = Dataset::open(&directory.join(format!("{name}.log.gz")), &Options::default()).unwrap();
         let summary = dataset.summary();
         println!("{summary}");
-        assert_eq!(summary.format, format);
+        assert_eq!(summary.description, words);
         assert_eq!(
             (summary.first.unwrap().to_string(), summary.last.unwrap().to_string()),
             (first.into(), last.into())
@@ -431,4 +441,112 @@ fn public_rate_series_hold_what_is_known_of_them() {
         let found = summary.first.zip(summary.last).map(|(a, b)| (a.to_string(), b.to_string()));
         assert_eq!(found, dates.map(|(a, b)| (a.to_string(), b.to_string())), "{name}");
     }
+}
+
+/// The first and last second, and how many there are.
+fn outline(all: &[Arrival]) -> (usize, u64, u64) {
+    (all.len(), all.first().map_or(0, second), all.last().map_or(0, second))
+}
+
+#[test]
+fn a_part_is_played_from_where_it_was_asked_for() {
+    let log: String = (0..600).map(|i| line(i, if i % 2 == 0 { "a" } else { "b" }, "/")).collect();
+    let part = |from: Option<&str>, to: Option<&str>, filter: &str| {
+        let options = Options {
+            from: from.map(|text| text.parse().unwrap()),
+            to: to.map(|text| text.parse().unwrap()),
+            filter: if filter.is_empty() { Filter::default() } else { filter.parse().unwrap() },
+            ..Options::default()
+        };
+        outline(&replay(log.as_bytes(), &options, &Config::default(), 1, Time::MAX))
+    };
+    assert_eq!(part(Some("1m40s"), None, ""), (500, 0, 499));
+    assert_eq!(part(Some("2015-05-17T10:01:40Z"), Some("200s"), ""), (100, 0, 99));
+    assert_eq!(part(None, Some("2015-05-17 10:00:10"), ""), (10, 0, 9));
+    assert_eq!(part(Some("100s"), Some("110s"), "client=b"), (5, 1, 9), "time 0 is what was asked for");
+    let nothing = Options { filter: "status>=500".parse().unwrap(), ..Options::default() };
+    let error = open(log.as_bytes(), &nothing).unwrap_err().to_string();
+    assert!(error.contains("600 were read, and none passes the filter status>=500"), "{error}");
+}
+
+#[test]
+fn a_recording_that_is_repeated_goes_on_where_it_ended() {
+    let log: String = (0..60).map(|i| line(i, "a", "/")).collect();
+    let options = Options { repeat: 3, speed: 2.0, ..Options::default() };
+    let all = replay(log.as_bytes(), &options, &Config::default(), 1, Time::MAX);
+    assert_eq!(outline(&all), (180, 0, 89));
+    assert_eq!(open(log.as_bytes(), &options).unwrap().duration(), Span::from_secs(90));
+    let indices: std::collections::BTreeSet<u64> = all.iter().map(|a| a.index).collect();
+    assert_eq!(indices.len(), 180, "each request has its own random numbers");
+    let steps = "10\n20\n";
+    let options = Options { repeat: 50, ..Options::default() };
+    let all =
+        replay(steps.as_bytes(), &options, &Config { arrivals: Process::Paced, ..Config::default() }, 1, Time::MAX);
+    assert!((all.len() as i64 - 1500).abs() <= 1 && second(all.last().unwrap()) >= 99, "{}", all.len());
+}
+
+#[test]
+fn files_are_merged_in_order_of_time_and_read_once() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, seconds: &mut dyn Iterator<Item = u32>, client: &str| {
+        let text: String = seconds.map(|second| line(second, client, "/")).collect();
+        std::fs::write(folder.path().join(name), text).unwrap();
+    };
+    write("b.log", &mut (0..300).step_by(2), "b");
+    write("a.log", &mut (1..300).step_by(2), "a");
+    write("c.log", &mut (300..600), "c");
+    let pattern = folder.path().join("*.log");
+    let dataset = Dataset::open(&pattern, &Options::default()).unwrap();
+    assert_eq!((dataset.summary().lines, dataset.summary().out_of_order), (600, 0));
+    assert_eq!(dataset.summary().description, "combined access log, 3 files");
+    let all: Vec<Arrival> = Arrivals::replay(&dataset, &Config::default(), 1, Time::MAX).unwrap().collect();
+    assert!(all.iter().enumerate().all(|(i, a)| second(a) == i as u64));
+    let twice = [folder.path().join("a.log"), pattern, folder.path().join("a.log")];
+    assert_eq!(Dataset::open_all(&twice, &Options::default()).unwrap().summary().lines, 600);
+    let none = Dataset::open(&folder.path().join("*.gz"), &Options::default()).unwrap_err();
+    assert!(matches!(none, Error::NoMatch { .. }), "{none}");
+    std::fs::write(folder.path().join("d.csv"), "time,n\n0,1\n1,2\n").unwrap();
+    let mixed = Dataset::open(&folder.path().join("*.[lc]*"), &Options::default()).unwrap_err().to_string();
+    assert!(mixed.contains("a log and a series"), "{mixed}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_goes_on_from_where_it_was() {
+    // Local times without a zone, read as UTC: an hour comes twice.
+    let at = |second: u32| {
+        let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
+        format!(
+            "1.2.3.4:5 [29/Oct/2023:{h:02}:{m:02}:{s:02}.500] a b/c 0/0/7/14/21 200 1 - - ---- 2/1/0/0/0 0/0 \"GET / HTTP/1.1\"\n"
+        )
+    };
+    let log: String = (3600..3 * 3600).chain(2 * 3600..4 * 3600).step_by(1).map(at).collect();
+    let dataset = open(log.as_bytes(), &Options::default()).unwrap();
+    assert_eq!((dataset.summary().setbacks, dataset.summary().late), (1, 0));
+    // The first second after the change and the last before it are taken for one.
+    assert_eq!(dataset.summary().recorded, Span::from_secs(4 * 3600 - 1));
+    let berlin = Options { zone: "Europe/Berlin".parse().unwrap(), ..Options::default() };
+    let dataset = open(log.as_bytes(), &berlin).unwrap();
+    assert_eq!((dataset.summary().setbacks, dataset.summary().out_of_order), (0, 0), "a zone knows");
+    assert_eq!(dataset.summary().recorded, Span::from_secs(4 * 3600));
+}
+
+#[test]
+fn finer_stamps_are_kept_and_demand_comes_with_them() {
+    let trace = "end_timestamp,duration\n0.5,0.25\n57.75,57.5\n3,1\n2.001,0.001\n";
+    let all = plain(trace.as_bytes());
+    let seen: Vec<(u64, Work)> = all
+        .iter()
+        .map(|a| match a.origin {
+            Origin::Recorded { work, .. } => (a.at.0 / 1_000_000, work),
+            _ => panic!("{a:?}"),
+        })
+        .collect();
+    let ms = |n: u64| Work::Nanos(n * 1_000_000);
+    assert_eq!(seen, [(250, ms(250)), (250, ms(57_500)), (2000, ms(1000)), (2000, ms(1))]);
+    let sizes = "timestamp,input_length\n0.25,10\n0.5,30\n1.25,20\n5,20\n";
+    let work: Vec<Work> = plain(sizes.as_bytes())
+        .iter()
+        .map(|a| if let Origin::Recorded { work, .. } = a.origin { work } else { Work::Drawn })
+        .collect();
+    assert_eq!(work, [0.5, 1.5, 1.0, 1.0].map(Work::Size), "relative to the mean");
 }
