@@ -283,8 +283,11 @@ impl LogParser {
     #[inline]
     pub fn record<'a>(&'a mut self, line: &'a [u8]) -> Result<Option<Record<'a>>, Fault> {
         match self {
-            LogParser::Clf(_) if line.first() == Some(&b'#') => Ok(None),
-            LogParser::Clf(clf) => clf.record(line).map(Some),
+            LogParser::Clf(clf) => match clf.record(line) {
+                Ok(record) => Ok(Some(record)),
+                Err(_) if clf::is_message(line) => Ok(None),
+                Err(fault) => Err(fault),
+            },
             LogParser::Template(template) => template.record(line).map(Some),
             LogParser::Json(json) => json.record(line),
             LogParser::Haproxy(haproxy) => haproxy.record(line),

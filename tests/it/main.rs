@@ -19,6 +19,9 @@ mod determinism;
 /// Whole stories of a fleet.
 mod policies;
 
+/// Recordings of other people's traffic.
+mod recordings;
+
 /// `report.json` against its schema.
 mod schema;
 

@@ -105,6 +105,18 @@ impl Clf {
     }
 }
 
+/// Whether a line is a comment, or one of the error log of Apache (`[Wed Apr 16 16:09:40 2022] [core:error] …`) or nginx
+/// (`2021/12/01 13:53:33 [error] …`), which share a file or a stream with requests in many houses.
+#[cold]
+pub fn is_message(line: &[u8]) -> bool {
+    match line {
+        [b'#', ..] => true,
+        [b'[', rest @ ..] => memchr::memmem::find(rest, b"] [").is_some(),
+        [a, b, c, d, b'/', _, _, b'/', ..] => [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()),
+        _ => false,
+    }
+}
+
 /// The request in a line, and what follows the fields that all have.
 #[inline]
 fn parse(line: &[u8]) -> Result<(Record<'_>, &[u8]), Fault> {

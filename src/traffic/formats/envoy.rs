@@ -10,6 +10,7 @@
 use memchr::memmem;
 
 use super::clf::{field, first_of_list, is_address, number, quoted, request_line};
+use super::json_log::without_port;
 use super::{Fault, Record, timestamp};
 
 /// The request in a line; `None` if it has no such beginning.
@@ -36,7 +37,7 @@ fn fields<'a>(time: &'a [u8], rest: &'a [u8]) -> Result<Record<'a>, Fault> {
     let (_upstream, rest) = field(rest);
     let (forwarded, rest) = quoted(rest);
     let (agent, _) = quoted(rest);
-    let client = forwarded.map(first_of_list).filter(|address| is_address(address)).unwrap_or_default();
+    let client = forwarded.map(|list| without_port(first_of_list(list))).filter(|address| is_address(address)).unwrap_or_default();
     let mut record = Record {
         client,
         method,
