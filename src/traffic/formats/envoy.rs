@@ -37,7 +37,10 @@ fn fields<'a>(time: &'a [u8], rest: &'a [u8]) -> Result<Record<'a>, Fault> {
     let (_upstream, rest) = field(rest);
     let (forwarded, rest) = quoted(rest);
     let (agent, _) = quoted(rest);
-    let client = forwarded.map(|list| without_port(first_of_list(list))).filter(|address| is_address(address)).unwrap_or_default();
+    let client = forwarded
+        .map(|list| without_port(first_of_list(list)))
+        .filter(|address| is_address(address))
+        .unwrap_or_default();
     let mut record = Record {
         client,
         method,

@@ -326,8 +326,10 @@ impl JsonLog {
             (Some(target), _) => (found.get(Role::Method).unwrap_or("").as_bytes(), path_of(target.as_bytes())),
             (None, request) => request_line(request.unwrap_or("").as_bytes()),
         };
-        let forwarded =
-            found.get(Role::Forwarded).map(|list| without_port(first_of_list(list.as_bytes()))).filter(|a| is_address(a));
+        let forwarded = found
+            .get(Role::Forwarded)
+            .map(|list| without_port(first_of_list(list.as_bytes())))
+            .filter(|a| is_address(a));
         let client = forwarded.unwrap_or_else(|| without_port(found.get(Role::Client).unwrap_or("").as_bytes()));
         let number = |role| found.get(role).and_then(|text: &str| text.parse::<f64>().ok()).filter(|n| *n >= 0.0);
         let optional = |role| found.get(role).map(str::as_bytes);
