@@ -9,6 +9,8 @@ mod describe;
 mod exit;
 mod explain;
 mod generate;
+#[cfg(feature = "data")]
+mod import_traffic;
 mod progress;
 mod run;
 mod validate;
@@ -34,6 +36,8 @@ pub fn main() -> ExitCode {
         Verb::Sim(args) => run::sim(args),
         Verb::Replay(args) => run::replay(args),
         Verb::Describe(args) => describe::describe(args),
+        #[cfg(feature = "data")]
+        Verb::ImportTraffic(args) => import_traffic::import_traffic(args),
         Verb::Explain(args) => explain::explain(args),
         Verb::Validate(args) => validate::validate(args),
         Verb::Generate(args) => generate::generate(args),

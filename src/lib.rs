@@ -53,6 +53,8 @@
 //! **Why integers for time?** A float of seconds loses nanoseconds after months, and ties between events then depend on rounding.
 
 pub mod cli;
+#[cfg(feature = "data")]
+pub mod dataset;
 pub mod distribution;
 pub mod engine;
 pub mod record;

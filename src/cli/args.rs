@@ -24,6 +24,9 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Tell what is in an access log, a trace or a rate series: span, rate, bursts, clients, endpoints, gaps
     Describe(DescribeArgs),
+    /// Write a recording as a Parquet table: small, and faster to replay than to parse again
+    #[cfg(feature = "data")]
+    ImportTraffic(ImportTrafficArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
     /// Check scenarios and show what they mean
@@ -159,6 +162,21 @@ pub struct DescribeArgs {
     pub png: Option<PathBuf>,
 }
 
+/// `wavetank import-traffic`.
+#[cfg(feature = "data")]
+#[derive(Debug, clap::Args)]
+pub struct ImportTrafficArgs {
+    #[command(flatten)]
+    /// What is imported.
+    pub dataset: DatasetArgs,
+    /// File to write
+    #[arg(long, short, value_name = "FILE.parquet")]
+    pub out: PathBuf,
+    /// Write a rate series in steps of this, and not every request
+    #[arg(long, value_name = "DURATION")]
+    pub every: Option<Span>,
+}
+
 /// `wavetank explain`.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
@@ -197,6 +215,9 @@ pub struct GenerateArgs {
     /// What to write
     #[arg(long, value_enum, default_value_t = OutputFormat::Combined)]
     pub format: OutputFormat,
+    /// Length of a step of a rate series
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    pub step: Span,
     /// When the traffic begins (RFC 3339)
     #[arg(long, value_name = "TIME", default_value = "2024-03-04T00:00:00Z")]
     pub start: jiff::Timestamp,
@@ -212,6 +233,48 @@ pub enum OutputFormat {
     Combined,
     /// Access log in Common Log Format
     Common,
-    /// Rate series: a CSV of timestamp and requests per minute
+    /// Access log of Caddy, in JSON
+    Caddy,
+    /// Access log of Traefik, in JSON
+    Traefik,
+    /// Access log of nginx, in JSON
+    NginxJson,
+    /// HTTP log of HAProxy
+    Haproxy,
+    /// Access log of an AWS Application Load Balancer
+    Alb,
+    /// Access log of IIS
+    Iis,
+    /// Access log of CloudFront
+    #[value(name = "cloudfront")]
+    CloudFront,
+    /// Rate series: a CSV of timestamp and requests in each step
     Csv,
+    /// Rate series: a JSON object for each step
+    Ndjson,
+    /// Rate series: the requests in each step, one number a line
+    Numbers,
+}
+
+/// How a rate series is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeriesForm {
+    /// Columns.
+    Csv,
+    /// Objects.
+    Ndjson,
+    /// Numbers.
+    Numbers,
+}
+
+impl OutputFormat {
+    /// The form of a series; `None` for a log.
+    pub fn series(self) -> Option<SeriesForm> {
+        match self {
+            OutputFormat::Csv => Some(SeriesForm::Csv),
+            OutputFormat::Ndjson => Some(SeriesForm::Ndjson),
+            OutputFormat::Numbers => Some(SeriesForm::Numbers),
+            _ => None,
+        }
+    }
 }

@@ -46,6 +46,9 @@ impl Files {
 
 /// What this build reads tables with.
 pub fn tables() -> Option<TableReader> {
+    #[cfg(feature = "data")]
+    return Some(TableReader(crate::dataset::read));
+    #[cfg(not(feature = "data"))]
     None
 }
 

@@ -1,7 +1,8 @@
 //! `wavetank generate`: the traffic of a scenario as an access log or a rate series.
 //!
 //! The log has the arrivals that the simulator would see, by the same keyed draws: replaying it meets the same requests,
-//! to the second that logs are written in. Addresses come from the block for shared address space (RFC 6598), names of
+//! at the resolution that its format writes times in (whole seconds in most, milliseconds in HAProxy's, microseconds in AWS's and Caddy's,
+//! nanoseconds in other JSON). Response times are the service demands that the simulator draws, without any waiting. Addresses come from the block for shared address space (RFC 6598), names of
 //! agents from a short list; nothing in it is anybody's.
 
 use std::fs::File;
@@ -13,7 +14,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 
-use super::args::{GenerateArgs, OutputFormat};
+use super::args::{GenerateArgs, OutputFormat, SeriesForm};
 use super::exit::{Exit, Failure, OrExit};
 use crate::rng::{Dice, Stream, pick};
 use crate::scenario::{self, Scenario, Traffic};
@@ -70,42 +71,61 @@ fn write(scenario: &Scenario, arrivals: Arrivals, args: &GenerateArgs, path: &Pa
 }
 
 fn lines(scenario: &Scenario, arrivals: Arrivals, args: &GenerateArgs, out: &mut impl Write) -> io::Result<u64> {
-    match args.format {
-        OutputFormat::Csv => series(scenario, arrivals, args.start, out),
-        OutputFormat::Combined => log(scenario, arrivals, args.start, true, out),
-        OutputFormat::Common => log(scenario, arrivals, args.start, false, out),
+    match args.format.series() {
+        Some(series) => steps(scenario, arrivals, args, series, out),
+        None => log(scenario, arrivals, args, out),
     }
 }
 
-fn series(scenario: &Scenario, arrivals: Arrivals, start: Timestamp, out: &mut impl Write) -> io::Result<u64> {
-    const MINUTE: u64 = 60_000_000_000;
-    writeln!(out, "timestamp,requests")?;
-    let row = |out: &mut dyn Write, minute: u64, n: u64| {
-        writeln!(out, "{},{n}", start + jiff::SignedDuration::from_secs(60 * minute as i64))
+fn steps(
+    scenario: &Scenario,
+    arrivals: Arrivals,
+    args: &GenerateArgs,
+    form: SeriesForm,
+    out: &mut impl Write,
+) -> io::Result<u64> {
+    let length = args.step.0.max(1);
+    if form == SeriesForm::Csv {
+        writeln!(out, "timestamp,requests")?;
+    }
+    let row = |out: &mut dyn Write, step: u64, n: u64| {
+        let at =
+            args.start + jiff::SignedDuration::from_nanos(step.saturating_mul(length).min(i64::MAX as u64) as i64);
+        match form {
+            SeriesForm::Csv => writeln!(out, "{at},{n}"),
+            SeriesForm::Ndjson => writeln!(out, "{{\"timestamp\":\"{at}\",\"requests\":{n}}}"),
+            SeriesForm::Numbers => writeln!(out, "{n}"),
+        }
     };
-    let (mut minute, mut n, mut total) = (0, 0, 0);
+    let (mut step, mut n, mut total) = (0, 0, 0);
     for arrival in arrivals {
-        while arrival.at.0 / MINUTE > minute {
-            row(out, minute, n)?;
-            (minute, n) = (minute + 1, 0);
+        while arrival.at.0 / length > step {
+            row(out, step, n)?;
+            (step, n) = (step + 1, 0);
         }
         n += 1;
         total += 1;
     }
-    let minutes = scenario.duration.map_or(minute + 1, |duration| duration.0.div_ceil(MINUTE));
-    for minute in minute..minutes {
-        row(out, minute, std::mem::take(&mut n))?;
+    let steps = scenario.duration.map_or(step + 1, |duration| duration.0.div_ceil(length));
+    for step in step..steps {
+        row(out, step, std::mem::take(&mut n))?;
     }
     Ok(total)
 }
 
-fn log(
-    scenario: &Scenario,
-    arrivals: Arrivals,
-    start: Timestamp,
-    combined: bool,
-    out: &mut impl Write,
-) -> io::Result<u64> {
+/// One request as a log has it.
+struct Entry<'a> {
+    at: Timestamp,
+    address: String,
+    path: &'a str,
+    status: u16,
+    bytes: u64,
+    agent: &'a str,
+    /// Response time \[ns\].
+    took: u64,
+}
+
+fn log(scenario: &Scenario, arrivals: Arrivals, args: &GenerateArgs, out: &mut impl Write) -> io::Result<u64> {
     let service = &scenario.service;
     let weights: Vec<f64> = service.endpoints.iter().map(|endpoint| endpoint.weight).collect();
     let mix = EndpointMix::new(&weights, scenario.seed);
@@ -117,9 +137,12 @@ fn log(
     let attackers = population.attackers(attacks.iter().copied());
     let failure = Dice::new(scenario.seed, Stream::Failure);
     let size = Dice::new(scenario.seed, Stream::Spread);
+    let demand = Dice::new(scenario.seed, Stream::Demand);
+    let samplers: Vec<_> = service.endpoints.iter().map(|endpoint| endpoint.time.sampler()).collect();
+    head(args.format, out)?;
     let mut total = 0;
     for Arrival { at, index, origin } in arrivals {
-        let (client, endpoint, attack) = match origin {
+        let (client, place, attack) = match origin {
             Origin::Attack(k) => {
                 let k = usize::from(k);
                 let aimed = attacks[k].endpoint.unwrap_or_else(|| mix.endpoint(index));
@@ -127,24 +150,116 @@ fn log(
             }
             _ => (population.client(index), mix.endpoint(index), false),
         };
-        let endpoint = &service.endpoints[usize::from(endpoint)];
-        let status = if failure.sub(index, 1).unit() < endpoint.error_rate { 500 } else { 200 };
-        // Answers between 200 B and 200 kB, most of them small.
-        let bytes = (200.0 * libm::exp(6.9 * size.unit(index) * size.sub(index, 1).unit())) as u64;
-        let when = start + jiff::SignedDuration::from_secs((at.0 / 1_000_000_000) as i64);
-        let stamp = when.strftime("%d/%b/%Y:%H:%M:%S +0000");
-        let address = format!("100.{}.{}.{}", 64 + (client >> 16 & 63), client >> 8 & 255, client & 255);
-        write!(out, "{address} - - [{stamp}] \"GET {} HTTP/1.1\" {status} {bytes}", endpoint.path)?;
-        if combined {
-            let agent = match (attack, population.bot(client)) {
-                (true, _) => ATTACKER,
-                (_, true) => BOT,
-                _ => AGENTS[pick(size.sub(u64::from(client), 7).bits(), AGENTS.len())],
-            };
-            write!(out, " \"-\" \"{agent}\"")?;
-        }
-        out.write_all(b"\n")?;
+        let endpoint = &service.endpoints[usize::from(place)];
+        let agent = match (attack, population.bot(client)) {
+            (true, _) => ATTACKER,
+            (_, true) => BOT,
+            _ => AGENTS[pick(size.sub(u64::from(client), 7).bits(), AGENTS.len())],
+        };
+        let entry = Entry {
+            at: args.start + jiff::SignedDuration::from_nanos(at.0.min(i64::MAX as u64) as i64),
+            address: format!("100.{}.{}.{}", 64 + (client >> 16 & 63), client >> 8 & 255, client & 255),
+            path: &endpoint.path,
+            status: if failure.sub(index, 1).unit() < endpoint.error_rate { 500 } else { 200 },
+            // Answers between 200 B and 200 kB, most of them small.
+            bytes: (200.0 * libm::exp(6.9 * size.unit(index) * size.sub(index, 1).unit())) as u64,
+            agent,
+            took: samplers[usize::from(place)].sample(&mut demand.draws(index)).0,
+        };
+        entry.write(args.format, out)?;
         total += 1;
     }
     Ok(total)
+}
+
+/// What comes before the first line.
+fn head(format: OutputFormat, out: &mut impl Write) -> io::Result<()> {
+    match format {
+        OutputFormat::Iis => writeln!(
+            out,
+            "#Software: wavetank\n#Version: 1.0\n#Fields: date time c-ip cs-method cs-uri-stem sc-status sc-bytes time-taken \
+             cs(User-Agent)"
+        ),
+        OutputFormat::CloudFront => writeln!(
+            out,
+            "#Version: 1.0\n#Fields: date time x-edge-location sc-bytes c-ip cs-method cs-uri-stem sc-status cs(User-Agent) time-taken"
+        ),
+        _ => Ok(()),
+    }
+}
+
+impl Entry<'_> {
+    fn write(&self, format: OutputFormat, out: &mut impl Write) -> io::Result<()> {
+        let Entry { at, address, path, status, bytes, agent, took } = self;
+        let seconds = *took as f64 / 1e9;
+        match format {
+            OutputFormat::Common | OutputFormat::Combined => {
+                let stamp = at.strftime("%d/%b/%Y:%H:%M:%S +0000");
+                write!(out, "{address} - - [{stamp}] \"GET {path} HTTP/1.1\" {status} {bytes}")?;
+                if format == OutputFormat::Combined {
+                    write!(out, " \"-\" \"{agent}\"")?;
+                }
+                writeln!(out)
+            }
+            OutputFormat::Caddy => {
+                // A number of seconds, which holds microseconds and no more.
+                let (whole, part) = (at.as_second(), at.subsec_nanosecond() / 1000);
+                writeln!(
+                    out,
+                    "{{\"level\":\"info\",\"ts\":{whole}.{part:06},\"logger\":\"http.log.access\",\"msg\":\"handled request\",\
+                     \"request\":{{\"client_ip\":\"{address}\",\"method\":\"GET\",\"uri\":{},\"headers\":{{\"User-Agent\":[{}]}}}},\
+                     \"duration\":{seconds:.9},\"size\":{bytes},\"status\":{status}}}",
+                    quoted(path),
+                    quoted(agent)
+                )
+            }
+            OutputFormat::Traefik => writeln!(
+                out,
+                "{{\"ClientHost\":\"{address}\",\"DownstreamContentSize\":{bytes},\"DownstreamStatus\":{status},\"Duration\":{took},\
+                 \"RequestMethod\":\"GET\",\"RequestPath\":{},\"StartUTC\":\"{at:.9}\",\"request_User-Agent\":{}}}",
+                quoted(path),
+                quoted(agent)
+            ),
+            OutputFormat::NginxJson => writeln!(
+                out,
+                "{{\"time_iso8601\":\"{at:.9}\",\"remote_addr\":\"{address}\",\"request\":{},\"status\":{status},\
+                 \"body_bytes_sent\":{bytes},\"request_time\":{seconds:.3},\"http_user_agent\":{}}}",
+                quoted(&format!("GET {path} HTTP/1.1")),
+                quoted(agent)
+            ),
+            OutputFormat::Haproxy => {
+                let stamp = at.strftime("%d/%b/%Y:%H:%M:%S");
+                let (part, ms) = (at.subsec_millisecond(), took / 1_000_000);
+                writeln!(
+                    out,
+                    "{address}:50000 [{stamp}.{part:03}] in back/app 0/0/0/{ms}/{ms} {status} {bytes} - - ---- 1/1/1/1/0 0/0 \
+                     \"GET {path} HTTP/1.1\""
+                )
+            }
+            OutputFormat::Alb => {
+                // The log has the time of the answer.
+                let answered = *at + jiff::SignedDuration::from_micros((took / 1000) as i64);
+                writeln!(
+                    out,
+                    "http {answered:.6} app/wavetank/1 {address}:50000 10.0.0.1:80 0.000 {:.6} 0.000 {status} {status} 0 {bytes} \
+                     \"GET http://example.com:80{path} HTTP/1.1\" \"{agent}\" - -",
+                    (took / 1000) as f64 / 1e6
+                )
+            }
+            OutputFormat::Iis => {
+                let (stamp, agent) = (at.strftime("%Y-%m-%d %H:%M:%S"), agent.replace(' ', "+"));
+                writeln!(out, "{stamp} {address} GET {path} {status} {bytes} {} {agent}", took / 1_000_000)
+            }
+            OutputFormat::CloudFront => {
+                let (stamp, agent) = (at.strftime("%Y-%m-%d\t%H:%M:%S"), agent.replace(' ', "%20"));
+                writeln!(out, "{stamp}\tFRA2\t{bytes}\t{address}\tGET\t{path}\t{status}\t{agent}\t{seconds:.3}")
+            }
+            OutputFormat::Csv | OutputFormat::Ndjson | OutputFormat::Numbers => Ok(()),
+        }
+    }
+}
+
+/// A text in JSON.
+fn quoted(text: &str) -> serde_json::Value {
+    text.into()
 }

@@ -143,6 +143,9 @@ fn run(
     experiment.compare_recorded = compare_recorded;
     if write_files {
         report::write(&experiment, &out).or_run_failed()?;
+        #[cfg(feature = "data")]
+        crate::dataset::write_timeline(&experiment.first().timeline, &out.join("timeline.parquet"))
+            .or_run_failed()?;
     }
     let mut stdout = std::io::stdout().lock();
     let color = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();

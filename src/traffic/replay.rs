@@ -476,6 +476,14 @@ impl Dataset {
         }
     }
 
+    /// Requests that a value of the series stands for: the length of a step \[s\] for rates, else 1.
+    pub fn counts_per_value(&self) -> f64 {
+        match (&self.content, self.summary.step) {
+            (Content::Series(series), Some(step)) if series[0].1.value() == Value::Rate => step.as_secs_f64(),
+            _ => 1.0,
+        }
+    }
+
     pub(crate) fn log_feed(&self, factor: Rate, seed: u64, horizon: Time) -> Result<LogFeed, Error> {
         let Content::Requests(source) = &self.content else {
             return Err(self.is_other("an access log", "a rate series"));

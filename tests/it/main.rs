@@ -22,6 +22,9 @@ mod policies;
 /// Recordings of other people's traffic.
 mod recordings;
 
+/// Traffic written down and replayed.
+mod round_trip;
+
 /// `report.json` against its schema.
 mod schema;
 

@@ -359,7 +359,7 @@ fn a_recording_is_a_file_beside_the_scenario_and_needs_no_duration() {
         }
         .replace(&*folder.path().to_string_lossy(), "FOLDER")
     };
-    assert_snapshot!(check("path = 'some.log', format = 'common', speed = 2"), @r#"None Replay { recording: Recording { path: "FOLDER/some.log", options: Options { format: Common, speed: 2.0, scale: 1.0, step: None, max_bad_lines: 0.01, max_clients: 1000000 } }, changes: Config { arrivals: Poisson, shape: [], noise: None, overlay: [] } }"#);
+    assert_snapshot!(check("path = 'some.log', format = 'common', speed = 2"), @r#"None Replay { recording: Recording { paths: ["FOLDER/some.log"], options: Options { format: Common, log_format: None, time: None, value: None, kind: None, zone: Zone { rules: None, hour: None, last: 0 }, demand: Recorded, filter: Filter { conditions: [], text: "" }, from: None, to: None, speed: 2.0, scale: 1.0, repeat: 1, step: None, max_bad_lines: 0.01, max_clients: 1000000, tables: None } }, changes: Config { arrivals: Poisson, shape: [], noise: None, overlay: [] } }"#);
     assert_snapshot!(check("path = 'other.log'"), @r#"x.toml:1:27: traffic.replay.path: found "other.log", expected a file that is there, as "FOLDER/other.log" or from here"#);
     assert_snapshot!(check("path = 'some.log', format = 'clf', speed = 0, scale = 2000, max_bad_lines = 5, loop = true"), @r#"
     x.toml:1:48: traffic.replay.format: found "clf", expected one of auto, common, combined, csv, numbers

@@ -110,10 +110,18 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             ["traffic", "engine"].contains(&first) || (first == "record" && ["cost", "outcome"].contains(&second)),
             "a scenario is made of configurations: put the type beside the configuration that it is",
         ),
-        "sim" => (!["report", "cli"].contains(&first), "a world leaves a Run: judge and show it in report or cli"),
-        "report" => {
-            (!["sim", "cli", "traffic"].contains(&first), "reports read records only: put the fact into the Run")
-        }
+        "sim" => (
+            !["report", "cli", "dataset"].contains(&first),
+            "a world leaves a Run: judge and show it in report or cli",
+        ),
+        "report" => (
+            !["sim", "cli", "traffic", "dataset"].contains(&first),
+            "reports read records only: put the fact into the Run",
+        ),
+        "dataset" => (
+            ["traffic", "record", "scenario"].contains(&first),
+            "tables are made of recordings and records: let cli bring them together",
+        ),
         "cli" | "main" | "lib" => (true, ""),
         _ => (false, "a new room needs a line in tests/it/tidy.rs that says whom it may use"),
     };
@@ -170,8 +178,9 @@ fn the_import_table_forbids_what_it_should() {
 }
 
 /// A word, the files that may have it (by the beginning of their path), and what others should do.
-const CONFINED: [(&str, &[&str], &str); 11] = [
+const CONFINED: [(&str, &[&str], &str); 12] = [
     ("plotters::", &["src/report/chart"], "draw in report/chart.rs: the library must build without it"),
+    ("polars::", &["src/dataset/", "src/dataset.rs"], "tables are read and written in dataset: pass plain values"),
     ("clap::", &["src/cli"], "parse arguments in cli, and pass plain values"),
     ("anyhow", &["src/cli"], "return a typed error (thiserror)"),
     ("indicatif", &["src/cli"], "count in the monitor, and show it in cli"),

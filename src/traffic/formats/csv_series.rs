@@ -12,7 +12,7 @@
 use std::path::Path;
 
 use crate::traffic::formats::timestamp::{self, EPOCHS, Zone, scaled};
-use crate::traffic::formats::{Fault, Reading, Row, is_blank, number, reading};
+use crate::traffic::formats::{Fault, Points, Reading, Row, is_blank, number, reading};
 use crate::traffic::replay::{Error, Options};
 use crate::units::Span;
 
@@ -445,6 +445,52 @@ impl Table {
         let step = commonest_step(&times).map_or(0, |step| step.0);
         let usual = times.windows(2).filter(|w| w[1].abs_diff(w[0]) == step).count();
         usual * 2 <= times.len().saturating_sub(1)
+    }
+}
+
+/// The columns of a table that somebody else holds.
+#[derive(Debug)]
+pub struct TableColumns(Columns);
+
+impl TableColumns {
+    /// Recognizes the columns of a table by their names, in lower case, and their first rows.
+    pub fn recognize(
+        path: &Path,
+        names: Vec<String>,
+        rows: Vec<Vec<Vec<u8>>>,
+        options: &Options,
+    ) -> Result<TableColumns, Error> {
+        let columns = Table::of(b',', names.clone(), rows).columns(path, options)?;
+        if matches!(columns.time, TimeUnit::Parts(_)) {
+            return Err(Error::NoTimeColumn { path: path.to_path_buf(), columns: names });
+        }
+        Ok(TableColumns(columns))
+    }
+
+    /// Which column is the time, from 0.
+    pub fn time(&self) -> usize {
+        self.0.time_column
+    }
+
+    /// Which column is the count, from 0.
+    pub fn value(&self) -> usize {
+        self.0.count_column
+    }
+
+    /// The row of two fields; `None` if its count is absent.
+    pub fn row(&mut self, time: &[u8], value: &[u8]) -> Result<Option<Row>, Fault> {
+        let at = self.0.time.nanos(time, &mut self.0.zone).ok_or(Fault::BadTime)?;
+        Ok(match reading(value)? {
+            Reading::Plain(count) | Reading::PerSecond(count) => Some(Row { at, count }),
+            Reading::Absent => None,
+        })
+    }
+
+    /// The series of `rows`.
+    pub fn points(&self, rows: Vec<Row>) -> Points {
+        let Columns { value, step, .. } = self.0;
+        let words = format!("{}, in Parquet", self.0.describe());
+        Points { rows: rows.into(), value, step, dated: self.0.time.dated(), words }
     }
 }
 
