@@ -32,7 +32,7 @@ use crate::engine::balancer::health::{Health, Opinion};
 use crate::engine::events::{Event, EventKind};
 use crate::engine::gates::{Answer, Gates};
 use crate::engine::limiter::{Key, Limiter};
-use crate::engine::metrics::FleetCounts;
+use crate::engine::metrics::{FleetCounts, InstanceView, Stage};
 use crate::engine::observation::{FleetObservation, Scraper};
 use crate::engine::request::{Admission, Completion, InstanceId, Permit, Rejection, Request};
 use crate::rng::{Dice, Stream};
@@ -112,6 +112,14 @@ enum Belief {
     Draining,
 }
 
+/// Moments in an instance's life, for policies that look at single instances; `None` is before the engine began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Life {
+    launched_at: Option<Time>,
+    /// When it began, or ceased, to take traffic.
+    changed_at: Option<Time>,
+}
+
 /// How often the rule nearest to acting is looked for.
 const NEAREST_EVERY: Span = Span::from_mins(1);
 
@@ -128,6 +136,7 @@ pub struct Engine {
     analyzer: Option<Analyzer>,
     scraper: Option<Scraper>,
     fleet: BTreeMap<InstanceId, Belief>,
+    lives: BTreeMap<InstanceId, Life>,
     desired: u32,
     next_id: u32,
     /// When a broken instance is worth another try.
@@ -166,6 +175,7 @@ impl Engine {
             analyzer: config.analyzer.as_ref().map(Analyzer::new),
             scraper,
             fleet: BTreeMap::new(),
+            lives: BTreeMap::new(),
             desired: 0,
             next_id: 0,
             retries: BTreeMap::new(),
@@ -185,6 +195,7 @@ impl Engine {
         self.next_id += 1;
         self.desired += 1;
         self.fleet.insert(id, Belief::Ready);
+        self.lives.insert(id, Life::default());
         if let Some(health) = &mut self.health {
             health.join(now, id, true);
         }
@@ -308,6 +319,7 @@ impl Engine {
             InstanceState::Gone => {
                 self.leave(id);
                 self.fleet.remove(&id);
+                self.lives.remove(&id);
                 let kind = EventKind::InstanceGone { instance: id };
                 let cause = match belief {
                     Belief::Draining => "drained",
@@ -327,6 +339,7 @@ impl Engine {
     }
 
     fn joined(&mut self, now: Time, id: InstanceId, warming: bool) {
+        self.lives.entry(id).or_default().changed_at = Some(now);
         if let Some(health) = &mut self.health {
             health.join(now, id, false);
         }
@@ -352,6 +365,7 @@ impl Engine {
                     && matches!(belief, Belief::Ready | Belief::Warming)
                 {
                     *belief = Belief::Unhealthy;
+                    self.lives.entry(id).or_default().changed_at = Some(now);
                     self.replacements.push(format!("replaces unhealthy instance {}", id.0));
                     self.wake = (now, Wake::Evaluate);
                 }
@@ -415,7 +429,10 @@ impl Engine {
         if autoscaler.next_wake() > now {
             return;
         }
-        let observed = scraper.observed(now, fleet);
+        let mut observed = scraper.observed(now, fleet);
+        if scraper.wants_instances() {
+            observed.instances = views(scraper, now, &self.fleet, &self.lives);
+        }
         let guards = Guards {
             breaker_tripped: self.gates.as_ref().is_some_and(|gates| gates.tripped() > 0),
             refused_share: scraper.refused_share(),
@@ -489,6 +506,7 @@ impl Engine {
         let id = InstanceId(self.next_id);
         self.next_id += 1;
         self.fleet.insert(id, Belief::Provisioning);
+        self.lives.insert(id, Life { launched_at: Some(now), changed_at: None });
         commands.push(Command::Launch(id));
         self.note(now, EventKind::InstanceLaunched { instance: id }, cause);
         id
@@ -615,6 +633,29 @@ impl Engine {
         }
         self.wake = wake;
     }
+}
+
+/// The instances, one by one: what the engine believes of each, and what was measured of it.
+fn views(
+    scraper: &Scraper,
+    now: Time,
+    fleet: &BTreeMap<InstanceId, Belief>,
+    lives: &BTreeMap<InstanceId, Life>,
+) -> Vec<InstanceView> {
+    let mut measured = scraper.of_instances(now);
+    let view = |(&id, &belief): (&InstanceId, &Belief)| {
+        let stage = match belief {
+            Belief::Provisioning => Stage::Provisioning,
+            Belief::Warming => Stage::Warming,
+            Belief::Ready => Stage::Ready,
+            Belief::Unhealthy => Stage::Unhealthy,
+            Belief::Draining => return None,
+        };
+        let Life { launched_at, changed_at } = lives.get(&id).copied().unwrap_or_default();
+        let (values, sampled_at) = measured.remove(&id).unwrap_or((Vec::new(), now));
+        Some(InstanceView { id, stage, launched_at, changed_at, values, sampled_at, window: scraper.window_length() })
+    };
+    fleet.iter().filter_map(view).collect()
 }
 
 /// The earlier of two wakes.

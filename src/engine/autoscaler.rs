@@ -23,6 +23,7 @@
 //! It does not launch, drain or choose instances, replaces no unhealthy ones (a replacement is no scaling action),
 //! collects no metrics, and does not own the breaker that a rule may force open.
 
+pub mod hpa;
 pub mod policy;
 pub mod rules;
 pub mod target_tracking;
@@ -36,6 +37,7 @@ mod nearest;
 mod projection;
 mod proposal;
 mod stabilize;
+mod streak;
 
 #[cfg(test)]
 mod tests;
@@ -49,8 +51,8 @@ pub use guards::Guards;
 pub use nearest::Nearest;
 pub use policy::Policy;
 
-use crate::engine::events::Block;
-use crate::engine::metrics::{FleetCounts, Observed, Reading};
+use crate::engine::events::{Block, Wish};
+use crate::engine::metrics::{Aggregate, FleetCounts, Metric, Observed, Reading};
 use crate::units::{Span, Time};
 use cooldown::Cooldowns;
 use guards::Hold;
@@ -100,6 +102,8 @@ pub struct Config {
     pub max_staleness: Option<Span>,
     /// Whether scale-up rules count the instances that are coming; default true.
     pub piling_on_guard: bool,
+    /// Whether the guards may hold a scale-down; default true. The systems that policies are taken from have none.
+    pub scale_down_guards: bool,
     /// Share of refused requests above which nothing is removed, 0..1; default 0.01.
     pub shed_tolerance: f64,
     /// Threshold rules, in the order of declaration.
@@ -121,6 +125,7 @@ impl Default for Config {
             cooldown_from: CooldownFrom::default(),
             max_staleness: None,
             piling_on_guard: true,
+            scale_down_guards: true,
             shed_tolerance: 0.01,
             rules: Vec::new(),
             policies: Vec::new(),
@@ -184,6 +189,25 @@ impl Fresh {
     }
 }
 
+/// What a policy may look at in one tick.
+#[derive(Clone, Copy, Debug)]
+struct Sight<'a> {
+    now: Time,
+    observed: &'a Observed,
+    /// The age at which a sample is no longer one.
+    max_age: Span,
+}
+
+impl Sight<'_> {
+    fn fleet(&self) -> FleetCounts {
+        self.observed.fleet
+    }
+
+    fn fresh(&self, metric: Metric, aggregate: Aggregate) -> Option<Fresh> {
+        Fresh::of(self.observed.get(metric, aggregate), self.now, self.max_age)
+    }
+}
+
 /// The autoscaler of one service.
 #[derive(Clone, Debug)]
 pub struct Autoscaler {
@@ -235,12 +259,17 @@ impl Autoscaler {
         self.look(now, observed);
         decision.opened_breaker = self.fire_due(now, Action::CircuitBreak);
         decision.alerts = self.fire_due(now, Action::Alert);
-        let policy = self.recommend(now, observed, guards);
+        let policy = self.recommend(now, observed, guards, &mut decision.wishes);
         let mut proposals = Vec::new();
         if !self.repair(&mut decision) {
             proposals = self.propose(now, fleet, guards, policy.as_ref());
             proposals.extend(policy);
             self.decide(now, &proposals, &mut decision);
+        }
+        if decision.direction().is_some() {
+            for policy in &mut self.policies {
+                policy.changed(now, decision.from, decision.to);
+            }
         }
         decision.held = self.remember_held(fleet, &proposals);
         self.note_order(now, decision.direction());
@@ -333,30 +362,55 @@ impl Autoscaler {
         true
     }
 
-    /// The highest recommendation of the policies; the first declared, of equals.
-    fn recommend(&mut self, now: Time, observed: &Observed, guards: &Guards) -> Option<Proposal> {
-        let max_age = self.config.max_age();
-        let all: Vec<Recommendation> =
-            self.policies.iter_mut().map(|policy| policy.recommend(now, observed, max_age)).collect();
-        let highest = all.iter().enumerate().rev().max_by_key(|(_, r)| (r.steady, r.raw)).map(|(i, _)| i)?;
-        let Recommendation { raw, steady, mut cause, steadying, observed: value, mut holds, timing } =
-            all[highest].clone();
-        if all.len() > 1 {
-            let each = self.policies.iter().zip(&all).map(|(p, r)| format!("{} {}", p.name(), r.steady));
-            cause += &format!("; highest of {}", each.collect::<Vec<_>>().join(", "));
+    /// The highest recommendation of the policies, capped by those that cap; the first declared, of equals. What each
+    /// of them wanted goes to `wishes`.
+    fn recommend(
+        &mut self,
+        now: Time,
+        observed: &Observed,
+        guards: &Guards,
+        wishes: &mut Vec<Wish>,
+    ) -> Option<Proposal> {
+        let (existing, bounds) = (observed.fleet.existing, self.bounds());
+        let sight = Sight { now, observed, max_age: self.config.max_age() };
+        let all: Vec<_> = self.policies.iter_mut().map(|policy| policy.recommend(&sight, bounds)).collect();
+        let wish = |(policy, (r, _)): (&Recommender, &(Recommendation, _))| Wish {
+            policy: policy.name.clone(),
+            raw: r.raw,
+            wanted: r.limited,
+            cap: r.cap,
+            cause: r.cause.clone(),
+        };
+        wishes.extend(self.policies.iter().zip(&all).map(wish));
+        let by_height = |(_, (r, _)): &(usize, &(Recommendation, _))| (r.limited, r.raw);
+        let (highest, (chosen, timing)) = all.iter().enumerate().rev().max_by_key(by_height)?;
+        let combined = wishes.iter().filter_map(|wish| wish.cap).fold(chosen.limited, u32::min);
+        let (mut cause, mut combining) = (chosen.cause.clone(), String::new());
+        if all.len() > 1 || combined != chosen.limited {
+            let each: Vec<_> = wishes.iter().map(|wish| format!("{} {}", wish.policy, wish.wanted)).collect();
+            combining = format!("highest of {}", each.join(", "));
+            if let Some(wish) = wishes.iter().find(|wish| combined < chosen.limited && wish.cap == Some(combined)) {
+                combining += &format!("; capped at {combined} by {}", wish.policy);
+            }
+            cause += &format!("; {combining}");
         }
-        if let Some(direction) = Direction::of(observed.fleet.existing, steady) {
+        let mut holds = chosen.holds.clone();
+        if let Some(direction) = Direction::of(existing, combined) {
             holds.extend(self.limits(now, observed.fleet, guards, direction));
         }
         Some(Proposal {
             source: Source::Policy(highest),
-            name: self.policies[highest].name().to_string(),
-            raw,
-            steady,
+            name: self.policies[highest].name.clone(),
+            raw: chosen.raw,
+            steady: chosen.steady,
+            limited: chosen.limited,
+            combined,
             cause,
-            steadying,
-            observed: value,
-            timing,
+            steadying: chosen.steadying.clone(),
+            limiting: chosen.limiting.clone(),
+            combining,
+            observed: chosen.observed.map(|fresh| fresh.value),
+            timing: timing.filter(|_| combined != existing),
             holds,
         })
     }
@@ -372,7 +426,7 @@ impl Autoscaler {
             match direction {
                 Direction::Up => holds.extend(self.piling_on(now, rule, fleet, guards)),
                 Direction::Down => {
-                    holds.extend(policy.filter(|p| p.steady >= fleet.existing).map(Proposal::as_hold));
+                    holds.extend(policy.filter(|p| p.combined >= fleet.existing).map(Proposal::as_hold));
                     match self.calm_size(rule, fleet, raw) {
                         Ok(size) if size == raw => {}
                         Ok(size) => {
@@ -388,8 +442,12 @@ impl Autoscaler {
                 name: rule.config.name.clone(),
                 raw,
                 steady,
+                limited: steady,
+                combined: steady,
                 cause: rule.cause(now),
                 steadying,
+                limiting: String::new(),
+                combining: String::new(),
                 observed: rule.value,
                 timing: rule.timing(now),
                 holds,
@@ -408,7 +466,9 @@ impl Autoscaler {
                 let contradicts = |r: &&Rule| r.config.action == Action::ScaleUp && r.is_suspected();
                 let contradiction = self.rules.iter().find(contradicts);
                 holds.extend(contradiction.map(|r| Hold::Contradiction { rule: r.config.name.clone() }));
-                holds.extend(guards.against_scale_down(fleet, self.config.shed_tolerance));
+                if self.config.scale_down_guards {
+                    holds.extend(guards.against_scale_down(fleet, self.config.shed_tolerance));
+                }
             }
         }
         holds
@@ -425,12 +485,13 @@ impl Autoscaler {
     /// The smallest size from `to` up at which `rule`'s metric would trip no scale-up rule.
     fn calm_size(&self, rule: &Rule, fleet: FleetCounts, to: u32) -> Result<u32, Hold> {
         let metric = rule.config.metric;
-        if !metric.is_load_proportional() {
+        if !metric.is_load_proportional() || rule.config.aggregate == Aggregate::Sum {
             return Ok(to);
         }
         let projected = |up: &Rule, after| up.value.map(|value| projection::project(value, fleet.ready, after));
         let trips = |after: u32| {
-            let ups = self.rules.iter().filter(|r| r.config.metric == metric && r.config.action == Action::ScaleUp);
+            let is_up = |r: &&Rule| r.config.metric == metric && r.config.aggregate != Aggregate::Sum;
+            let ups = self.rules.iter().filter(is_up).filter(|r| r.config.action == Action::ScaleUp);
             ups.filter_map(|up| Some((up, projected(up, after)?)))
                 .find(|(up, value)| up.config.operator.holds(*value, up.config.threshold))
         };
@@ -449,7 +510,7 @@ impl Autoscaler {
         let from = decision.from;
         let mut best: Option<&Proposal> = None;
         let order = |p: &&Proposal| match p.source {
-            Source::Rule(i) => (Reverse(self.rules[i].config.priority), Direction::of(from, p.steady), i),
+            Source::Rule(i) => (Reverse(self.rules[i].config.priority), Direction::of(from, p.combined), i),
             Source::Policy(i) => (Reverse(0), None, i),
         };
         let (by_rule, by_policy): (Vec<&Proposal>, Vec<&Proposal>) =
@@ -458,7 +519,7 @@ impl Autoscaler {
             best = Some(rule);
         }
         if let Some(&policy) = by_policy.first() {
-            let higher = best.is_none_or(|rule| policy.steady > rule.steady);
+            let higher = best.is_none_or(|rule| policy.combined > rule.combined);
             if higher && (policy.is_free() || best.is_none()) {
                 best = Some(policy);
             }
@@ -499,7 +560,7 @@ impl Autoscaler {
             held.extend(proposal.map(|p| Held {
                 rule: p.name.clone(),
                 from: fleet.existing,
-                to: if p.steady == fleet.existing { p.raw } else { p.steady },
+                to: if p.combined == fleet.existing { p.raw } else { p.combined },
                 blocked: blocked.clone(),
                 cause: p.cause.clone(),
                 changed,

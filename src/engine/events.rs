@@ -142,12 +142,29 @@ pub struct Scaling {
     pub timing: Option<Timing>,
     /// The metric value behind the decision, in its unit; `None` for manual actions and repairs.
     pub observed: Option<f64>,
+    /// What every policy proposed, in the order of declaration; empty for manual actions.
+    pub wishes: Vec<Wish>,
+}
+
+/// What one policy proposed at a tick.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wish {
+    /// The policy.
+    pub policy: String,
+    /// Instances, as its formula has it.
+    pub raw: u32,
+    /// Instances, after its own stabilization and limits: what is compared with other policies.
+    pub wanted: u32,
+    /// The most that it lets other policies have; `None` if it caps nobody.
+    pub cap: Option<u32>,
+    /// Why.
+    pub cause: String,
 }
 
 /// One stage of the autoscaler's pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
-    /// "policy", "stabilise", "rate-limit", "bounds", "guards".
+    /// "policy", "stabilise", "rate-limit", "combine" (with several policies), "bounds", "guards".
     pub stage: &'static str,
     /// Instances wanted before the stage.
     pub input: u32,

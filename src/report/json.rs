@@ -342,6 +342,16 @@ fn put_scaling(map: &mut Map<String, Value>, scaling: &Scaling) {
         ])
     };
     put("stages", Value::Array(scaling.stages.iter().map(stage).collect()));
+    let wish = |wish: &crate::engine::events::Wish| {
+        object([
+            ("policy", value!(wish.policy)),
+            ("raw", value!(wish.raw)),
+            ("wanted", value!(wish.wanted)),
+            ("cap", value!(wish.cap)),
+            ("cause", value!(wish.cause)),
+        ])
+    };
+    put("proposals", Value::Array(scaling.wishes.iter().map(wish).collect()));
 }
 
 fn put_spike(map: &mut Map<String, Value>, spike: &Spike) {

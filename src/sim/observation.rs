@@ -56,7 +56,7 @@ impl World<'_> {
             }
         }
         self.observer.scrape.areas = areas;
-        FleetObservation { instances, lost }
+        FleetObservation { instances, lost, held: 0.0 }
     }
 
     /// The end of a step: the fleet as a whole, on average since the last one.

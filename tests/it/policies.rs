@@ -160,3 +160,97 @@ fn an_autoscaler_without_metrics_holds_what_it_has() {
     assert!(down(&lost).is_none_or(|at| at >= 360.0), "blind: {:?}", down(&lost));
     assert!(down(&lost).is_some(), "it goes on when it sees again");
 }
+
+/// A service whose instances serve ten requests a second at 100 % of their CPU, load that rises from ten to a hundred
+/// requests a second at 2:00 and falls back at 8:00, and `autoscaler`.
+fn surge(autoscaler: &str) -> Run {
+    run(&format!(
+        r#"
+        scenario.duration = "20m"
+        [traffic]
+        arrivals = "paced"
+        shape = [
+            {{ kind = "constant", rate = 10, for = "2m" }},
+            {{ kind = "constant", rate = 100, for = "6m" }},
+            {{ kind = "constant", rate = 10 }},
+        ]
+        [service]
+        workers = 1
+        queue = 10
+        time = "100ms"
+        [fleet]
+        initial = 2
+        boot = "20s"
+        [autoscaler]
+        min = 2
+        max = 20
+        metrics = {{ window = "30s" }}
+        {autoscaler}
+        "#
+    ))
+}
+
+#[test]
+fn an_hpa_climbs_as_its_pods_are_believed_and_waits_out_its_window_on_the_way_down() {
+    let run = surge(
+        r#"
+        scale_down_guards = false
+        [[autoscaler.policy]]
+        kind = "hpa"
+        metrics = [{ type = "resource", resource = "cpu", average_utilization = 70 }]
+        behavior = {}
+        "#,
+    );
+    assert_snapshot!(scalings(&run), @"
+    02:30 2 -> 3 hpa
+    03:30 3 -> 5 hpa
+    04:30 5 -> 8 hpa
+    05:30 8 -> 12 hpa
+    06:30 12 -> 15 hpa
+    13:00 15 -> 8 hpa
+    13:15 8 -> 2 hpa
+    ");
+}
+
+#[test]
+fn of_several_policies_the_highest_wins_and_every_proposal_is_recorded() {
+    let run = surge(
+        r#"
+        [[autoscaler.policy]]
+        kind = "target_tracking"
+        metric = "cpu_utilization"
+        target = 70
+        [[autoscaler.policy]]
+        kind = "hpa"
+        metrics = [{ type = "external", metric = "requests_per_second", average_value = 5 }]
+        "#,
+    );
+    assert_snapshot!(scalings(&run), @"
+    02:15 2 -> 4 hpa
+    02:30 4 -> 8 hpa
+    02:45 8 -> 16 hpa
+    03:00 16 -> 20 hpa
+    13:15 20 -> 11 hpa
+    13:30 11 -> 2 target_tracking
+    ");
+    let first = run.events.iter().find_map(|event| match &event.kind {
+        EventKind::ScaledUp(scaling) => Some(scaling),
+        _ => None,
+    });
+    let first = first.expect("it grows");
+    let wishes: Vec<String> = first.wishes.iter().map(|w| format!("{} {} {}", w.policy, w.raw, w.wanted)).collect();
+    assert_snapshot!(wishes.join("\n"), @"
+    target_tracking 2 2
+    hpa 11 4
+    ");
+    let stages: Vec<String> =
+        first.stages.iter().map(|s| format!("{} {} -> {}: {}", s.stage, s.input, s.output, s.reason)).collect();
+    assert_snapshot!(stages.join("\n"), @"
+    policy 2 -> 11: requests_per_second 55/s, target 5/s each: 11 wanted (policy hpa); highest of target_tracking 2, hpa 4
+    stabilise 11 -> 11: nothing to wait for
+    rate-limit 11 -> 4: at most twice the size, or four, at once
+    combine 4 -> 4: highest of target_tracking 2, hpa 4
+    bounds 4 -> 4: within 2..=20
+    guards 4 -> 4: nothing against it
+    ");
+}

@@ -713,12 +713,12 @@ target = 60
 kind = "target_tracking"
 [[autoscaler.policy]]
 "#), @r#"
-    x.toml:3:8: autoscaler.policy.0.kind: found "target_trackin", expected target_tracking
+    x.toml:3:8: autoscaler.policy.0.kind: found "target_trackin", expected one of target_tracking, hpa, did you mean "target_tracking"?
     x.toml:7:10: autoscaler.policy.1.target: found 0.6, expected a percentage from 0 to 100: write 60
     x.toml:8:13: autoscaler.policy.1.tolerance: found 10, expected a ratio from 0 to 1: write 0.1 or "10%"
+    x.toml:11:1: autoscaler.policy.2.name: unknown key for kind = "target_tracking", expected one of kind, metric, target, tolerance, scale_in, stabilization_window
     x.toml:13:10: autoscaler.policy.2.target: found "0s", expected a target above 0
-    x.toml:14:1: autoscaler.policy.2.stabilization: unknown key, did you mean "stabilization_window"?
-    x.toml:17:8: autoscaler.policy.3.name: found "latency", expected a name that no earlier one has
+    x.toml:14:1: autoscaler.policy.2.stabilization: unknown key for kind = "target_tracking", did you mean "stabilization_window"?
     x.toml:20:1: autoscaler.policy.4.metric: missing, expected for example metric = "cpu_utilization"
     x.toml:20:1: autoscaler.policy.4.target: missing, expected for example target = 60
     x.toml:22:1: autoscaler.policy.5.kind: missing, expected for example kind = "target_tracking"

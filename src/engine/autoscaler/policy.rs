@@ -1,80 +1,157 @@
 //! Policies: what recommends a size of the fleet outright, where a rule only says more or less.
 //!
-//! A policy turns what it observes into a raw recommendation and stabilizes it by its own means. Of several, the
-//! highest counts. Cooldowns, bounds and guards come after, and are the same for all.
+//! A policy turns what it observes into a raw recommendation, then stabilizes and limits it by its own means, as the
+//! system that it is taken from does. Of several, the highest counts ([`Policy::Schedule`] may also cap the others).
+//! Cooldowns, bounds and guards come after, and are the same for all.
+//!
+//! ```text
+//!   hpa       raw ─▶ stabilise ─▶ rate-limit ─┐
+//!   schedule  raw ────────────────────────────┼─▶ highest ─▶ caps ─▶ cooldowns ─▶ bounds ─▶ guards
+//!   kpa       raw ─▶ stabilise ─▶ rate-limit ─┘
+//! ```
 
-use super::Fresh;
 use super::guards::{Hold, Remembered};
+use super::hpa;
+use super::proposal::Bounds;
+use super::streak::{Streak, Wanted};
 use super::target_tracking::{self, Tracker};
+use super::{Fresh, Sight};
 use crate::engine::events::Timing;
-use crate::engine::metrics::{Aggregate, Observed};
-use crate::units::{Span, Time};
+use crate::engine::metrics::{Aggregate, Metric, Series};
+use crate::units::Time;
 
 /// A policy's settings, by kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Policy {
     /// Keeps a metric near a target. "target_tracking" in scenario files.
     TargetTracking(target_tracking::Config),
+    /// The Kubernetes Horizontal Pod Autoscaler. "hpa".
+    Hpa(hpa::Config),
+}
+
+impl Policy {
+    /// What events call it.
+    pub fn name(&self) -> &str {
+        match self {
+            Policy::TargetTracking(config) => &config.name,
+            Policy::Hpa(config) => &config.name,
+        }
+    }
+
+    /// The metrics it looks at.
+    pub fn metrics(&self) -> Vec<(Metric, Aggregate)> {
+        match self {
+            Policy::TargetTracking(config) => vec![(config.metric, Aggregate::Avg)],
+            Policy::Hpa(config) => config.metrics.iter().map(hpa::MetricSpec::metric).collect(),
+        }
+    }
+
+    /// The metrics of which it wants every sample, to average them itself.
+    pub fn series(&self) -> Vec<Series> {
+        Vec::new()
+    }
+
+    /// Whether it looks at single instances.
+    pub fn wants_instances(&self) -> bool {
+        matches!(self, Policy::Hpa(_))
+    }
 }
 
 /// A policy's answer at one tick.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Recommendation {
     /// Instances, as the policy's formula has it.
     pub raw: u32,
-    /// Instances, after stabilization.
+    /// Instances, after the policy's stabilization.
     pub steady: u32,
+    /// Instances, after the policy's own limits on the rate of change.
+    pub limited: u32,
     /// Why.
     pub cause: String,
     /// What stabilization did.
     pub steadying: String,
-    /// The value behind it.
-    pub observed: Option<f64>,
+    /// What the limits did; empty if there are none.
+    pub limiting: String,
+    /// The value behind it, and when it was sampled.
+    pub observed: Option<Fresh>,
     /// What the policy itself waits for.
     pub holds: Vec<Hold>,
-    /// The way here; `None` if nothing should change yet.
-    pub timing: Option<Timing>,
+    /// No other policy may bring the fleet above this; `None`: it caps nobody.
+    pub cap: Option<u32>,
+}
+
+impl Recommendation {
+    /// `count` at once, because of `cause`.
+    pub(super) fn outright(count: u32, cause: String) -> Recommendation {
+        Recommendation {
+            raw: count,
+            steady: count,
+            limited: count,
+            cause,
+            steadying: "nothing to wait for".into(),
+            limiting: String::new(),
+            observed: None,
+            holds: Vec::new(),
+            cap: None,
+        }
+    }
+
+    pub(super) fn seen(self, observed: Option<Fresh>) -> Recommendation {
+        Recommendation { observed, ..self }
+    }
 }
 
 /// A policy with its memory.
 #[derive(Clone, Debug)]
 pub(super) struct Recommender {
     pub(super) held: Remembered,
+    pub(super) name: String,
+    streak: Streak,
     kind: Kind,
 }
 
 #[derive(Clone, Debug)]
 enum Kind {
     TargetTracking(Tracker),
+    Hpa(hpa::Hpa),
 }
 
 impl Recommender {
     pub(super) fn new(policy: Policy) -> Recommender {
+        let name = policy.name().to_string();
         let kind = match policy {
             Policy::TargetTracking(config) => Kind::TargetTracking(Tracker::new(config)),
+            Policy::Hpa(config) => Kind::Hpa(hpa::Hpa::new(config)),
         };
-        Recommender { held: Remembered::default(), kind }
+        Recommender { held: Remembered::default(), name, streak: Streak::default(), kind }
     }
 
-    pub(super) fn name(&self) -> &str {
-        match &self.kind {
-            Kind::TargetTracking(tracker) => &tracker.config.name,
-        }
-    }
-
-    pub(super) fn recommend(&mut self, now: Time, observed: &Observed, max_age: Span) -> Recommendation {
-        match &mut self.kind {
-            Kind::TargetTracking(tracker) => {
-                let reading = observed.get(tracker.config.metric, Aggregate::Avg);
-                tracker.recommend(now, observed.fleet, Fresh::of(reading, now, max_age))
-            }
-        }
+    /// What it wants at this tick, and the way there unless nothing should change yet.
+    pub(super) fn recommend(&mut self, sight: &Sight<'_>, bounds: Bounds) -> (Recommendation, Option<Timing>) {
+        let recommendation = match &mut self.kind {
+            Kind::TargetTracking(tracker) => tracker.recommend(sight),
+            Kind::Hpa(hpa) => hpa.recommend(sight, bounds),
+        };
+        let wanted = Wanted {
+            existing: sight.fleet().existing,
+            raw: recommendation.raw,
+            limited: recommendation.limited,
+            sampled_at: recommendation.observed.map_or(sight.now, |fresh| fresh.sampled_at),
+        };
+        let timing = self.streak.timing(sight.now, wanted);
+        (recommendation, timing)
     }
 
     /// Learns that its recommendation was carried out.
     pub(super) fn acted(&mut self) {
+        self.streak.end();
+    }
+
+    /// Learns that the fleet was changed, whoever wanted it.
+    pub(super) fn changed(&mut self, now: Time, from: u32, to: u32) {
         match &mut self.kind {
-            Kind::TargetTracking(tracker) => tracker.acted(),
+            Kind::TargetTracking(_) => {}
+            Kind::Hpa(hpa) => hpa.changed(now, from, to),
         }
     }
 }
