@@ -24,6 +24,7 @@
 //! collects no metrics, and does not own the breaker that a rule may force open.
 
 pub mod hpa;
+pub mod kpa;
 pub mod policy;
 pub mod rules;
 pub mod target_tracking;

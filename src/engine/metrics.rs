@@ -303,6 +303,8 @@ impl InstanceView {
 pub struct Observed {
     /// The fleet.
     pub fleet: FleetCounts,
+    /// The moment up to which metrics can be seen: now, less their delay.
+    pub as_of: Time,
     /// Its instances, draining ones left out; empty unless a policy asks for them.
     pub instances: Vec<InstanceView>,
     /// Samples of the series that policies ask for, oldest first.

@@ -206,6 +206,7 @@ impl Scraper {
     /// What policies see at `now`.
     pub fn observed(&self, now: Time, fleet: FleetCounts) -> Observed {
         let mut observed = Observed::new(fleet);
+        observed.as_of = now.saturating_sub(self.pipeline.delay);
         let window: Vec<&Slice> = self.window(now).collect();
         if let Some(last) = window.last() {
             for (i, &(metric, by)) in self.wanted.iter().enumerate() {

@@ -12,13 +12,14 @@
 
 use super::guards::{Hold, Remembered};
 use super::hpa;
+use super::kpa;
 use super::proposal::Bounds;
 use super::streak::{Streak, Wanted};
 use super::target_tracking::{self, Tracker};
 use super::{Fresh, Sight};
 use crate::engine::events::Timing;
 use crate::engine::metrics::{Aggregate, Metric, Series};
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// A policy's settings, by kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,8 @@ pub enum Policy {
     TargetTracking(target_tracking::Config),
     /// The Kubernetes Horizontal Pod Autoscaler. "hpa".
     Hpa(hpa::Config),
+    /// The Knative Pod Autoscaler. "kpa".
+    Kpa(kpa::Config),
 }
 
 impl Policy {
@@ -35,6 +38,7 @@ impl Policy {
         match self {
             Policy::TargetTracking(config) => &config.name,
             Policy::Hpa(config) => &config.name,
+            Policy::Kpa(config) => &config.name,
         }
     }
 
@@ -43,12 +47,21 @@ impl Policy {
         match self {
             Policy::TargetTracking(config) => vec![(config.metric, Aggregate::Avg)],
             Policy::Hpa(config) => config.metrics.iter().map(hpa::MetricSpec::metric).collect(),
+            Policy::Kpa(_) => Vec::new(),
         }
     }
 
     /// The metrics of which it wants every sample, to average them itself.
     pub fn series(&self) -> Vec<Series> {
-        Vec::new()
+        match self {
+            Policy::Kpa(config) => vec![config.series()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// How often it wants to be asked where nothing else is said; `None` if that is all the same to it.
+    pub fn natural_interval(&self) -> Option<Span> {
+        matches!(self, Policy::Kpa(_)).then_some(kpa::TICK)
     }
 
     /// Whether it looks at single instances.
@@ -114,6 +127,7 @@ pub(super) struct Recommender {
 enum Kind {
     TargetTracking(Tracker),
     Hpa(hpa::Hpa),
+    Kpa(kpa::Kpa),
 }
 
 impl Recommender {
@@ -122,6 +136,7 @@ impl Recommender {
         let kind = match policy {
             Policy::TargetTracking(config) => Kind::TargetTracking(Tracker::new(config)),
             Policy::Hpa(config) => Kind::Hpa(hpa::Hpa::new(config)),
+            Policy::Kpa(config) => Kind::Kpa(kpa::Kpa::new(config)),
         };
         Recommender { held: Remembered::default(), name, streak: Streak::default(), kind }
     }
@@ -131,6 +146,7 @@ impl Recommender {
         let recommendation = match &mut self.kind {
             Kind::TargetTracking(tracker) => tracker.recommend(sight),
             Kind::Hpa(hpa) => hpa.recommend(sight, bounds),
+            Kind::Kpa(kpa) => kpa.recommend(sight),
         };
         let wanted = Wanted {
             existing: sight.fleet().existing,
@@ -150,7 +166,7 @@ impl Recommender {
     /// Learns that the fleet was changed, whoever wanted it.
     pub(super) fn changed(&mut self, now: Time, from: u32, to: u32) {
         match &mut self.kind {
-            Kind::TargetTracking(_) => {}
+            Kind::TargetTracking(_) | Kind::Kpa(_) => {}
             Kind::Hpa(hpa) => hpa.changed(now, from, to),
         }
     }

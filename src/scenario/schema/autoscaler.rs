@@ -3,7 +3,7 @@
 use super::policy::policies;
 use super::service::unique;
 use crate::engine::autoscaler::rules::{self, Action, Missing, Operator, Step};
-use crate::engine::autoscaler::{Config, CooldownFrom, Evidence, MetricsPipeline};
+use crate::engine::autoscaler::{Config, CooldownFrom, Evidence, MetricsPipeline, Policy};
 use crate::engine::metrics::{Aggregate, Metric, Unit};
 use crate::scenario::reader::{Field, Section, hundredth};
 use crate::units::Span;
@@ -43,7 +43,13 @@ pub(crate) fn autoscaler(field: &Field) -> Option<Config> {
         let rules = s.field("rule").map_or(Some(Vec::new()), |f| rules(&f));
         let taken = rules.as_deref().unwrap_or_default();
         let policies = s.field("policy").map_or(Some(Vec::new()), |f| policies(&f, taken));
-        Some(Config { rules: rules?, policies: policies?, ..config })
+        let (rules, policies) = (rules?, policies?);
+        let mut config = Config { rules, policies, ..config };
+        if s.field("interval").is_none() {
+            let natural = config.policies.iter().filter_map(Policy::natural_interval).min();
+            config.interval = natural.unwrap_or(config.interval);
+        }
+        Some(config)
     })
 }
 

@@ -1,6 +1,7 @@
 //! `[[autoscaler.policy]]`, a file for each kind.
 
 mod hpa;
+mod kpa;
 
 use super::autoscaler::{level, metric, name_of};
 use super::service::unique;
@@ -12,6 +13,7 @@ use crate::units::Span;
 enum Kind {
     TargetTracking,
     Hpa,
+    Kpa,
 }
 
 pub(super) fn policies(field: &Field, rules: &[rules::Config]) -> Option<Vec<Policy>> {
@@ -23,13 +25,14 @@ pub(super) fn policies(field: &Field, rules: &[rules::Config]) -> Option<Vec<Pol
 }
 
 fn policy(s: &Section, names: &mut Vec<String>) -> Option<Policy> {
-    let kinds = [("target_tracking", Kind::TargetTracking), ("hpa", Kind::Hpa)];
+    let kinds = [("target_tracking", Kind::TargetTracking), ("hpa", Kind::Hpa), ("kpa", Kind::Kpa)];
     let kind = s.required("kind", "kind = \"target_tracking\"", |f| f.choice(&kinds));
     let Some(kind) = kind else { return s.give_up() };
     s.is_of_kind(format!("kind = {:?}", name_of(&kinds, kind)));
     match kind {
         Kind::TargetTracking => target_tracking(s, names).map(Policy::TargetTracking),
         Kind::Hpa => hpa::hpa(s, names).map(Policy::Hpa),
+        Kind::Kpa => kpa::kpa(s, names).map(Policy::Kpa),
     }
 }
 
