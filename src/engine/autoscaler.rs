@@ -23,10 +23,15 @@
 //! It does not launch, drain or choose instances, replaces no unhealthy ones (a replacement is no scaling action),
 //! collects no metrics, and does not own the breaker that a rule may force open.
 
+pub mod adjustment;
+pub mod alarm;
+pub mod aws_target_tracking;
 pub mod hpa;
 pub mod kpa;
 pub mod policy;
 pub mod rules;
+pub mod simple;
+pub mod step;
 pub mod target_tracking;
 
 mod cause;
@@ -378,22 +383,32 @@ impl Autoscaler {
         let wish = |(policy, (r, _)): (&Recommender, &(Recommendation, _))| Wish {
             policy: policy.name.clone(),
             raw: r.raw,
-            wanted: r.limited,
+            wanted: (!r.abstains).then_some(r.limited),
             cap: r.cap,
             cause: r.cause.clone(),
         };
         wishes.extend(self.policies.iter().zip(&all).map(wish));
+        let cap = wishes.iter().filter_map(|wish| wish.cap).min().unwrap_or(u32::MAX);
         let by_height = |(_, (r, _)): &(usize, &(Recommendation, _))| (r.limited, r.raw);
-        let (highest, (chosen, timing)) = all.iter().enumerate().rev().max_by_key(by_height)?;
-        let combined = wishes.iter().filter_map(|wish| wish.cap).fold(chosen.limited, u32::min);
+        let with_opinion = all.iter().enumerate().rev().filter(|(_, (r, _))| !r.abstains);
+        // Where nobody has an opinion there is still a cap to be kept to.
+        let capping = || all.iter().enumerate().find(|(_, (r, _))| r.cap.is_some_and(|cap| cap < existing));
+        let (highest, (chosen, timing)) = with_opinion.max_by_key(by_height).or_else(capping)?;
+        let combined = chosen.limited.min(cap);
         let (mut cause, mut combining) = (chosen.cause.clone(), String::new());
         if all.len() > 1 || combined != chosen.limited {
-            let each: Vec<_> = wishes.iter().map(|wish| format!("{} {}", wish.policy, wish.wanted)).collect();
-            combining = format!("highest of {}", each.join(", "));
-            if let Some(wish) = wishes.iter().find(|wish| combined < chosen.limited && wish.cap == Some(combined)) {
-                combining += &format!("; capped at {combined} by {}", wish.policy);
+            let each = wishes.iter().filter_map(|wish| Some(format!("{} {}", wish.policy, wish.wanted?)));
+            let each: Vec<String> = each.collect();
+            if each.len() > 1 {
+                combining = format!("highest of {}", each.join(", "));
             }
-            cause += &format!("; {combining}");
+            if let Some(wish) = wishes.iter().find(|wish| combined < chosen.limited && wish.cap == Some(combined)) {
+                let and = if combining.is_empty() { "" } else { "; " };
+                combining += &format!("{and}capped at {combined} by {}", wish.policy);
+            }
+            if !combining.is_empty() {
+                cause += &format!("; {combining}");
+            }
         }
         let mut holds = chosen.holds.clone();
         if let Some(direction) = Direction::of(existing, combined) {

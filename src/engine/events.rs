@@ -153,8 +153,9 @@ pub struct Wish {
     pub policy: String,
     /// Instances, as its formula has it.
     pub raw: u32,
-    /// Instances, after its own stabilization and limits: what is compared with other policies.
-    pub wanted: u32,
+    /// Instances, after its own stabilization and limits: what is compared with other policies. `None`: it had no
+    /// opinion.
+    pub wanted: Option<u32>,
     /// The most that it lets other policies have; `None` if it caps nobody.
     pub cap: Option<u32>,
     /// Why.

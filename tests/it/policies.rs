@@ -238,10 +238,10 @@ fn of_several_policies_the_highest_wins_and_every_proposal_is_recorded() {
         _ => None,
     });
     let first = first.expect("it grows");
-    let wishes: Vec<String> = first.wishes.iter().map(|w| format!("{} {} {}", w.policy, w.raw, w.wanted)).collect();
+    let wishes: Vec<String> = first.wishes.iter().map(|w| format!("{} {} {:?}", w.policy, w.raw, w.wanted)).collect();
     assert_snapshot!(wishes.join("\n"), @"
-    target_tracking 2 2
-    hpa 11 4
+    target_tracking 2 Some(2)
+    hpa 11 Some(4)
     ");
     let stages: Vec<String> =
         first.stages.iter().map(|s| format!("{} {} -> {}: {}", s.stage, s.input, s.output, s.reason)).collect();

@@ -221,6 +221,7 @@ impl Hpa {
             limiting: self.limit_in_words(&concluded),
             observed,
             holds,
+            abstains: false,
             cap: None,
         }
     }

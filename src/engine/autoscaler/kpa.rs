@@ -281,6 +281,7 @@ impl Kpa {
             limiting: if limited == scale.desired { String::new() } else { "the last instance is kept".into() },
             observed: Some(Fresh { value, sampled_at: read_until }),
             holds,
+            abstains: false,
             cap: None,
         }
     }

@@ -10,13 +10,12 @@
 //!   kpa       raw ─▶ stabilise ─▶ rate-limit ─┘
 //! ```
 
+use super::aws_target_tracking::{self, AwsTracker};
 use super::guards::{Hold, Remembered};
-use super::hpa;
-use super::kpa;
 use super::proposal::Bounds;
 use super::streak::{Streak, Wanted};
 use super::target_tracking::{self, Tracker};
-use super::{Fresh, Sight};
+use super::{Direction, Fresh, Sight, hpa, kpa, simple, step};
 use crate::engine::events::Timing;
 use crate::engine::metrics::{Aggregate, Metric, Series};
 use crate::units::{Span, Time};
@@ -30,6 +29,12 @@ pub enum Policy {
     Hpa(hpa::Config),
     /// The Knative Pod Autoscaler. "kpa".
     Kpa(kpa::Config),
+    /// Step scaling of AWS. "step".
+    Step(step::Config),
+    /// Simple scaling of AWS. "simple".
+    Simple(simple::Config),
+    /// Target tracking of AWS. "aws_target_tracking".
+    AwsTargetTracking(aws_target_tracking::Config),
 }
 
 impl Policy {
@@ -39,6 +44,9 @@ impl Policy {
             Policy::TargetTracking(config) => &config.name,
             Policy::Hpa(config) => &config.name,
             Policy::Kpa(config) => &config.name,
+            Policy::Step(config) => &config.name,
+            Policy::Simple(config) => &config.name,
+            Policy::AwsTargetTracking(config) => &config.name,
         }
     }
 
@@ -47,7 +55,11 @@ impl Policy {
         match self {
             Policy::TargetTracking(config) => vec![(config.metric, Aggregate::Avg)],
             Policy::Hpa(config) => config.metrics.iter().map(hpa::MetricSpec::metric).collect(),
-            Policy::Kpa(_) => Vec::new(),
+            Policy::Kpa(config) => vec![(config.series().metric, config.series().aggregate)],
+            Policy::Step(step::Config { alarm, .. }) | Policy::Simple(simple::Config { alarm, .. }) => {
+                vec![(alarm.metric, alarm.aggregate)]
+            }
+            Policy::AwsTargetTracking(config) => vec![(config.metric, Aggregate::Avg)],
         }
     }
 
@@ -55,6 +67,10 @@ impl Policy {
     pub fn series(&self) -> Vec<Series> {
         match self {
             Policy::Kpa(config) => vec![config.series()],
+            Policy::Step(step::Config { alarm, .. }) | Policy::Simple(simple::Config { alarm, .. }) => {
+                vec![alarm.series()]
+            }
+            Policy::AwsTargetTracking(config) => vec![config.series()],
             _ => Vec::new(),
         }
     }
@@ -66,7 +82,7 @@ impl Policy {
 
     /// Whether it looks at single instances.
     pub fn wants_instances(&self) -> bool {
-        matches!(self, Policy::Hpa(_))
+        matches!(self, Policy::Hpa(_) | Policy::Step(_) | Policy::Simple(_) | Policy::AwsTargetTracking(_))
     }
 }
 
@@ -89,6 +105,8 @@ pub(super) struct Recommendation {
     pub observed: Option<Fresh>,
     /// What the policy itself waits for.
     pub holds: Vec<Hold>,
+    /// Whether it has no opinion at this tick: it is counted out, unless all are.
+    pub abstains: bool,
     /// No other policy may bring the fleet above this; `None`: it caps nobody.
     pub cap: Option<u32>,
 }
@@ -105,8 +123,14 @@ impl Recommendation {
             limiting: String::new(),
             observed: None,
             holds: Vec::new(),
+            abstains: false,
             cap: None,
         }
+    }
+
+    /// No opinion on a fleet of `existing`, because of `cause`.
+    pub(super) fn none(existing: u32, cause: String) -> Recommendation {
+        Recommendation { abstains: true, ..Recommendation::outright(existing, cause) }
     }
 
     pub(super) fn seen(self, observed: Option<Fresh>) -> Recommendation {
@@ -128,6 +152,9 @@ enum Kind {
     TargetTracking(Tracker),
     Hpa(hpa::Hpa),
     Kpa(kpa::Kpa),
+    Step(step::Step),
+    Simple(simple::Simple),
+    AwsTargetTracking(AwsTracker),
 }
 
 impl Recommender {
@@ -137,6 +164,9 @@ impl Recommender {
             Policy::TargetTracking(config) => Kind::TargetTracking(Tracker::new(config)),
             Policy::Hpa(config) => Kind::Hpa(hpa::Hpa::new(config)),
             Policy::Kpa(config) => Kind::Kpa(kpa::Kpa::new(config)),
+            Policy::Step(config) => Kind::Step(step::Step::new(config)),
+            Policy::Simple(config) => Kind::Simple(simple::Simple::new(config)),
+            Policy::AwsTargetTracking(config) => Kind::AwsTargetTracking(AwsTracker::new(config)),
         };
         Recommender { held: Remembered::default(), name, streak: Streak::default(), kind }
     }
@@ -144,10 +174,16 @@ impl Recommender {
     /// What it wants at this tick, and the way there unless nothing should change yet.
     pub(super) fn recommend(&mut self, sight: &Sight<'_>, bounds: Bounds) -> (Recommendation, Option<Timing>) {
         let recommendation = match &mut self.kind {
-            Kind::TargetTracking(tracker) => tracker.recommend(sight),
-            Kind::Hpa(hpa) => hpa.recommend(sight, bounds),
-            Kind::Kpa(kpa) => kpa.recommend(sight),
+            Kind::TargetTracking(tracker) => Some(tracker.recommend(sight)),
+            Kind::Hpa(hpa) => Some(hpa.recommend(sight, bounds)),
+            Kind::Kpa(kpa) => Some(kpa.recommend(sight)),
+            Kind::Step(step) => step.recommend(sight),
+            Kind::Simple(simple) => simple.recommend(sight),
+            Kind::AwsTargetTracking(tracker) => Some(tracker.recommend(sight)),
         };
+        let recommendation = recommendation.unwrap_or_else(|| {
+            Recommendation::none(sight.fleet().existing, format!("no opinion (policy {})", self.name))
+        });
         let wanted = Wanted {
             existing: sight.fleet().existing,
             raw: recommendation.raw,
@@ -166,8 +202,14 @@ impl Recommender {
     /// Learns that the fleet was changed, whoever wanted it.
     pub(super) fn changed(&mut self, now: Time, from: u32, to: u32) {
         match &mut self.kind {
-            Kind::TargetTracking(_) | Kind::Kpa(_) => {}
+            Kind::TargetTracking(_) | Kind::Kpa(_) | Kind::Step(_) => {}
             Kind::Hpa(hpa) => hpa.changed(now, from, to),
+            Kind::Simple(simple) => simple.changed(now),
+            Kind::AwsTargetTracking(tracker) => {
+                if let Some(direction) = Direction::of(from, to) {
+                    tracker.changed(now, direction);
+                }
+            }
         }
     }
 }

@@ -202,7 +202,7 @@ pub(super) fn metric(field: &Field) -> Option<Metric> {
     field.choice(&Metric::ALL.map(|metric| (metric.name(), metric)))
 }
 
-fn operator(field: &Field) -> Option<Operator> {
+pub(super) fn operator(field: &Field) -> Option<Operator> {
     match field.raw_text() {
         Some("eq" | "ne") => {
             field.unfit("one of gt, gte, lt, lte: a measured value hardly ever equals a number exactly")

@@ -1,5 +1,6 @@
 //! `[[autoscaler.policy]]`, a file for each kind.
 
+mod aws;
 mod hpa;
 mod kpa;
 
@@ -14,6 +15,9 @@ enum Kind {
     TargetTracking,
     Hpa,
     Kpa,
+    Step,
+    Simple,
+    AwsTargetTracking,
 }
 
 pub(super) fn policies(field: &Field, rules: &[rules::Config]) -> Option<Vec<Policy>> {
@@ -25,7 +29,14 @@ pub(super) fn policies(field: &Field, rules: &[rules::Config]) -> Option<Vec<Pol
 }
 
 fn policy(s: &Section, names: &mut Vec<String>) -> Option<Policy> {
-    let kinds = [("target_tracking", Kind::TargetTracking), ("hpa", Kind::Hpa), ("kpa", Kind::Kpa)];
+    let kinds = [
+        ("target_tracking", Kind::TargetTracking),
+        ("hpa", Kind::Hpa),
+        ("kpa", Kind::Kpa),
+        ("step", Kind::Step),
+        ("simple", Kind::Simple),
+        ("aws_target_tracking", Kind::AwsTargetTracking),
+    ];
     let kind = s.required("kind", "kind = \"target_tracking\"", |f| f.choice(&kinds));
     let Some(kind) = kind else { return s.give_up() };
     s.is_of_kind(format!("kind = {:?}", name_of(&kinds, kind)));
@@ -33,6 +44,9 @@ fn policy(s: &Section, names: &mut Vec<String>) -> Option<Policy> {
         Kind::TargetTracking => target_tracking(s, names).map(Policy::TargetTracking),
         Kind::Hpa => hpa::hpa(s, names).map(Policy::Hpa),
         Kind::Kpa => kpa::kpa(s, names).map(Policy::Kpa),
+        Kind::Step => aws::step(s, names).map(Policy::Step),
+        Kind::Simple => aws::simple(s, names).map(Policy::Simple),
+        Kind::AwsTargetTracking => aws::target_tracking(s, names).map(Policy::AwsTargetTracking),
     }
 }
 
