@@ -26,10 +26,15 @@
 pub mod adjustment;
 pub mod alarm;
 pub mod aws_target_tracking;
+pub mod azure;
+pub mod gcp;
 pub mod hpa;
+pub mod keda;
 pub mod kpa;
+pub mod nomad;
 pub mod policy;
 pub mod rules;
+pub mod schedule;
 pub mod simple;
 pub mod step;
 pub mod target_tracking;

@@ -138,7 +138,7 @@ impl MetricSpec {
 
 /// One metric as it was measured, in thousandths.
 #[derive(Clone, Debug)]
-enum Measured {
+pub(super) enum Measured {
     Pods { cpu: bool, target: PodTarget, samples: Vec<Option<Usage>> },
     Value { target: i64, value: Option<i64> },
     ValuePerPod { target: i64, value: Option<i64> },
@@ -186,10 +186,20 @@ impl Hpa {
 
     /// What it wants at this tick.
     pub(super) fn recommend(&mut self, sight: &Sight<'_>, bounds: Bounds) -> Recommendation {
+        let measured: Vec<Measured> = self.config.metrics.iter().map(|spec| measure(spec, sight)).collect();
+        self.recommend_from(sight, bounds, &measured)
+    }
+
+    /// What it wants at this tick when its metrics are `measured`.
+    pub(super) fn recommend_from(
+        &mut self,
+        sight: &Sight<'_>,
+        bounds: Bounds,
+        measured: &[Measured],
+    ) -> Recommendation {
         let fleet = sight.fleet();
         let pods: Vec<Pod> = sight.observed.instances.iter().map(|instance| pod(instance, sight.now)).collect();
-        let measured: Vec<Measured> = self.config.metrics.iter().map(|spec| measure(spec, sight)).collect();
-        let concluded = self.sync(sight.now, fleet.existing, &pods, &measured, bounds);
+        let concluded = self.sync(sight.now, fleet.existing, &pods, measured, bounds);
         let raw = concluded.raw.unwrap_or(concluded.desired);
         let observed = concluded.metric.and_then(|i| {
             let (metric, aggregate) = self.config.metrics[i].metric();
@@ -373,7 +383,7 @@ fn pod(instance: &InstanceView, now: Time) -> Pod {
 }
 
 /// What is known of a metric, in thousandths.
-fn measure(spec: &MetricSpec, sight: &Sight<'_>) -> Measured {
+pub(super) fn measure(spec: &MetricSpec, sight: &Sight<'_>) -> Measured {
     let milli = |value: f64| (value * 1000.0).round() as i64;
     let samples = |metric: Metric, scale: f64| {
         let usage = |instance: &InstanceView| {

@@ -15,7 +15,7 @@ use super::guards::{Hold, Remembered};
 use super::proposal::Bounds;
 use super::streak::{Streak, Wanted};
 use super::target_tracking::{self, Tracker};
-use super::{Direction, Fresh, Sight, hpa, kpa, simple, step};
+use super::{Direction, Fresh, Sight, azure, gcp, hpa, keda, kpa, nomad, schedule, simple, step};
 use crate::engine::events::Timing;
 use crate::engine::metrics::{Aggregate, Metric, Series};
 use crate::units::{Span, Time};
@@ -35,6 +35,16 @@ pub enum Policy {
     Simple(simple::Config),
     /// Target tracking of AWS. "aws_target_tracking".
     AwsTargetTracking(aws_target_tracking::Config),
+    /// Event-driven scaling as KEDA does it. "keda".
+    Keda(keda::Config),
+    /// The strategies of the Nomad Autoscaler. "nomad_target_value" and "nomad_threshold".
+    Nomad(nomad::Config),
+    /// So many instances at such times. "schedule".
+    Schedule(schedule::Config),
+    /// The autoscaler of managed instance groups on Google Cloud. "gcp".
+    Gcp(gcp::Config),
+    /// Autoscale of Azure Monitor. "azure".
+    Azure(azure::Config),
 }
 
 impl Policy {
@@ -47,6 +57,11 @@ impl Policy {
             Policy::Step(config) => &config.name,
             Policy::Simple(config) => &config.name,
             Policy::AwsTargetTracking(config) => &config.name,
+            Policy::Keda(config) => &config.name,
+            Policy::Nomad(config) => &config.name,
+            Policy::Schedule(config) => &config.name,
+            Policy::Gcp(config) => &config.name,
+            Policy::Azure(config) => &config.name,
         }
     }
 
@@ -60,6 +75,13 @@ impl Policy {
                 vec![(alarm.metric, alarm.aggregate)]
             }
             Policy::AwsTargetTracking(config) => vec![(config.metric, Aggregate::Avg)],
+            Policy::Keda(config) => {
+                config.triggers.iter().map(|trigger| (trigger.metric, trigger.aggregate)).collect()
+            }
+            Policy::Nomad(config) => vec![(config.metric, config.aggregate)],
+            Policy::Schedule(_) => Vec::new(),
+            Policy::Gcp(config) => config.signals.iter().map(|signal| (signal.metric, Aggregate::Avg)).collect(),
+            Policy::Azure(config) => config.rules.iter().map(|rule| (rule.metric, rule.aggregate)).collect(),
         }
     }
 
@@ -71,6 +93,8 @@ impl Policy {
                 vec![alarm.series()]
             }
             Policy::AwsTargetTracking(config) => vec![config.series()],
+            Policy::Nomad(config) => vec![config.series()],
+            Policy::Azure(config) => config.rules.iter().map(azure::Rule::series).collect(),
             _ => Vec::new(),
         }
     }
@@ -82,7 +106,8 @@ impl Policy {
 
     /// Whether it looks at single instances.
     pub fn wants_instances(&self) -> bool {
-        matches!(self, Policy::Hpa(_) | Policy::Step(_) | Policy::Simple(_) | Policy::AwsTargetTracking(_))
+        use Policy::{Azure, Kpa, Nomad, Schedule, TargetTracking};
+        !matches!(self, TargetTracking(_) | Kpa(_) | Nomad(_) | Schedule(_) | Azure(_))
     }
 }
 
@@ -155,6 +180,11 @@ enum Kind {
     Step(step::Step),
     Simple(simple::Simple),
     AwsTargetTracking(AwsTracker),
+    Keda(Box<keda::Keda>),
+    Nomad(nomad::Nomad),
+    Schedule(schedule::Schedule),
+    Gcp(gcp::Gcp),
+    Azure(azure::Azure),
 }
 
 impl Recommender {
@@ -167,6 +197,11 @@ impl Recommender {
             Policy::Step(config) => Kind::Step(step::Step::new(config)),
             Policy::Simple(config) => Kind::Simple(simple::Simple::new(config)),
             Policy::AwsTargetTracking(config) => Kind::AwsTargetTracking(AwsTracker::new(config)),
+            Policy::Keda(config) => Kind::Keda(Box::new(keda::Keda::new(config))),
+            Policy::Nomad(config) => Kind::Nomad(nomad::Nomad::new(config)),
+            Policy::Schedule(config) => Kind::Schedule(schedule::Schedule::new(config)),
+            Policy::Gcp(config) => Kind::Gcp(gcp::Gcp::new(config)),
+            Policy::Azure(config) => Kind::Azure(azure::Azure::new(config)),
         };
         Recommender { held: Remembered::default(), name, streak: Streak::default(), kind }
     }
@@ -180,6 +215,11 @@ impl Recommender {
             Kind::Step(step) => step.recommend(sight),
             Kind::Simple(simple) => simple.recommend(sight),
             Kind::AwsTargetTracking(tracker) => Some(tracker.recommend(sight)),
+            Kind::Keda(keda) => Some(keda.recommend(sight, bounds)),
+            Kind::Nomad(nomad) => nomad.recommend(sight),
+            Kind::Schedule(schedule) => Some(schedule.recommend(sight.now, sight.fleet().existing)),
+            Kind::Gcp(gcp) => Some(gcp.recommend(sight)),
+            Kind::Azure(azure) => Some(azure.recommend(sight)),
         };
         let recommendation = recommendation.unwrap_or_else(|| {
             Recommendation::none(sight.fleet().existing, format!("no opinion (policy {})", self.name))
@@ -202,7 +242,10 @@ impl Recommender {
     /// Learns that the fleet was changed, whoever wanted it.
     pub(super) fn changed(&mut self, now: Time, from: u32, to: u32) {
         match &mut self.kind {
-            Kind::TargetTracking(_) | Kind::Kpa(_) | Kind::Step(_) => {}
+            Kind::TargetTracking(_) | Kind::Kpa(_) | Kind::Step(_) | Kind::Schedule(_) | Kind::Gcp(_) => {}
+            Kind::Keda(keda) => keda.changed(now, from, to),
+            Kind::Nomad(nomad) => nomad.changed(now),
+            Kind::Azure(azure) => azure.changed(now),
             Kind::Hpa(hpa) => hpa.changed(now, from, to),
             Kind::Simple(simple) => simple.changed(now),
             Kind::AwsTargetTracking(tracker) => {

@@ -1,8 +1,13 @@
 //! `[[autoscaler.policy]]`, a file for each kind.
 
 mod aws;
+mod azure;
+mod gcp;
 mod hpa;
+mod keda;
 mod kpa;
+mod nomad;
+mod schedule;
 
 use super::autoscaler::{level, metric, name_of};
 use super::service::unique;
@@ -18,6 +23,12 @@ enum Kind {
     Step,
     Simple,
     AwsTargetTracking,
+    Keda,
+    NomadTargetValue,
+    NomadThreshold,
+    Schedule,
+    Gcp,
+    Azure,
 }
 
 pub(super) fn policies(field: &Field, rules: &[rules::Config]) -> Option<Vec<Policy>> {
@@ -36,6 +47,12 @@ fn policy(s: &Section, names: &mut Vec<String>) -> Option<Policy> {
         ("step", Kind::Step),
         ("simple", Kind::Simple),
         ("aws_target_tracking", Kind::AwsTargetTracking),
+        ("keda", Kind::Keda),
+        ("nomad_target_value", Kind::NomadTargetValue),
+        ("nomad_threshold", Kind::NomadThreshold),
+        ("schedule", Kind::Schedule),
+        ("gcp", Kind::Gcp),
+        ("azure", Kind::Azure),
     ];
     let kind = s.required("kind", "kind = \"target_tracking\"", |f| f.choice(&kinds));
     let Some(kind) = kind else { return s.give_up() };
@@ -47,6 +64,12 @@ fn policy(s: &Section, names: &mut Vec<String>) -> Option<Policy> {
         Kind::Step => aws::step(s, names).map(Policy::Step),
         Kind::Simple => aws::simple(s, names).map(Policy::Simple),
         Kind::AwsTargetTracking => aws::target_tracking(s, names).map(Policy::AwsTargetTracking),
+        Kind::Keda => keda::keda(s, names).map(Policy::Keda),
+        Kind::NomadTargetValue => nomad::target_value(s, names).map(Policy::Nomad),
+        Kind::NomadThreshold => nomad::threshold(s, names).map(Policy::Nomad),
+        Kind::Schedule => schedule::schedule(s, names).map(Policy::Schedule),
+        Kind::Gcp => gcp::gcp(s, names).map(Policy::Gcp),
+        Kind::Azure => azure::azure(s, names).map(Policy::Azure),
     }
 }
 

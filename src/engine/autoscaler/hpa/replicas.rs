@@ -43,7 +43,7 @@ pub(super) struct Pod {
 
 /// A pod's sample of a metric, in thousandths of its unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Usage {
+pub(in crate::engine::autoscaler) struct Usage {
     pub milli: i64,
     pub age: Span,
     /// What it averages over.
@@ -182,7 +182,7 @@ fn is_starting(pod: &Pod, sample: Usage, starting: Starting) -> bool {
 
 /// What a metric of the pods is held against.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum PodTarget {
+pub(in crate::engine::autoscaler) enum PodTarget {
     /// Usage over request \[%\].
     Utilization(u32),
     /// Mean of the pods, in thousandths.

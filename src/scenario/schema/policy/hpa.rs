@@ -104,7 +104,7 @@ fn above_zero(field: &Field, value: f64) -> Option<f64> {
 }
 
 /// `{ scale_up = {…}, scale_down = {…} }`; what is left out is as Kubernetes fills it in.
-fn behavior(field: &Field) -> Option<Behavior> {
+pub(super) fn behavior(field: &Field) -> Option<Behavior> {
     field.section(|s| {
         let default = Behavior::default();
         let up = s.or("scale_up", default.scale_up.clone(), |f| rules(f, &default.scale_up));
@@ -115,15 +115,10 @@ fn behavior(field: &Field) -> Option<Behavior> {
 
 fn rules(field: &Field, default: &ScalingRules) -> Option<ScalingRules> {
     field.section(|s| {
-        let window = s.field("stabilization_window");
-        let window = match window {
-            Some(window) => Some(span_within(&window, Span::ZERO, Span::from_mins(60))?),
-            None => default.stabilization_window,
-        };
-        let policies = match s.field("policies") {
-            Some(field) => policies(&field)?,
-            None => default.policies.clone(),
-        };
+        let window = s.or("stabilization_window", default.stabilization_window, |f| {
+            span_within(f, Span::ZERO, Span::from_mins(60)).map(Some)
+        });
+        let policies = s.or("policies", default.policies.clone(), policies);
         Some(ScalingRules {
             stabilization_window: window,
             select_policy: s.or("select_policy", default.select_policy, |f| f.choice(&SelectPolicy::ALL)),

@@ -18,10 +18,7 @@ pub(super) fn kpa(s: &Section, names: &mut Vec<String>) -> Option<Config> {
         target: s.optional("target", |f| f.number("a target of at least 0.01", |x| x >= 0.01)),
         container_concurrency: s.optional("container_concurrency", |f| f.count(1)),
         target_utilization: s.or("target_utilization", default.target_utilization, Field::positive_ratio),
-        target_burst_capacity: match s.field("target_burst_capacity") {
-            Some(f) => burst(&f)?,
-            None => default.target_burst_capacity,
-        },
+        target_burst_capacity: s.or("target_burst_capacity", default.target_burst_capacity, burst),
         stable_window: s.or("stable_window", default.stable_window, |f| {
             let span = span_within(f, Span::from_secs(6), hour)?;
             if span.0 % 1_000_000_000 == 0 { Some(span) } else { f.unfit("whole seconds") }
