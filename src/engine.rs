@@ -17,6 +17,7 @@ pub mod balancer;
 pub mod breaker;
 pub mod events;
 pub mod gates;
+pub mod hold;
 pub mod limiter;
 pub mod metrics;
 pub mod observation;
@@ -31,6 +32,7 @@ use crate::engine::balancer::Balancer;
 use crate::engine::balancer::health::{Health, Opinion};
 use crate::engine::events::{Event, EventKind};
 use crate::engine::gates::{Answer, Gates};
+use crate::engine::hold::Hold;
 use crate::engine::limiter::{Key, Limiter};
 use crate::engine::metrics::{FleetCounts, InstanceView, Stage};
 use crate::engine::observation::{FleetObservation, Scraper};
@@ -133,6 +135,7 @@ pub struct Engine {
     health: Option<Health>,
     health_timeout: Span,
     autoscaler: Option<Autoscaler>,
+    hold: Option<Hold>,
     analyzer: Option<Analyzer>,
     scraper: Option<Scraper>,
     fleet: BTreeMap<InstanceId, Belief>,
@@ -172,6 +175,7 @@ impl Engine {
             health: config.balancer.health_check.map(|check| Health::new(check, config.seed)),
             health_timeout: config.balancer.health_check.map_or(Span::ZERO, |check| check.timeout),
             autoscaler,
+            hold: config.autoscaler.as_ref().and_then(|autoscaler| autoscaler.hold).map(Hold::new),
             analyzer: config.analyzer.as_ref().map(Analyzer::new),
             scraper,
             fleet: BTreeMap::new(),
@@ -217,6 +221,7 @@ impl Engine {
         }
         match self.decide(now, request) {
             Ok((instance, permit)) => Admission::Forward { instance, permit },
+            Err(Rejection::NoReadyInstance) if self.hold.is_some() => self.hold(now),
             Err(rejection) => {
                 if let Some(scraper) = &mut self.scraper {
                     scraper.refused();
@@ -226,11 +231,61 @@ impl Engine {
         }
     }
 
+    /// Keeps an attempt that finds no instance, if there is room.
+    #[cold]
+    fn hold(&mut self, now: Time) -> Admission {
+        let nobody_is_coming = self.counts().existing == 0;
+        let until = self.hold.as_mut().and_then(|hold| hold.enter(now, &mut self.events));
+        let Some(until) = until else {
+            if let Some(scraper) = &mut self.scraper {
+                scraper.refused();
+            }
+            return Admission::Reject(Rejection::NoReadyInstance);
+        };
+        if nobody_is_coming
+            && let Some(autoscaler) = &mut self.autoscaler
+            && autoscaler.poke(now)
+        {
+            self.wake = self.wake.min_by_time((now, Wake::Evaluate));
+        }
+        Admission::Hold { until }
+    }
+
+    /// Asks again for an attempt that is held: no quota is asked, and nothing is counted, a second time.
+    #[cold]
+    pub fn admit_held(&mut self, now: Time, request: &Request) -> Admission {
+        let admission = match self.choose(now, request) {
+            Ok((instance, permit)) => Admission::Forward { instance, permit },
+            Err(Rejection::NoReadyInstance) => return Admission::Hold { until: now },
+            Err(rejection) => Admission::Reject(rejection),
+        };
+        if let Some(hold) = &mut self.hold {
+            match admission {
+                Admission::Forward { .. } => hold.forward(now, &mut self.events),
+                _ => hold.abandon(now, &mut self.events),
+            }
+        }
+        admission
+    }
+
+    /// Learns that a held attempt is held no longer, unserved.
+    pub fn abandon_held(&mut self, now: Time) {
+        if let Some(hold) = &mut self.hold {
+            hold.abandon(now, &mut self.events);
+        }
+    }
+
     #[inline(always)]
     fn decide(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
         if let Some((key, limiter)) = &mut self.limiter {
             limiter.admit(now, key.of(request)).map_err(|retry_after| Rejection::RateLimited { retry_after })?;
         }
+        self.choose(now, request)
+    }
+
+    /// Breaker and balancer.
+    #[inline(always)]
+    fn choose(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
         let dice = self.dice;
         let draws = || match request.attempt {
             1 => dice.draws(request.index),
@@ -430,6 +485,7 @@ impl Engine {
             return;
         }
         let mut observed = scraper.observed(now, fleet);
+        observed.held = self.hold.as_ref().map_or(0, Hold::waiting);
         if scraper.wants_instances() {
             observed.instances = views(scraper, now, &self.fleet, &self.lives);
         }

@@ -63,6 +63,7 @@ pub use nearest::Nearest;
 pub use policy::Policy;
 
 use crate::engine::events::{Block, Wish};
+use crate::engine::hold;
 use crate::engine::metrics::{Aggregate, FleetCounts, Metric, Observed, Reading};
 use crate::units::{Span, Time};
 use cooldown::Cooldowns;
@@ -94,8 +95,8 @@ impl Direction {
 /// Settings of the autoscaler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Fewest instances; default 1. With 0, only a rule or policy on
-    /// `requests_per_second` can start again from nothing.
+    /// Fewest instances; default 1. From 0 only what looks at the whole service can start again: requests per second,
+    /// or a total that counts requests that wait at the gateway.
     pub min: u32,
     /// Most instances; default 10. A maximum below `min` counts as `min`.
     pub max: u32,
@@ -123,6 +124,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// How metrics reach the autoscaler.
     pub metrics: MetricsPipeline,
+    /// Whether requests wait while there is no instance; `None`, the default, refuses them.
+    pub hold: Option<hold::Config>,
 }
 
 impl Default for Config {
@@ -141,6 +144,7 @@ impl Default for Config {
             rules: Vec::new(),
             policies: Vec::new(),
             metrics: MetricsPipeline::default(),
+            hold: None,
         }
     }
 }
@@ -255,6 +259,15 @@ impl Autoscaler {
     /// When it next wants a tick: 0, interval, 2 · interval, … Only [`Autoscaler::tick`] moves it.
     pub fn next_wake(&self) -> Time {
         self.next_tick
+    }
+
+    /// Wants a tick at `now` already: a request waits, and nobody is there. True if there is a policy that cares.
+    pub fn poke(&mut self, now: Time) -> bool {
+        let cares = self.config.policies.iter().any(Policy::wakes_for_a_request);
+        if cares {
+            self.next_tick = self.next_tick.min(now);
+        }
+        cares
     }
 
     /// Evaluates rules and policies if that is due; too early a call does nothing and changes nothing.

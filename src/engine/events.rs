@@ -90,6 +90,17 @@ pub enum EventKind {
         /// Which.
         instance: InstanceId,
     },
+    /// Requests begin to wait at the gateway, because there is no instance.
+    HoldBegan,
+    /// None waits there any more.
+    HoldEnded {
+        /// How many waited since it began.
+        requests: u32,
+        /// How many of them gave up, or were refused after all.
+        abandoned: u32,
+        /// How long the hold lasted.
+        lasted: Span,
+    },
     /// A breaker refuses traffic from now on.
     BreakerOpened {
         /// "service", "instance 3" or an endpoint's path.

@@ -305,6 +305,8 @@ pub struct Observed {
     pub fleet: FleetCounts,
     /// The moment up to which metrics can be seen: now, less their delay.
     pub as_of: Time,
+    /// Requests that wait at the gateway now, for want of an instance.
+    pub held: u32,
     /// Its instances, draining ones left out; empty unless a policy asks for them.
     pub instances: Vec<InstanceView>,
     /// Samples of the series that policies ask for, oldest first.

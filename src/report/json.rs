@@ -297,6 +297,12 @@ fn event(event: &Event) -> Value {
             put("instance", value!(instance.0));
             put("warming", value!(warming));
         }
+        EventKind::HoldBegan => {}
+        EventKind::HoldEnded { requests, abandoned, lasted } => {
+            put("requests", value!(requests));
+            put("abandoned", value!(abandoned));
+            put("lasted", value!(lasted.as_secs_f64()));
+        }
         EventKind::BreakerOpened { scope, open_for } => {
             put("scope", value!(scope));
             put("open_for", number(open_for.as_secs_f64()));
@@ -373,6 +379,8 @@ pub(super) fn kind(kind: &EventKind) -> &'static str {
         EventKind::Nearest { .. } => "nearest",
         EventKind::RuleOpenedBreaker { .. } => "rule_opened_breaker",
         EventKind::Alert { .. } => "alert",
+        EventKind::HoldBegan => "hold_began",
+        EventKind::HoldEnded { .. } => "hold_ended",
         EventKind::InstanceLaunched { .. } => "instance_launched",
         EventKind::InstanceReady { .. } => "instance_ready",
         EventKind::InstanceDraining { .. } => "instance_draining",

@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 use wavetank::engine::events::{Event, EventKind};
 use wavetank::record::Run;
+use wavetank::record::outcome::Failure;
 use wavetank::record::timeline::Column;
 
 use crate::world::run;
@@ -253,4 +254,102 @@ fn of_several_policies_the_highest_wins_and_every_proposal_is_recorded() {
     bounds 4 -> 4: within 2..=20
     guards 4 -> 4: nothing against it
     ");
+}
+
+/// A service that is asked for a minute, left alone for five, and asked again; its instances boot in 20 s.
+fn sleeper(clients: &str, autoscaler: &str) -> Run {
+    run(&format!(
+        r#"
+        scenario.duration = "9m"
+        [traffic]
+        arrivals = "paced"
+        shape = [
+            {{ kind = "constant", rate = 5, for = "1m" }},
+            {{ kind = "constant", rate = 0, for = "5m" }},
+            {{ kind = "constant", rate = 5 }},
+        ]
+        [clients]
+        {clients}
+        [service]
+        workers = 10
+        time = "100ms"
+        [fleet]
+        boot = "20s"
+        [autoscaler]
+        min = 0
+        max = 5
+        {autoscaler}
+        "#
+    ))
+}
+
+/// What was held at the gateway, as lines.
+fn holds(run: &Run) -> String {
+    let line = |event: &Event| {
+        let EventKind::HoldEnded { .. } = &event.kind else { return None };
+        Some(format!("{} {}", event.at, event.cause))
+    };
+    run.events.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn knative_sleeps_and_the_first_request_wakes_it_and_waits() {
+    let run = sleeper("", "[[autoscaler.policy]]\nkind = 'kpa'");
+    assert_snapshot!(scalings(&run), @"
+    00:00 0 -> 1 kpa
+    00:18 1 -> 2 kpa
+    01:24 2 -> 1 kpa
+    02:32 1 -> 0 kpa
+    06:00 0 -> 1 kpa
+    06:18 1 -> 2 kpa
+    07:24 2 -> 1 kpa
+    ");
+    assert_snapshot!(holds(&run), @"
+    20.2s cold start: 101 requests held, the first for 20s
+    6m20s cold start: 101 requests held, the first for 20s
+    ");
+    assert_eq!(run.counts.succeeded, run.counts.offered, "everybody was served in the end");
+    let longest = run.latency.max().expect("there are answers").as_secs_f64();
+    assert!((20.0..20.3).contains(&longest), "the cold start is in the latency: {longest} s");
+}
+
+#[test]
+fn keda_sleeps_after_its_cooldown_and_wakes_at_a_poll() {
+    let keda = r#"
+        [[autoscaler.policy]]
+        kind = "keda"
+        cooldown_period = "2m"
+        triggers = [{ metric = "active_connections", threshold = 5 }]
+        "#;
+    let run = sleeper("timeout = '25s'", keda);
+    assert_snapshot!(scalings(&run), @"
+    00:30 0 -> 1 keda
+    00:45 1 -> 4 keda
+    01:00 4 -> 5 keda
+    04:30 5 -> 0 keda
+    06:30 0 -> 1 keda
+    06:45 1 -> 4 keda
+    07:00 4 -> 5 keda
+    ");
+    assert_snapshot!(holds(&run), @"
+    50s cold start: 250 requests held for up to 49.8s, 125 of them in vain
+    6m50s cold start: 250 requests held for up to 49.8s, 125 of them in vain
+    ");
+    let failed = run.counts.offered - run.counts.succeeded;
+    assert!(failed > 0, "whose patience ends before a poll and a boot have passed, leaves");
+}
+
+#[test]
+fn at_the_gateway_there_is_room_for_so_many_and_for_so_long() {
+    let hold = r#"
+        hold = { requests = 20, timeout = "10s" }
+        [[autoscaler.policy]]
+        kind = "kpa"
+        "#;
+    let run = sleeper("", hold);
+    assert_snapshot!(holds(&run), @"
+    20.2s cold start: 40 requests held for up to 20s, 20 of them in vain
+    6m20s cold start: 40 requests held for up to 20s, 20 of them in vain
+    ");
+    assert_eq!(run.counts.failed[Failure::NoInstance as usize], run.counts.offered - run.counts.succeeded);
 }

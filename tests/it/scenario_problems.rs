@@ -569,11 +569,12 @@ fn an_analyzer_can_find_a_spike() {
 #[test]
 fn an_autoscaler_has_room_to_scale() {
     assert_snapshot!(words("[autoscaler]\nmin = 0\nmax = 0\ninterval = '1us'\nshed_tolerance = 1.5\n"), @r#"
-    x.toml:2:7: autoscaler.min: found 0, expected 1 or more: scaling to zero is not available yet
+    x.toml:2:1: autoscaler.min: with 0 instances nothing would start one again: it takes a rule or policy on requests_per_second, or on the sum of queue_length or active_connections
     x.toml:3:7: autoscaler.max: found 0, expected a whole number, 1 or more
     x.toml:4:12: autoscaler.interval: found "1us", expected a duration of at least 1ms
     x.toml:5:18: autoscaler.shed_tolerance: found 1.5, expected a ratio from 0 to 1, or a percentage such as "70%"
     "#);
+    assert_snapshot!(words("[autoscaler]\nmin = 0\n[[autoscaler.policy]]\nkind = 'kpa'\n"), @"no problem");
     assert_snapshot!(words("[autoscaler]\nmin = 30\nmax = 20\n"), @"x.toml:3:1: autoscaler.max: 20 is less than autoscaler.min = 30");
     assert_snapshot!(words("[autoscaler]\nmetrics = { window = '0s', delay = -1, scrape = '0s', step = 5 }\ncooldown_from = 'end'\n"), @r#"
     x.toml:2:22: autoscaler.metrics.window: found "0s", expected a duration above 0

@@ -256,6 +256,9 @@ impl Kpa {
                 self.read_until = Some(sample.ended_at);
             }
         }
+        if fleet.existing == 0 && sight.observed.held > 0 {
+            return self.activate(now, sight.observed.held);
+        }
         let Some(read_until) = self.read_until.filter(|_| !self.stable.is_empty()) else {
             let name = &self.config.name;
             return Recommendation::outright(fleet.existing, format!("no data yet (policy {name})"));
@@ -284,6 +287,17 @@ impl Kpa {
             abstains: false,
             cap: None,
         }
+    }
+
+    /// From zero, for the requests that wait: the activator reports them as soon as the first of them comes.
+    fn activate(&mut self, now: Time, held: u32) -> Recommendation {
+        if self.active_since.is_none() || self.inactive_since.is_some() {
+            (self.active_since, self.inactive_since) = (Some(now), None);
+        }
+        let wanted = (f64::from(held) / self.target).ceil() as u32;
+        let count = wanted.max(1).max(self.config.activation_scale);
+        let cause = format!("{held} requests wait, and no instance is there (policy {})", self.config.name);
+        Recommendation::outright(count, cause)
     }
 
     /// Who begins with more than one ready instance panics: it shrinks nothing before it has seen one stable window.

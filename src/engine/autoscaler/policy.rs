@@ -104,6 +104,11 @@ impl Policy {
         matches!(self, Policy::Kpa(_)).then_some(kpa::TICK)
     }
 
+    /// Whether a request that finds no instance makes it look at once.
+    pub fn wakes_for_a_request(&self) -> bool {
+        matches!(self, Policy::Kpa(_))
+    }
+
     /// Whether it looks at single instances.
     pub fn wants_instances(&self) -> bool {
         use Policy::{Azure, Kpa, Nomad, Schedule, TargetTracking};

@@ -4,6 +4,7 @@ use super::policy::policies;
 use super::service::unique;
 use crate::engine::autoscaler::rules::{self, Action, Missing, Operator, Step};
 use crate::engine::autoscaler::{Config, CooldownFrom, Evidence, MetricsPipeline, Policy};
+use crate::engine::hold;
 use crate::engine::metrics::{Aggregate, Metric, Unit};
 use crate::scenario::reader::{Field, Section, hundredth};
 use crate::units::Span;
@@ -12,10 +13,7 @@ use crate::units::Span;
 pub(crate) fn autoscaler(field: &Field) -> Option<Config> {
     field.section(|s| {
         let default = Config::default();
-        let min = s.or("min", default.min, |f| match f.count(0)? {
-            0 => f.unfit("1 or more: scaling to zero is not available yet"),
-            min => Some(min),
-        });
+        let min = s.or("min", default.min, |f| f.count(0));
         let max = s.or("max", default.max.max(min), |f| f.count(1));
         if s.is_sound()
             && min > max
@@ -38,6 +36,8 @@ pub(crate) fn autoscaler(field: &Field) -> Option<Config> {
             scale_down_guards: s.or("scale_down_guards", default.scale_down_guards, Field::boolean),
             shed_tolerance: s.or("shed_tolerance", default.shed_tolerance, Field::ratio),
             metrics: s.or("metrics", default.metrics, metrics),
+            // Where there may be nobody, requests have to wait for somebody.
+            hold: s.optional("hold", hold).or((min == 0).then(hold::Config::default)),
             ..default
         };
         let rules = s.field("rule").map_or(Some(Vec::new()), |f| rules(&f));
@@ -45,11 +45,42 @@ pub(crate) fn autoscaler(field: &Field) -> Option<Config> {
         let policies = s.field("policy").map_or(Some(Vec::new()), |f| policies(&f, taken));
         let (rules, policies) = (rules?, policies?);
         let mut config = Config { rules, policies, ..config };
+        if config.min == 0
+            && !wakes(&config)
+            && let Some(field) = s.field("min")
+        {
+            let _: Option<()> = field.contradiction(
+                "with 0 instances nothing would start one again: it takes a rule or policy on requests_per_second, or on the \
+                 sum of queue_length or active_connections",
+            );
+        }
         if s.field("interval").is_none() {
             let natural = config.policies.iter().filter_map(Policy::natural_interval).min();
             config.interval = natural.unwrap_or(config.interval);
         }
         Some(config)
+    })
+}
+
+/// Whether anything that is configured sees requests that come while nobody is there.
+fn wakes(config: &Config) -> bool {
+    let of_service = |(metric, aggregate): (Metric, Aggregate)| {
+        let total = matches!(metric, Metric::QueueLength | Metric::ActiveConnections) && aggregate == Aggregate::Sum;
+        metric == Metric::RequestsPerSecond || total
+    };
+    let ups = config.rules.iter().filter(|rule| rule.enabled && rule.action == Action::ScaleUp);
+    let by_rule = ups.map(|rule| (rule.metric, rule.aggregate)).any(of_service);
+    let by_policy = config.policies.iter().flat_map(Policy::metrics).any(of_service);
+    by_rule || by_policy || config.policies.iter().any(|policy| matches!(policy, Policy::Schedule(_)))
+}
+
+fn hold(field: &Field) -> Option<hold::Config> {
+    field.section(|s| {
+        let default = hold::Config::default();
+        Some(hold::Config {
+            requests: s.or("requests", default.requests, |f| f.count(1)),
+            timeout: s.or("timeout", default.timeout, Field::positive_span),
+        })
     })
 }
 
