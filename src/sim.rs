@@ -27,6 +27,7 @@ mod fleet;
 mod hold;
 pub mod instance;
 mod observation;
+pub mod outlook;
 pub mod plan;
 pub mod replicate;
 pub mod sharing;

@@ -164,6 +164,11 @@ impl Scraper {
         self.current.offered += 1;
     }
 
+    /// So many requests were offered, for drivers that do not look at single ones.
+    pub fn offered_many(&mut self, requests: u64) {
+        self.current.offered += requests;
+    }
+
     /// It was refused by quota or breaker.
     #[inline]
     pub fn refused(&mut self) {
