@@ -17,6 +17,7 @@ pub mod balancer;
 pub mod breaker;
 pub mod events;
 pub mod gates;
+pub mod hold;
 pub mod limiter;
 pub mod metrics;
 pub mod observation;
@@ -31,8 +32,9 @@ use crate::engine::balancer::Balancer;
 use crate::engine::balancer::health::{Health, Opinion};
 use crate::engine::events::{Event, EventKind};
 use crate::engine::gates::{Answer, Gates};
+use crate::engine::hold::Hold;
 use crate::engine::limiter::{Key, Limiter};
-use crate::engine::metrics::FleetCounts;
+use crate::engine::metrics::{FleetCounts, InstanceView, Stage};
 use crate::engine::observation::{FleetObservation, Scraper};
 use crate::engine::request::{Admission, Completion, InstanceId, Permit, Rejection, Request};
 use crate::rng::{Dice, Stream};
@@ -112,6 +114,14 @@ enum Belief {
     Draining,
 }
 
+/// Moments in an instance's life, for policies that look at single instances; `None` is before the engine began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Life {
+    launched_at: Option<Time>,
+    /// When it began, or ceased, to take traffic.
+    changed_at: Option<Time>,
+}
+
 /// How often the rule nearest to acting is looked for.
 const NEAREST_EVERY: Span = Span::from_mins(1);
 
@@ -125,9 +135,11 @@ pub struct Engine {
     health: Option<Health>,
     health_timeout: Span,
     autoscaler: Option<Autoscaler>,
+    hold: Option<Hold>,
     analyzer: Option<Analyzer>,
     scraper: Option<Scraper>,
     fleet: BTreeMap<InstanceId, Belief>,
+    lives: BTreeMap<InstanceId, Life>,
     desired: u32,
     next_id: u32,
     /// When a broken instance is worth another try.
@@ -163,9 +175,11 @@ impl Engine {
             health: config.balancer.health_check.map(|check| Health::new(check, config.seed)),
             health_timeout: config.balancer.health_check.map_or(Span::ZERO, |check| check.timeout),
             autoscaler,
+            hold: config.autoscaler.as_ref().and_then(|autoscaler| autoscaler.hold).map(Hold::new),
             analyzer: config.analyzer.as_ref().map(Analyzer::new),
             scraper,
             fleet: BTreeMap::new(),
+            lives: BTreeMap::new(),
             desired: 0,
             next_id: 0,
             retries: BTreeMap::new(),
@@ -185,6 +199,7 @@ impl Engine {
         self.next_id += 1;
         self.desired += 1;
         self.fleet.insert(id, Belief::Ready);
+        self.lives.insert(id, Life::default());
         if let Some(health) = &mut self.health {
             health.join(now, id, true);
         }
@@ -206,6 +221,7 @@ impl Engine {
         }
         match self.decide(now, request) {
             Ok((instance, permit)) => Admission::Forward { instance, permit },
+            Err(Rejection::NoReadyInstance) if self.hold.is_some() => self.hold(now),
             Err(rejection) => {
                 if let Some(scraper) = &mut self.scraper {
                     scraper.refused();
@@ -215,11 +231,61 @@ impl Engine {
         }
     }
 
+    /// Keeps an attempt that finds no instance, if there is room.
+    #[cold]
+    fn hold(&mut self, now: Time) -> Admission {
+        let nobody_is_coming = self.counts().existing == 0;
+        let until = self.hold.as_mut().and_then(|hold| hold.enter(now, &mut self.events));
+        let Some(until) = until else {
+            if let Some(scraper) = &mut self.scraper {
+                scraper.refused();
+            }
+            return Admission::Reject(Rejection::NoReadyInstance);
+        };
+        if nobody_is_coming
+            && let Some(autoscaler) = &mut self.autoscaler
+            && autoscaler.poke(now)
+        {
+            self.wake = self.wake.min_by_time((now, Wake::Evaluate));
+        }
+        Admission::Hold { until }
+    }
+
+    /// Asks again for an attempt that is held: no quota is asked, and nothing is counted, a second time.
+    #[cold]
+    pub fn admit_held(&mut self, now: Time, request: &Request) -> Admission {
+        let admission = match self.choose(now, request) {
+            Ok((instance, permit)) => Admission::Forward { instance, permit },
+            Err(Rejection::NoReadyInstance) => return Admission::Hold { until: now },
+            Err(rejection) => Admission::Reject(rejection),
+        };
+        if let Some(hold) = &mut self.hold {
+            match admission {
+                Admission::Forward { .. } => hold.forward(now, &mut self.events),
+                _ => hold.abandon(now, &mut self.events),
+            }
+        }
+        admission
+    }
+
+    /// Learns that a held attempt is held no longer, unserved.
+    pub fn abandon_held(&mut self, now: Time) {
+        if let Some(hold) = &mut self.hold {
+            hold.abandon(now, &mut self.events);
+        }
+    }
+
     #[inline(always)]
     fn decide(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
         if let Some((key, limiter)) = &mut self.limiter {
             limiter.admit(now, key.of(request)).map_err(|retry_after| Rejection::RateLimited { retry_after })?;
         }
+        self.choose(now, request)
+    }
+
+    /// Breaker and balancer.
+    #[inline(always)]
+    fn choose(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
         let dice = self.dice;
         let draws = || match request.attempt {
             1 => dice.draws(request.index),
@@ -308,6 +374,7 @@ impl Engine {
             InstanceState::Gone => {
                 self.leave(id);
                 self.fleet.remove(&id);
+                self.lives.remove(&id);
                 let kind = EventKind::InstanceGone { instance: id };
                 let cause = match belief {
                     Belief::Draining => "drained",
@@ -327,6 +394,7 @@ impl Engine {
     }
 
     fn joined(&mut self, now: Time, id: InstanceId, warming: bool) {
+        self.lives.entry(id).or_default().changed_at = Some(now);
         if let Some(health) = &mut self.health {
             health.join(now, id, false);
         }
@@ -352,6 +420,7 @@ impl Engine {
                     && matches!(belief, Belief::Ready | Belief::Warming)
                 {
                     *belief = Belief::Unhealthy;
+                    self.lives.entry(id).or_default().changed_at = Some(now);
                     self.replacements.push(format!("replaces unhealthy instance {}", id.0));
                     self.wake = (now, Wake::Evaluate);
                 }
@@ -415,7 +484,11 @@ impl Engine {
         if autoscaler.next_wake() > now {
             return;
         }
-        let observed = scraper.observed(now, fleet);
+        let mut observed = scraper.observed(now, fleet);
+        observed.held = self.hold.as_ref().map_or(0, Hold::waiting);
+        if scraper.wants_instances() {
+            observed.instances = views(scraper, now, &self.fleet, &self.lives);
+        }
         let guards = Guards {
             breaker_tripped: self.gates.as_ref().is_some_and(|gates| gates.tripped() > 0),
             refused_share: scraper.refused_share(),
@@ -489,6 +562,7 @@ impl Engine {
         let id = InstanceId(self.next_id);
         self.next_id += 1;
         self.fleet.insert(id, Belief::Provisioning);
+        self.lives.insert(id, Life { launched_at: Some(now), changed_at: None });
         commands.push(Command::Launch(id));
         self.note(now, EventKind::InstanceLaunched { instance: id }, cause);
         id
@@ -615,6 +689,29 @@ impl Engine {
         }
         self.wake = wake;
     }
+}
+
+/// The instances, one by one: what the engine believes of each, and what was measured of it.
+fn views(
+    scraper: &Scraper,
+    now: Time,
+    fleet: &BTreeMap<InstanceId, Belief>,
+    lives: &BTreeMap<InstanceId, Life>,
+) -> Vec<InstanceView> {
+    let mut measured = scraper.of_instances(now);
+    let view = |(&id, &belief): (&InstanceId, &Belief)| {
+        let stage = match belief {
+            Belief::Provisioning => Stage::Provisioning,
+            Belief::Warming => Stage::Warming,
+            Belief::Ready => Stage::Ready,
+            Belief::Unhealthy => Stage::Unhealthy,
+            Belief::Draining => return None,
+        };
+        let Life { launched_at, changed_at } = lives.get(&id).copied().unwrap_or_default();
+        let (values, sampled_at) = measured.remove(&id).unwrap_or((Vec::new(), now));
+        Some(InstanceView { id, stage, launched_at, changed_at, values, sampled_at, window: scraper.window_length() })
+    };
+    fleet.iter().filter_map(view).collect()
 }
 
 /// The earlier of two wakes.

@@ -24,8 +24,10 @@ mod client;
 mod dependency;
 mod fault;
 mod fleet;
+mod hold;
 pub mod instance;
 mod observation;
+pub mod outlook;
 pub mod plan;
 pub mod replicate;
 pub mod sharing;
@@ -45,6 +47,7 @@ use crate::sim::calendar::{Calendar, Kind};
 use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
+use crate::sim::hold::Holding;
 use crate::sim::instance::{Instance, Life};
 use crate::sim::observation::Observer;
 pub use crate::sim::plan::Plan;
@@ -121,6 +124,7 @@ struct World<'a> {
     slab: Slab,
     calendar: Calendar,
     patience: Patience,
+    holding: Holding,
     agenda: Agenda,
     retry: Option<RetryPolicy>,
     commands: Vec<Command>,
@@ -279,17 +283,30 @@ impl World<'_> {
     /// An attempt leaves its client.
     #[inline(always)]
     fn send(&mut self, slot: u32, avoid: Option<InstanceId>) {
+        let request = self.request(slot, avoid);
+        self.patience.begin(self.now, slot, self.slab[slot].stamp);
+        let admission = self.engine.admit(self.now, &request);
+        self.admitted(slot, admission);
+    }
+
+    /// What the engine is asked for an attempt.
+    #[inline(always)]
+    fn request(&self, slot: u32, avoid: Option<InstanceId>) -> Request {
         let attempt = &self.slab[slot];
-        let request = Request {
+        Request {
             index: attempt.index,
             attempt: u32::from(attempt.number),
             client: attempt.client,
             endpoint: attempt.endpoint,
             region: attempt.region,
             avoid,
-        };
-        self.patience.begin(self.now, slot, attempt.stamp);
-        match self.engine.admit(self.now, &request) {
+        }
+    }
+
+    /// The engine has decided on an attempt.
+    #[inline(always)]
+    fn admitted(&mut self, slot: u32, admission: Admission) {
+        match admission {
             Admission::Forward { instance, permit } => {
                 let attempt = &mut self.slab[slot];
                 attempt.instance = instance;
@@ -302,6 +319,7 @@ impl World<'_> {
                     self.calendar.push(self.now + travel, Kind::ReachesInstance, slot);
                 }
             }
+            Admission::Hold { until } => self.hold(slot, until),
             Admission::Reject(rejection) => {
                 let attempt = self.slab[slot];
                 self.slab.remove(slot);
@@ -545,6 +563,7 @@ impl World<'_> {
         if self.engine.next_wake().0 <= self.now {
             self.tick();
         }
+        self.release_held();
         // Steps close last: they show the instant as it was left.
         while let Some(entry) = self.agenda.pop_step(self.now) {
             self.attend(entry);
@@ -557,6 +576,7 @@ impl World<'_> {
             Entry::WarmupEnds(id) => self.warmup_ends(id),
             Entry::DrainLimit(id) => self.drain_limit(id),
             Entry::HealthAnswer(id, passed) => self.engine.health_checked(self.now, id, passed),
+            Entry::HoldLimit => self.hold_limit(),
             Entry::FaultStarts(fault) => self.fault_starts(fault),
             Entry::FaultEnds(fault) => self.fault_ends(fault),
             Entry::StepEnds => self.step_ends(),

@@ -7,11 +7,14 @@ use std::io::Write as _;
 
 use super::args::ValidateArgs;
 use super::exit::{Exit, Failure, OrExit};
+use crate::engine::autoscaler::Config;
 use crate::engine::autoscaler::rules::{self, Action, Step};
 use crate::engine::metrics::Metric;
 use crate::record::elasticity::instances_needed;
 use crate::scenario::faults::FaultKind;
 use crate::scenario::{self, LoadError, Scenario, Traffic};
+use crate::sim::outlook::fluid::Facts;
+use crate::sim::outlook::{Climb, DeadZone, Flapping, Outlook, Ramp, outlook};
 use crate::traffic::Rate;
 use crate::units::{Span, Time};
 
@@ -58,21 +61,25 @@ fn meaning(scenario: &Scenario) -> String {
         "  {most} instances, the most there can be, serve {:.1} requests/s",
         capacity * f64::from(most)
     );
+    let mut peak = None;
     if let (Traffic::Open(config), Some(duration)) = (&scenario.traffic, scenario.duration) {
         let rate = Rate::new(&config.shape, config.noise, &config.overlay, scenario.seed);
         let step = duration.0 / 2000 + 1;
-        let peak = (0..2000).map(|i| rate.rps(Time(i * step))).fold(0.0, f64::max);
-        let needed = instances_needed(peak, demand, service.servers(), demand);
+        let highest = (0..2000).map(|i| rate.rps(Time(i * step))).fold(0.0, f64::max);
+        peak = Some(highest);
+        let needed = instances_needed(highest, demand, service.servers(), demand);
         let verdict = if needed > most { "more than there can be" } else { "within reach" };
-        let _ = writeln!(out, "  load peaks at {peak:.1} requests/s, which takes {needed} instances: {verdict}");
+        let _ = writeln!(out, "  load peaks at {highest:.1} requests/s, which takes {needed} instances: {verdict}");
     }
     if let Some(autoscaler) = &scenario.autoscaler {
-        for rule in autoscaler.rules.iter().filter(|rule| rule.enabled && rule.action == Action::ScaleUp) {
-            out.push_str(&climb(rule, autoscaler));
-        }
         for (up, down) in contradictions(&autoscaler.rules) {
             out.push_str(&flapping(up, down, autoscaler.min, autoscaler.max));
         }
+        let peak = match &scenario.traffic {
+            Traffic::Open(_) => peak,
+            _ => None,
+        };
+        out.push_str(&in_words(&outlook(autoscaler, Facts::of(scenario), peak), autoscaler));
     }
     if let Some(check) = scenario.balancer.health_check {
         let worst = check.interval * u64::from(check.unhealthy_after) + check.timeout;
@@ -84,32 +91,104 @@ fn meaning(scenario: &Scenario) -> String {
     out
 }
 
-/// How long a rule takes from `min` to `max` when its condition holds all the while.
-fn climb(rule: &rules::Config, autoscaler: &crate::engine::autoscaler::Config) -> String {
-    let tick = autoscaler.interval.0.max(1);
-    let up = |span: Span| Span(span.0.div_ceil(tick) * tick);
-    let gap = up(Span(rule.cooldown.0.max(autoscaler.scale_up_cooldown.0).max(rule.duration.0)));
-    let (mut n, mut steps) = (autoscaler.min, 0u64);
-    while n < autoscaler.max && steps < 100_000 {
-        n = match rule.step {
-            Step::Add(k) => n.saturating_add(k.max(1)),
-            Step::Percent(p) => n + (n * p).div_ceil(100).max(1),
-            Step::To(k) => k.max(autoscaler.max),
+/// What the autoscaler does on a smooth load, a line for each finding.
+fn in_words(outlook: &Outlook, autoscaler: &Config) -> String {
+    let mut out = String::new();
+    if let Some(climb) = outlook.climb {
+        let Climb { from, to, first, all } = climb;
+        let _ = match (first, all) {
+            (Some(first), Some(all)) => writeln!(
+                out,
+                "  when load explodes it goes from {from} to {to} instances in {}, the first order after {}; boot included",
+                minutes(all),
+                minutes(first)
+            ),
+            (Some(first), None) => writeln!(
+                out,
+                "  when load explodes it goes from {from} to {to} of {} instances and stays there; the first order after {}",
+                autoscaler.max,
+                minutes(first)
+            ),
+            (None, _) => writeln!(out, "  when load explodes it stays on {from} instances: nothing adds any"),
+        };
+    }
+    if let Some(Ramp { from_rps, to_rps, steepest }) = outlook.ramp {
+        let range = format!("from {} to {} requests/s", rounded(from_rps), rounded(to_rps));
+        let _ = match steepest {
+            0.0 => writeln!(out, "  it survives no rise {range}, however slow: capacity falls short on the way"),
+            s if s.is_infinite() => writeln!(out, "  it survives any rise {range}"),
+            s => writeln!(
+                out,
+                "  the steepest rise {range} that it survives is {} requests/s each second, {} for all of it",
+                rounded(s),
+                minutes(Span::from_secs_f64((to_rps - from_rps) / s))
+            ),
+        };
+    }
+    if let Some(rescue) = outlook.rescue {
+        let late = |after: Option<Span>| match after {
+            None => Some("not within an hour".to_string()),
+            Some(after) if after > rescue.calm + autoscaler.interval => Some(format!("after {}", minutes(after))),
+            Some(_) => None,
+        };
+        let calm = minutes(rescue.calm);
+        if let Some(late) = late(rescue.after_scale_up) {
+            let _ = writeln!(
+                out,
+                "  a rise at the moment of a scale-up is answered {late}, not after {calm} as in calm: a cooldown is in the way"
+            );
         }
-        .min(autoscaler.max);
-        steps += 1;
+        if let Some(late) = rescue.after_scale_down.and_then(|after| late(Some(after))) {
+            let _ = writeln!(
+                out,
+                "  a rise at the moment of a scale-down is answered {late}, not after {calm} as in calm: a cooldown is in the way"
+            );
+        }
     }
-    if steps == 0 {
-        return String::new();
+    // The worst of each; the others are near it.
+    let worst = outlook.flapping.iter().max_by(|a, b| a.reversals_per_hour.total_cmp(&b.reversals_per_hour));
+    if let Some(&Flapping { rps, sizes: (least, most), reversals_per_hour }) = worst {
+        let _ = writeln!(
+            out,
+            "  it flaps: at a steady {} requests/s between {least} and {most} instances, {reversals_per_hour:.1} reversals an hour \
+             (at {} of 81 loads)",
+            rounded(rps),
+            outlook.flapping.len()
+        );
     }
-    let total = up(rule.duration) + gap * (steps - 1);
-    format!(
-        "  {} climbs from {} to {} instances in {total}: the first step after {}, then one every {gap}; boot comes on top\n",
-        rule.name,
-        autoscaler.min,
-        autoscaler.max,
-        up(rule.duration)
-    )
+    for DeadZone { rps: (low, high), instances, load } in &outlook.dead_zones {
+        let _ = writeln!(
+            out,
+            "  dead zone: at a steady {} to {} requests/s it stays on {instances} instances, {:.0}% of what they can serve",
+            rounded(*low),
+            rounded(*high),
+            load * 100.0
+        );
+    }
+    for (name, reason) in &outlook.never {
+        let _ = writeln!(out, "  {name} can never fire: {reason}");
+    }
+    out
+}
+
+/// A duration without the digits nobody reads: to a tenth of a second, or to seconds past a minute.
+fn minutes(span: Span) -> Span {
+    let unit = if span >= Span::from_mins(1) { 1_000_000_000 } else { 100_000_000 };
+    Span((span.0 + unit / 2) / unit * unit)
+}
+
+/// A number to three digits.
+fn rounded(x: f64) -> String {
+    let digits = if x >= 100.0 {
+        0
+    } else if x >= 10.0 {
+        1
+    } else if x >= 1.0 {
+        2
+    } else {
+        3
+    };
+    format!("{x:.digits$}")
 }
 
 /// Pairs of a scale-up and a scale-down rule on one load-proportional metric.

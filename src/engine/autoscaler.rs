@@ -23,8 +23,20 @@
 //! It does not launch, drain or choose instances, replaces no unhealthy ones (a replacement is no scaling action),
 //! collects no metrics, and does not own the breaker that a rule may force open.
 
+pub mod adjustment;
+pub mod alarm;
+pub mod aws_target_tracking;
+pub mod azure;
+pub mod gcp;
+pub mod hpa;
+pub mod keda;
+pub mod kpa;
+pub mod nomad;
 pub mod policy;
 pub mod rules;
+pub mod schedule;
+pub mod simple;
+pub mod step;
 pub mod target_tracking;
 
 mod cause;
@@ -36,6 +48,7 @@ mod nearest;
 mod projection;
 mod proposal;
 mod stabilize;
+mod streak;
 
 #[cfg(test)]
 mod tests;
@@ -49,8 +62,9 @@ pub use guards::Guards;
 pub use nearest::Nearest;
 pub use policy::Policy;
 
-use crate::engine::events::Block;
-use crate::engine::metrics::{FleetCounts, Observed, Reading};
+use crate::engine::events::{Block, Wish};
+use crate::engine::hold;
+use crate::engine::metrics::{Aggregate, FleetCounts, Metric, Observed, Reading};
 use crate::units::{Span, Time};
 use cooldown::Cooldowns;
 use guards::Hold;
@@ -81,8 +95,8 @@ impl Direction {
 /// Settings of the autoscaler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Fewest instances; default 1. With 0, only a rule or policy on
-    /// `requests_per_second` can start again from nothing.
+    /// Fewest instances; default 1. From 0 only what looks at the whole service can start again: requests per second,
+    /// or a total that counts requests that wait at the gateway.
     pub min: u32,
     /// Most instances; default 10. A maximum below `min` counts as `min`.
     pub max: u32,
@@ -100,6 +114,8 @@ pub struct Config {
     pub max_staleness: Option<Span>,
     /// Whether scale-up rules count the instances that are coming; default true.
     pub piling_on_guard: bool,
+    /// Whether the guards may hold a scale-down; default true. The systems that policies are taken from have none.
+    pub scale_down_guards: bool,
     /// Share of refused requests above which nothing is removed, 0..1; default 0.01.
     pub shed_tolerance: f64,
     /// Threshold rules, in the order of declaration.
@@ -108,6 +124,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// How metrics reach the autoscaler.
     pub metrics: MetricsPipeline,
+    /// Whether requests wait while there is no instance; `None`, the default, refuses them.
+    pub hold: Option<hold::Config>,
 }
 
 impl Default for Config {
@@ -121,10 +139,12 @@ impl Default for Config {
             cooldown_from: CooldownFrom::default(),
             max_staleness: None,
             piling_on_guard: true,
+            scale_down_guards: true,
             shed_tolerance: 0.01,
             rules: Vec::new(),
             policies: Vec::new(),
             metrics: MetricsPipeline::default(),
+            hold: None,
         }
     }
 }
@@ -184,6 +204,25 @@ impl Fresh {
     }
 }
 
+/// What a policy may look at in one tick.
+#[derive(Clone, Copy, Debug)]
+struct Sight<'a> {
+    now: Time,
+    observed: &'a Observed,
+    /// The age at which a sample is no longer one.
+    max_age: Span,
+}
+
+impl Sight<'_> {
+    fn fleet(&self) -> FleetCounts {
+        self.observed.fleet
+    }
+
+    fn fresh(&self, metric: Metric, aggregate: Aggregate) -> Option<Fresh> {
+        Fresh::of(self.observed.get(metric, aggregate), self.now, self.max_age)
+    }
+}
+
 /// The autoscaler of one service.
 #[derive(Clone, Debug)]
 pub struct Autoscaler {
@@ -222,6 +261,15 @@ impl Autoscaler {
         self.next_tick
     }
 
+    /// Wants a tick at `now` already: a request waits, and nobody is there. True if there is a policy that cares.
+    pub fn poke(&mut self, now: Time) -> bool {
+        let cares = self.config.policies.iter().any(Policy::wakes_for_a_request);
+        if cares {
+            self.next_tick = self.next_tick.min(now);
+        }
+        cares
+    }
+
     /// Evaluates rules and policies if that is due; too early a call does nothing and changes nothing.
     ///
     /// A late call is one evaluation, not several; the next is due at the following multiple of the interval.
@@ -235,12 +283,17 @@ impl Autoscaler {
         self.look(now, observed);
         decision.opened_breaker = self.fire_due(now, Action::CircuitBreak);
         decision.alerts = self.fire_due(now, Action::Alert);
-        let policy = self.recommend(now, observed, guards);
+        let policy = self.recommend(now, observed, guards, &mut decision.wishes);
         let mut proposals = Vec::new();
         if !self.repair(&mut decision) {
             proposals = self.propose(now, fleet, guards, policy.as_ref());
             proposals.extend(policy);
             self.decide(now, &proposals, &mut decision);
+        }
+        if decision.direction().is_some() {
+            for policy in &mut self.policies {
+                policy.changed(now, decision.from, decision.to);
+            }
         }
         decision.held = self.remember_held(fleet, &proposals);
         self.note_order(now, decision.direction());
@@ -333,30 +386,65 @@ impl Autoscaler {
         true
     }
 
-    /// The highest recommendation of the policies; the first declared, of equals.
-    fn recommend(&mut self, now: Time, observed: &Observed, guards: &Guards) -> Option<Proposal> {
-        let max_age = self.config.max_age();
-        let all: Vec<Recommendation> =
-            self.policies.iter_mut().map(|policy| policy.recommend(now, observed, max_age)).collect();
-        let highest = all.iter().enumerate().rev().max_by_key(|(_, r)| (r.steady, r.raw)).map(|(i, _)| i)?;
-        let Recommendation { raw, steady, mut cause, steadying, observed: value, mut holds, timing } =
-            all[highest].clone();
-        if all.len() > 1 {
-            let each = self.policies.iter().zip(&all).map(|(p, r)| format!("{} {}", p.name(), r.steady));
-            cause += &format!("; highest of {}", each.collect::<Vec<_>>().join(", "));
+    /// The highest recommendation of the policies, capped by those that cap; the first declared, of equals. What each
+    /// of them wanted goes to `wishes`.
+    fn recommend(
+        &mut self,
+        now: Time,
+        observed: &Observed,
+        guards: &Guards,
+        wishes: &mut Vec<Wish>,
+    ) -> Option<Proposal> {
+        let (existing, bounds) = (observed.fleet.existing, self.bounds());
+        let sight = Sight { now, observed, max_age: self.config.max_age() };
+        let all: Vec<_> = self.policies.iter_mut().map(|policy| policy.recommend(&sight, bounds)).collect();
+        let wish = |(policy, (r, _)): (&Recommender, &(Recommendation, _))| Wish {
+            policy: policy.name.clone(),
+            raw: r.raw,
+            wanted: (!r.abstains).then_some(r.limited),
+            cap: r.cap,
+            cause: r.cause.clone(),
+        };
+        wishes.extend(self.policies.iter().zip(&all).map(wish));
+        let cap = wishes.iter().filter_map(|wish| wish.cap).min().unwrap_or(u32::MAX);
+        let by_height = |(_, (r, _)): &(usize, &(Recommendation, _))| (r.limited, r.raw);
+        let with_opinion = all.iter().enumerate().rev().filter(|(_, (r, _))| !r.abstains);
+        // Where nobody has an opinion there is still a cap to be kept to.
+        let capping = || all.iter().enumerate().find(|(_, (r, _))| r.cap.is_some_and(|cap| cap < existing));
+        let (highest, (chosen, timing)) = with_opinion.max_by_key(by_height).or_else(capping)?;
+        let combined = chosen.limited.min(cap);
+        let (mut cause, mut combining) = (chosen.cause.clone(), String::new());
+        if all.len() > 1 || combined != chosen.limited {
+            let each = wishes.iter().filter_map(|wish| Some(format!("{} {}", wish.policy, wish.wanted?)));
+            let each: Vec<String> = each.collect();
+            if each.len() > 1 {
+                combining = format!("highest of {}", each.join(", "));
+            }
+            if let Some(wish) = wishes.iter().find(|wish| combined < chosen.limited && wish.cap == Some(combined)) {
+                let and = if combining.is_empty() { "" } else { "; " };
+                combining += &format!("{and}capped at {combined} by {}", wish.policy);
+            }
+            if !combining.is_empty() {
+                cause += &format!("; {combining}");
+            }
         }
-        if let Some(direction) = Direction::of(observed.fleet.existing, steady) {
+        let mut holds = chosen.holds.clone();
+        if let Some(direction) = Direction::of(existing, combined) {
             holds.extend(self.limits(now, observed.fleet, guards, direction));
         }
         Some(Proposal {
             source: Source::Policy(highest),
-            name: self.policies[highest].name().to_string(),
-            raw,
-            steady,
+            name: self.policies[highest].name.clone(),
+            raw: chosen.raw,
+            steady: chosen.steady,
+            limited: chosen.limited,
+            combined,
             cause,
-            steadying,
-            observed: value,
-            timing,
+            steadying: chosen.steadying.clone(),
+            limiting: chosen.limiting.clone(),
+            combining,
+            observed: chosen.observed.map(|fresh| fresh.value),
+            timing: timing.filter(|_| combined != existing),
             holds,
         })
     }
@@ -372,7 +460,7 @@ impl Autoscaler {
             match direction {
                 Direction::Up => holds.extend(self.piling_on(now, rule, fleet, guards)),
                 Direction::Down => {
-                    holds.extend(policy.filter(|p| p.steady >= fleet.existing).map(Proposal::as_hold));
+                    holds.extend(policy.filter(|p| p.combined >= fleet.existing).map(Proposal::as_hold));
                     match self.calm_size(rule, fleet, raw) {
                         Ok(size) if size == raw => {}
                         Ok(size) => {
@@ -388,8 +476,12 @@ impl Autoscaler {
                 name: rule.config.name.clone(),
                 raw,
                 steady,
+                limited: steady,
+                combined: steady,
                 cause: rule.cause(now),
                 steadying,
+                limiting: String::new(),
+                combining: String::new(),
                 observed: rule.value,
                 timing: rule.timing(now),
                 holds,
@@ -408,7 +500,9 @@ impl Autoscaler {
                 let contradicts = |r: &&Rule| r.config.action == Action::ScaleUp && r.is_suspected();
                 let contradiction = self.rules.iter().find(contradicts);
                 holds.extend(contradiction.map(|r| Hold::Contradiction { rule: r.config.name.clone() }));
-                holds.extend(guards.against_scale_down(fleet, self.config.shed_tolerance));
+                if self.config.scale_down_guards {
+                    holds.extend(guards.against_scale_down(fleet, self.config.shed_tolerance));
+                }
             }
         }
         holds
@@ -425,12 +519,13 @@ impl Autoscaler {
     /// The smallest size from `to` up at which `rule`'s metric would trip no scale-up rule.
     fn calm_size(&self, rule: &Rule, fleet: FleetCounts, to: u32) -> Result<u32, Hold> {
         let metric = rule.config.metric;
-        if !metric.is_load_proportional() {
+        if !metric.is_load_proportional() || rule.config.aggregate == Aggregate::Sum {
             return Ok(to);
         }
         let projected = |up: &Rule, after| up.value.map(|value| projection::project(value, fleet.ready, after));
         let trips = |after: u32| {
-            let ups = self.rules.iter().filter(|r| r.config.metric == metric && r.config.action == Action::ScaleUp);
+            let is_up = |r: &&Rule| r.config.metric == metric && r.config.aggregate != Aggregate::Sum;
+            let ups = self.rules.iter().filter(is_up).filter(|r| r.config.action == Action::ScaleUp);
             ups.filter_map(|up| Some((up, projected(up, after)?)))
                 .find(|(up, value)| up.config.operator.holds(*value, up.config.threshold))
         };
@@ -449,7 +544,7 @@ impl Autoscaler {
         let from = decision.from;
         let mut best: Option<&Proposal> = None;
         let order = |p: &&Proposal| match p.source {
-            Source::Rule(i) => (Reverse(self.rules[i].config.priority), Direction::of(from, p.steady), i),
+            Source::Rule(i) => (Reverse(self.rules[i].config.priority), Direction::of(from, p.combined), i),
             Source::Policy(i) => (Reverse(0), None, i),
         };
         let (by_rule, by_policy): (Vec<&Proposal>, Vec<&Proposal>) =
@@ -458,7 +553,7 @@ impl Autoscaler {
             best = Some(rule);
         }
         if let Some(&policy) = by_policy.first() {
-            let higher = best.is_none_or(|rule| policy.steady > rule.steady);
+            let higher = best.is_none_or(|rule| policy.combined > rule.combined);
             if higher && (policy.is_free() || best.is_none()) {
                 best = Some(policy);
             }
@@ -499,7 +594,7 @@ impl Autoscaler {
             held.extend(proposal.map(|p| Held {
                 rule: p.name.clone(),
                 from: fleet.existing,
-                to: if p.steady == fleet.existing { p.raw } else { p.steady },
+                to: if p.combined == fleet.existing { p.raw } else { p.combined },
                 blocked: blocked.clone(),
                 cause: p.cause.clone(),
                 changed,

@@ -90,6 +90,17 @@ pub enum EventKind {
         /// Which.
         instance: InstanceId,
     },
+    /// Requests begin to wait at the gateway, because there is no instance.
+    HoldBegan,
+    /// None waits there any more.
+    HoldEnded {
+        /// How many waited since it began.
+        requests: u32,
+        /// How many of them gave up, or were refused after all.
+        abandoned: u32,
+        /// How long the hold lasted.
+        lasted: Span,
+    },
     /// A breaker refuses traffic from now on.
     BreakerOpened {
         /// "service", "instance 3" or an endpoint's path.
@@ -142,12 +153,30 @@ pub struct Scaling {
     pub timing: Option<Timing>,
     /// The metric value behind the decision, in its unit; `None` for manual actions and repairs.
     pub observed: Option<f64>,
+    /// What every policy proposed, in the order of declaration; empty for manual actions.
+    pub wishes: Vec<Wish>,
+}
+
+/// What one policy proposed at a tick.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wish {
+    /// The policy.
+    pub policy: String,
+    /// Instances, as its formula has it.
+    pub raw: u32,
+    /// Instances, after its own stabilization and limits: what is compared with other policies. `None`: it had no
+    /// opinion.
+    pub wanted: Option<u32>,
+    /// The most that it lets other policies have; `None` if it caps nobody.
+    pub cap: Option<u32>,
+    /// Why.
+    pub cause: String,
 }
 
 /// One stage of the autoscaler's pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
-    /// "policy", "stabilise", "rate-limit", "bounds", "guards".
+    /// "policy", "stabilise", "rate-limit", "combine" (with several policies), "bounds", "guards".
     pub stage: &'static str,
     /// Instances wanted before the stage.
     pub input: u32,

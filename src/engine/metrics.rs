@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::units::Time;
+use crate::engine::request::InstanceId;
+use crate::units::{Span, Time};
 
 /// A quantity that rules and policies can be written on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,11 +161,14 @@ pub enum Aggregate {
     P95,
     /// Nearest-rank 99th percentile.
     P99,
+    /// The total over the fleet. Requests that the gateway holds for want of an instance count in the totals of
+    /// `active_connections` and `queue_length`. A total does not fall as instances are added.
+    Sum,
 }
 
 impl Aggregate {
     /// Every aggregate, with the name used in scenario files.
-    pub const ALL: [(&'static str, Aggregate); 7] = [
+    pub const ALL: [(&'static str, Aggregate); 8] = [
         ("avg", Aggregate::Avg),
         ("max", Aggregate::Max),
         ("min", Aggregate::Min),
@@ -172,6 +176,7 @@ impl Aggregate {
         ("p90", Aggregate::P90),
         ("p95", Aggregate::P95),
         ("p99", Aggregate::P99),
+        ("sum", Aggregate::Sum),
     ];
 
     /// Combines `values`, which it may reorder; `None` if there are none.
@@ -184,6 +189,7 @@ impl Aggregate {
             values[((q * values.len() as f64).ceil() as usize).clamp(1, values.len()) - 1]
         };
         Some(match self {
+            Aggregate::Sum => values.iter().sum(),
             Aggregate::Avg => values.iter().sum::<f64>() / values.len() as f64,
             Aggregate::Max => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             Aggregate::Min => values.iter().copied().fold(f64::INFINITY, f64::min),
@@ -231,11 +237,80 @@ pub struct FleetCounts {
     pub ready: u32,
 }
 
+/// A metric of which a policy wants every sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Series {
+    /// Which.
+    pub metric: Metric,
+    /// How the values of instances become one.
+    pub aggregate: Aggregate,
+    /// How far back samples are kept.
+    pub back: Span,
+}
+
+/// One sample of a [`Series`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// The end of the time it averages over.
+    pub ended_at: Time,
+    /// Its length.
+    pub length: Span,
+    /// In the metric's [`Unit`].
+    pub value: f64,
+}
+
+/// What an instance is doing, as far as the engine knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Ordered, and not yet up.
+    Provisioning,
+    /// Takes traffic, slowly at first.
+    Warming,
+    /// Takes traffic.
+    Ready,
+    /// Failed its health checks.
+    Unhealthy,
+}
+
+/// One instance as a policy sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstanceView {
+    /// Which.
+    pub id: InstanceId,
+    /// What it is doing.
+    pub stage: Stage,
+    /// When it was ordered; `None`: before the engine began.
+    pub launched_at: Option<Time>,
+    /// When it began, or ceased, to take traffic; `None`: before the engine began, or it never did.
+    pub changed_at: Option<Time>,
+    /// Its own means over the metrics window, of the metrics that policies ask for; empty without a sample.
+    pub values: Vec<(Metric, f64)>,
+    /// When the newest sample in them was taken.
+    pub sampled_at: Time,
+    /// What they average over.
+    pub window: Span,
+}
+
+impl InstanceView {
+    /// Its value of `metric`, if there is one.
+    pub fn value(&self, metric: Metric) -> Option<f64> {
+        self.values.iter().find(|(m, _)| *m == metric).map(|&(_, value)| value)
+    }
+}
+
 /// Everything a policy may look at in one tick.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// The fleet.
     pub fleet: FleetCounts,
+    /// The moment up to which metrics can be seen: now, less their delay.
+    pub as_of: Time,
+    /// Requests that wait at the gateway now, for want of an instance.
+    pub held: u32,
+    /// Its instances, draining ones left out; empty unless a policy asks for them.
+    pub instances: Vec<InstanceView>,
+    /// Samples of the series that policies ask for, oldest first.
+    pub series: Vec<(Series, Vec<Sample>)>,
     readings: [[Reading; Aggregate::ALL.len()]; Metric::ALL.len()],
 }
 
@@ -249,6 +324,11 @@ impl Observed {
     pub fn get(&self, metric: Metric, aggregate: Aggregate) -> Reading {
         let aggregate = if metric.is_per_instance() { aggregate } else { Aggregate::Avg };
         self.readings[metric as usize][aggregate as usize]
+    }
+
+    /// The samples of a series, oldest first; none if nobody asked for it.
+    pub fn samples(&self, series: Series) -> &[Sample] {
+        self.series.iter().find(|(each, _)| *each == series).map_or(&[], |(_, samples)| samples)
     }
 
     /// Sets a reading. A value that cannot be (NaN, infinite, negative) becomes [`Reading::Missing`].

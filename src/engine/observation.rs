@@ -7,10 +7,10 @@
 //! Rates and ratios are of sums, not averages of averages; a latency quantile comes from the merged
 //! histograms of the window, kept only when a policy asks for one.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::autoscaler::{self, MetricsPipeline, Policy};
-use crate::engine::metrics::{Aggregate, FleetCounts, Metric, Observed};
+use crate::engine::metrics::{Aggregate, FleetCounts, Metric, Observed, Sample, Series};
 use crate::engine::request::InstanceId;
 use crate::units::{Span, Time};
 
@@ -38,6 +38,8 @@ pub struct FleetObservation {
     pub instances: Vec<InstanceSample>,
     /// The metrics pipeline lost this scrape: nobody will see it, the engine's own counts included.
     pub lost: bool,
+    /// Requests that the gateway holds because there is no instance to send them to, on average.
+    pub held: f64,
 }
 
 /// Log-linear histogram of latencies: 32 slots per power of two, so a quantile is at most 3 % too high.
@@ -81,8 +83,10 @@ struct Slice {
     failures: u64,
     latency_sum: u128,
     latencies: Option<Coarse>,
-    /// Aggregated values of the fleet, in the order of `Scraper::fleet_metrics`.
+    /// Aggregated values of the fleet, in the order of `Scraper::wanted`.
     fleet: Vec<Option<f64>>,
+    /// What was measured of each instance; empty unless a policy looks at single ones.
+    instances: Vec<InstanceSample>,
 }
 
 /// Scrapes, remembers, and reads.
@@ -95,6 +99,10 @@ pub struct Scraper {
     /// Which latency quantiles and which fleet aggregates are asked for.
     quantiles: bool,
     wanted: Vec<(Metric, Aggregate)>,
+    series: Vec<Series>,
+    /// Whether policies look at single instances, and the metrics wanted of them.
+    looks_closer: bool,
+    of_instances: Vec<Metric>,
     current: Slice,
     slices: VecDeque<Slice>,
 }
@@ -107,12 +115,20 @@ impl Scraper {
     pub fn new(config: &autoscaler::Config) -> Scraper {
         let mut wanted: Vec<(Metric, Aggregate)> =
             config.rules.iter().map(|rule| (rule.metric, rule.aggregate)).collect();
-        wanted.extend(config.policies.iter().map(|policy| match policy {
-            Policy::TargetTracking(policy) => (policy.metric, Aggregate::Avg),
-        }));
+        wanted.extend(config.policies.iter().flat_map(Policy::metrics));
+        let mut series: Vec<Series> = config.policies.iter().flat_map(Policy::series).collect();
+        series.sort_unstable();
+        series.dedup();
+        wanted.extend(series.iter().map(|series| (series.metric, series.aggregate)));
+        let looking = || config.policies.iter().filter(|policy| policy.wants_instances());
+        let closer = looking().flat_map(|policy| policy.metrics()).map(|(metric, _)| metric);
+        let mut of_instances: Vec<Metric> = closer.filter(|metric| metric.is_per_instance()).collect();
+        of_instances.sort_unstable();
+        of_instances.dedup();
         wanted.sort_unstable();
         wanted.dedup();
-        Scraper::of(config.metrics, config.interval, wanted)
+        let looks_closer = looking().next().is_some();
+        Scraper { series, of_instances, looks_closer, ..Scraper::of(config.metrics, config.interval, wanted) }
     }
 
     fn of(pipeline: MetricsPipeline, interval: Span, wanted: Vec<(Metric, Aggregate)>) -> Scraper {
@@ -127,6 +143,9 @@ impl Scraper {
             last_scrape: Time::ZERO,
             quantiles,
             wanted,
+            series: Vec::new(),
+            of_instances: Vec::new(),
+            looks_closer: false,
             current: Slice::default(),
             slices: VecDeque::new(),
         };
@@ -143,6 +162,11 @@ impl Scraper {
     #[inline]
     pub fn offered(&mut self) {
         self.current.offered += 1;
+    }
+
+    /// So many requests were offered, for drivers that do not look at single ones.
+    pub fn offered_many(&mut self, requests: u64) {
+        self.current.offered += requests;
     }
 
     /// It was refused by quota or breaker.
@@ -172,9 +196,13 @@ impl Scraper {
         self.next_scrape = now + self.scrape;
         if !fleet.lost {
             slice.fleet = self.wanted.iter().map(|&(metric, by)| aggregate(fleet, metric, by)).collect();
+            if !self.of_instances.is_empty() {
+                slice.instances.clone_from(&fleet.instances);
+            }
             self.slices.push_back(slice);
         }
-        let horizon = Span(self.pipeline.window.0.saturating_add(self.pipeline.delay.0)) + self.scrape * 2;
+        let back = self.series.iter().map(|series| series.back).fold(self.pipeline.window, Span::max);
+        let horizon = Span(back.0.saturating_add(self.pipeline.delay.0)) + self.scrape * 2;
         while self.slices.front().is_some_and(|oldest| oldest.ended_at.saturating_add(horizon) < now) {
             self.slices.pop_front();
         }
@@ -183,28 +211,80 @@ impl Scraper {
     /// What policies see at `now`.
     pub fn observed(&self, now: Time, fleet: FleetCounts) -> Observed {
         let mut observed = Observed::new(fleet);
-        let newest = now.saturating_sub(self.pipeline.delay);
-        // At least the newest visible slice counts, even when scrapes are farther apart than the window.
-        let window: Vec<&Slice> = self
-            .slices
-            .iter()
-            .filter(|slice| {
-                slice.ended_at <= newest && slice.ended_at.0 + self.pipeline.window.0.max(self.scrape.0) > newest.0
-            })
-            .collect();
-        let Some(last) = window.last() else { return observed };
-        let sampled_at = last.ended_at;
-        for (i, &(metric, by)) in self.wanted.iter().enumerate() {
-            let value = if metric.is_per_instance() {
-                mean(window.iter().filter_map(|slice| slice.fleet[i]))
-            } else {
-                of_service(metric, &window)
-            };
-            if let Some(value) = value {
-                observed.set(metric, by, value, sampled_at);
+        observed.as_of = now.saturating_sub(self.pipeline.delay);
+        let window: Vec<&Slice> = self.window(now).collect();
+        if let Some(last) = window.last() {
+            for (i, &(metric, by)) in self.wanted.iter().enumerate() {
+                let value = if metric.is_per_instance() {
+                    mean(window.iter().filter_map(|slice| slice.fleet[i]))
+                } else {
+                    of_service(metric, &window)
+                };
+                if let Some(value) = value {
+                    observed.set(metric, by, value, last.ended_at);
+                }
             }
         }
+        observed.series = self.series.iter().map(|&series| (series, self.samples(now, series))).collect();
         observed
+    }
+
+    /// The slices of the newest window that is visible at `now`: at least the newest slice, even when scrapes are
+    /// farther apart than the window.
+    fn window(&self, now: Time) -> impl Iterator<Item = &Slice> {
+        let newest = now.saturating_sub(self.pipeline.delay);
+        let reach = self.pipeline.window.0.max(self.scrape.0);
+        self.slices.iter().filter(move |slice| slice.ended_at <= newest && slice.ended_at.0 + reach > newest.0)
+    }
+
+    /// The visible samples of a series.
+    fn samples(&self, now: Time, series: Series) -> Vec<Sample> {
+        let newest = now.saturating_sub(self.pipeline.delay);
+        let oldest = newest.saturating_sub(series.back);
+        let place = self.wanted.iter().position(|wanted| *wanted == (series.metric, series.aggregate));
+        let sample = |slice: &Slice| {
+            let value = if series.metric.is_per_instance() {
+                slice.fleet[place?]
+            } else {
+                of_service(series.metric, &[slice])
+            };
+            Some(Sample { ended_at: slice.ended_at, length: slice.length, value: value? })
+        };
+        let visible = |slice: &&Slice| slice.ended_at <= newest && slice.ended_at > oldest;
+        self.slices.iter().filter(visible).filter_map(sample).collect()
+    }
+
+    /// What readings average over.
+    pub fn window_length(&self) -> Span {
+        self.pipeline.window
+    }
+
+    /// Whether policies look at single instances.
+    pub fn wants_instances(&self) -> bool {
+        self.looks_closer
+    }
+
+    /// What is visible of single instances at `now`: each one's means over the window, with the newest sample's moment.
+    pub fn of_instances(&self, now: Time) -> BTreeMap<InstanceId, (Vec<(Metric, f64)>, Time)> {
+        let mut sums: BTreeMap<InstanceId, (Vec<(f64, u32)>, Time)> = BTreeMap::new();
+        for slice in self.window(now) {
+            for sample in &slice.instances {
+                let blank = || (vec![(0.0, 0); self.of_instances.len()], slice.ended_at);
+                let (sums, sampled_at) = sums.entry(sample.id).or_insert_with(blank);
+                *sampled_at = slice.ended_at;
+                for (&metric, (sum, n)) in self.of_instances.iter().zip(sums) {
+                    if let Some(value) = of_instance(sample, metric) {
+                        *sum += value;
+                        *n += 1;
+                    }
+                }
+            }
+        }
+        let means = |sums: Vec<(f64, u32)>| {
+            let mean = |(&metric, (sum, n)): (&Metric, (f64, u32))| (n > 0).then(|| (metric, sum / f64::from(n)));
+            self.of_instances.iter().zip(sums).filter_map(mean).collect()
+        };
+        sums.into_iter().map(|(id, (sums, sampled_at))| (id, (means(sums), sampled_at))).collect()
     }
 
     /// Share of offered requests that were refused in the newest window [0..1].
@@ -224,15 +304,23 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 fn aggregate(fleet: &FleetObservation, metric: Metric, by: Aggregate) -> Option<f64> {
-    let value = |sample: &InstanceSample| match metric {
+    let mut values: Vec<f64> = fleet.instances.iter().filter_map(|sample| of_instance(sample, metric)).collect();
+    if by == Aggregate::Sum && matches!(metric, Metric::ActiveConnections | Metric::QueueLength) {
+        // A total is known without any instance, and what waits for one belongs to it.
+        values.push(fleet.held);
+    }
+    by.of(&mut values)
+}
+
+fn of_instance(sample: &InstanceSample, metric: Metric) -> Option<f64> {
+    match metric {
         Metric::CpuUtilization => Some(sample.cpu_percent),
         Metric::MemoryUtilization => sample.memory_percent,
         Metric::ActiveConnections => Some(sample.active),
         Metric::QueueLength => Some(sample.queued),
         Metric::EventLoopLag => Some(sample.event_loop_lag_ms),
         _ => None,
-    };
-    by.of(&mut fleet.instances.iter().filter_map(value).collect::<Vec<_>>())
+    }
 }
 
 fn of_service(metric: Metric, window: &[&Slice]) -> Option<f64> {
@@ -289,7 +377,7 @@ mod tests {
             queued: 0.0,
             event_loop_lag_ms: 0.0,
         };
-        FleetObservation { instances: cpu.iter().enumerate().map(sample).collect(), lost: false }
+        FleetObservation { instances: cpu.iter().enumerate().map(sample).collect(), ..FleetObservation::default() }
     }
 
     #[test]

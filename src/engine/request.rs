@@ -36,6 +36,11 @@ pub enum Admission {
         /// Ties the completion to the breaker state that let the attempt pass.
         permit: Permit,
     },
+    /// Keep it, and ask again when an instance is up ([`crate::engine::Engine::admit_held`]).
+    Hold {
+        /// How long it may be kept; then it is [`Rejection::NoReadyInstance`].
+        until: Time,
+    },
     /// Answer the client now.
     Reject(Rejection),
 }

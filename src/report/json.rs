@@ -311,6 +311,12 @@ fn event(event: &Event) -> Value {
             put("instance", value!(instance.0));
             put("warming", value!(warming));
         }
+        EventKind::HoldBegan => {}
+        EventKind::HoldEnded { requests, abandoned, lasted } => {
+            put("requests", value!(requests));
+            put("abandoned", value!(abandoned));
+            put("lasted", value!(lasted.as_secs_f64()));
+        }
         EventKind::BreakerOpened { scope, open_for } => {
             put("scope", value!(scope));
             put("open_for", number(open_for.as_secs_f64()));
@@ -356,6 +362,16 @@ fn put_scaling(map: &mut Map<String, Value>, scaling: &Scaling) {
         ])
     };
     put("stages", Value::Array(scaling.stages.iter().map(stage).collect()));
+    let wish = |wish: &crate::engine::events::Wish| {
+        object([
+            ("policy", value!(wish.policy)),
+            ("raw", value!(wish.raw)),
+            ("wanted", value!(wish.wanted)),
+            ("cap", value!(wish.cap)),
+            ("cause", value!(wish.cause)),
+        ])
+    };
+    put("proposals", Value::Array(scaling.wishes.iter().map(wish).collect()));
 }
 
 fn put_spike(map: &mut Map<String, Value>, spike: &Spike) {
@@ -377,6 +393,8 @@ pub(super) fn kind(kind: &EventKind) -> &'static str {
         EventKind::Nearest { .. } => "nearest",
         EventKind::RuleOpenedBreaker { .. } => "rule_opened_breaker",
         EventKind::Alert { .. } => "alert",
+        EventKind::HoldBegan => "hold_began",
+        EventKind::HoldEnded { .. } => "hold_ended",
         EventKind::InstanceLaunched { .. } => "instance_launched",
         EventKind::InstanceReady { .. } => "instance_ready",
         EventKind::InstanceDraining { .. } => "instance_draining",

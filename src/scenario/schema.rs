@@ -11,6 +11,7 @@ mod distribution;
 pub(crate) mod faults;
 pub(crate) mod fleet;
 pub(crate) mod limiter;
+mod policy;
 pub(crate) mod service;
 pub(crate) mod slo;
 pub(crate) mod traffic;

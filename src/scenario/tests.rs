@@ -149,7 +149,7 @@ fn overrides_reach_every_kind_of_place() {
     assert_eq!(scenario.service.endpoints[0].error_rate, 0.02);
     let autoscaler = scenario.autoscaler.as_ref().unwrap();
     assert_eq!((autoscaler.max, autoscaler.rules[0].threshold), (30, 40.0));
-    let autoscaler::Policy::TargetTracking(policy) = &autoscaler.policies[0];
+    let autoscaler::Policy::TargetTracking(policy) = &autoscaler.policies[0] else { panic!("another kind") };
     assert_eq!(policy.target, 50.0);
     assert_eq!(scenario.faults[0].kind, FaultKind::Crash { instances: 2 });
     assert_eq!(scenario.faults[1].kind, FaultKind::ZoneOutage { zone: 2 });

@@ -17,6 +17,8 @@ pub enum Entry {
     DrainLimit(InstanceId),
     /// A health check is answered, or has timed out.
     HealthAnswer(InstanceId, bool),
+    /// A request has waited long enough at the gateway.
+    HoldLimit,
     /// A fault strikes: its number in the scenario.
     FaultStarts(u32),
     /// A fault is over: its number among those that struck.

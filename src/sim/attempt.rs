@@ -11,6 +11,8 @@ pub const NONE: u32 = u32::MAX;
 pub enum Stage {
     /// The slot is free.
     Free,
+    /// Waiting at the gateway for an instance to come up.
+    Held,
     /// On its way to the instance.
     Outbound,
     /// Waiting in the instance.

@@ -125,6 +125,10 @@ impl World<'_> {
         if !waits || matches!(attempt.stage, Stage::Free | Stage::BackingOff | Stage::Dead) {
             return;
         }
+        if attempt.stage == Stage::Held {
+            self.leaves_hold(slot);
+            return self.attempt_failed(attempt, Failure::Timeout);
+        }
         self.slab[slot].awaited = false;
         self.report(&attempt, Outcome::Timeout);
         if self.plan.scenario().clients.cancel {
@@ -154,7 +158,7 @@ impl World<'_> {
                 self.release(place, true);
             }
             Stage::Outbound => self.slab[slot].stage = Stage::Dead,
-            Stage::Inbound | Stage::Free | Stage::BackingOff | Stage::Dead => {}
+            Stage::Inbound | Stage::Free | Stage::BackingOff | Stage::Dead | Stage::Held => {}
         }
     }
 

@@ -5,6 +5,7 @@ use crate::engine::request::InstanceId;
 use crate::record::recorder::FleetSample;
 use crate::scenario::service::Discipline;
 use crate::sim::World;
+use crate::sim::hold;
 use crate::sim::instance::{Areas, Life};
 use crate::units::Time;
 
@@ -13,6 +14,8 @@ use crate::units::Time;
 struct Look {
     at: Time,
     areas: Vec<Areas>,
+    /// Of requests that wait at the gateway.
+    held: u128,
 }
 
 /// Two lookers: the metrics pipeline and the recorder.
@@ -56,7 +59,9 @@ impl World<'_> {
             }
         }
         self.observer.scrape.areas = areas;
-        FleetObservation { instances, lost }
+        let held = self.holding.area(self.now);
+        let grown = held - std::mem::replace(&mut self.observer.scrape.held, held);
+        FleetObservation { instances, lost, held: hold::mean(grown, self.now.since(since)) }
     }
 
     /// The end of a step: the fleet as a whole, on average since the last one.
@@ -64,11 +69,14 @@ impl World<'_> {
         let since = std::mem::replace(&mut self.observer.step.at, self.now);
         let mut areas = std::mem::take(&mut self.observer.step.areas);
         let length = self.now.since(since).0 as f64;
+        let held = self.holding.area(self.now);
+        let held = hold::mean(held - std::mem::replace(&mut self.observer.step.held, held), self.now.since(since));
         let mut sample = FleetSample {
             desired: self.engine.desired(),
             memory: f64::NAN,
             baseline_rps: self.engine.baseline_rps().unwrap_or(f64::NAN),
             breakers_open: self.engine.breakers_open(),
+            queued: held,
             ..FleetSample::default()
         };
         let (mut cpu, mut memory) = (0.0, 0.0);

@@ -18,6 +18,7 @@ use crate::sim::calendar::Calendar;
 use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
+use crate::sim::hold::Holding;
 use crate::sim::observation::Observer;
 use crate::sim::{EndpointModel, Monitor, Next, World};
 use crate::traffic::formats::Work;
@@ -158,6 +159,7 @@ impl Plan {
             slab: Slab::default(),
             calendar: Calendar::default(),
             patience: Patience::new(scenario.clients.timeout),
+            holding: Holding::default(),
             agenda: Agenda::default(),
             retry: scenario.clients.retry.as_ref().map(RetryPolicy::new),
             commands: Vec::new(),

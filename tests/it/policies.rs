@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 use wavetank::engine::events::{Event, EventKind};
 use wavetank::record::Run;
+use wavetank::record::outcome::Failure;
 use wavetank::record::timeline::Column;
 
 use crate::world::run;
@@ -159,4 +160,196 @@ fn an_autoscaler_without_metrics_holds_what_it_has() {
     // What is older than four intervals is forgotten; until then the last values are of full load.
     assert!(down(&lost).is_none_or(|at| at >= 360.0), "blind: {:?}", down(&lost));
     assert!(down(&lost).is_some(), "it goes on when it sees again");
+}
+
+/// A service whose instances serve ten requests a second at 100 % of their CPU, load that rises from ten to a hundred
+/// requests a second at 2:00 and falls back at 8:00, and `autoscaler`.
+fn surge(autoscaler: &str) -> Run {
+    run(&format!(
+        r#"
+        scenario.duration = "20m"
+        [traffic]
+        arrivals = "paced"
+        shape = [
+            {{ kind = "constant", rate = 10, for = "2m" }},
+            {{ kind = "constant", rate = 100, for = "6m" }},
+            {{ kind = "constant", rate = 10 }},
+        ]
+        [service]
+        workers = 1
+        queue = 10
+        time = "100ms"
+        [fleet]
+        initial = 2
+        boot = "20s"
+        [autoscaler]
+        min = 2
+        max = 20
+        metrics = {{ window = "30s" }}
+        {autoscaler}
+        "#
+    ))
+}
+
+#[test]
+fn an_hpa_climbs_as_its_pods_are_believed_and_waits_out_its_window_on_the_way_down() {
+    let run = surge(
+        r#"
+        scale_down_guards = false
+        [[autoscaler.policy]]
+        kind = "hpa"
+        metrics = [{ type = "resource", resource = "cpu", average_utilization = 70 }]
+        behavior = {}
+        "#,
+    );
+    assert_snapshot!(scalings(&run), @"
+    02:30 2 -> 3 hpa
+    03:30 3 -> 5 hpa
+    04:30 5 -> 8 hpa
+    05:30 8 -> 12 hpa
+    06:30 12 -> 15 hpa
+    13:00 15 -> 8 hpa
+    13:15 8 -> 2 hpa
+    ");
+}
+
+#[test]
+fn of_several_policies_the_highest_wins_and_every_proposal_is_recorded() {
+    let run = surge(
+        r#"
+        [[autoscaler.policy]]
+        kind = "target_tracking"
+        metric = "cpu_utilization"
+        target = 70
+        [[autoscaler.policy]]
+        kind = "hpa"
+        metrics = [{ type = "external", metric = "requests_per_second", average_value = 5 }]
+        "#,
+    );
+    assert_snapshot!(scalings(&run), @"
+    02:15 2 -> 4 hpa
+    02:30 4 -> 8 hpa
+    02:45 8 -> 16 hpa
+    03:00 16 -> 20 hpa
+    13:15 20 -> 11 hpa
+    13:30 11 -> 2 target_tracking
+    ");
+    let first = run.events.iter().find_map(|event| match &event.kind {
+        EventKind::ScaledUp(scaling) => Some(scaling),
+        _ => None,
+    });
+    let first = first.expect("it grows");
+    let wishes: Vec<String> = first.wishes.iter().map(|w| format!("{} {} {:?}", w.policy, w.raw, w.wanted)).collect();
+    assert_snapshot!(wishes.join("\n"), @"
+    target_tracking 2 Some(2)
+    hpa 11 Some(4)
+    ");
+    let stages: Vec<String> =
+        first.stages.iter().map(|s| format!("{} {} -> {}: {}", s.stage, s.input, s.output, s.reason)).collect();
+    assert_snapshot!(stages.join("\n"), @"
+    policy 2 -> 11: requests_per_second 55/s, target 5/s each: 11 wanted (policy hpa); highest of target_tracking 2, hpa 4
+    stabilise 11 -> 11: nothing to wait for
+    rate-limit 11 -> 4: at most twice the size, or four, at once
+    combine 4 -> 4: highest of target_tracking 2, hpa 4
+    bounds 4 -> 4: within 2..=20
+    guards 4 -> 4: nothing against it
+    ");
+}
+
+/// A service that is asked for a minute, left alone for five, and asked again; its instances boot in 20 s.
+fn sleeper(clients: &str, autoscaler: &str) -> Run {
+    run(&format!(
+        r#"
+        scenario.duration = "9m"
+        [traffic]
+        arrivals = "paced"
+        shape = [
+            {{ kind = "constant", rate = 5, for = "1m" }},
+            {{ kind = "constant", rate = 0, for = "5m" }},
+            {{ kind = "constant", rate = 5 }},
+        ]
+        [clients]
+        {clients}
+        [service]
+        workers = 10
+        time = "100ms"
+        [fleet]
+        boot = "20s"
+        [autoscaler]
+        min = 0
+        max = 5
+        {autoscaler}
+        "#
+    ))
+}
+
+/// What was held at the gateway, as lines.
+fn holds(run: &Run) -> String {
+    let line = |event: &Event| {
+        let EventKind::HoldEnded { .. } = &event.kind else { return None };
+        Some(format!("{} {}", event.at, event.cause))
+    };
+    run.events.iter().filter_map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn knative_sleeps_and_the_first_request_wakes_it_and_waits() {
+    let run = sleeper("", "[[autoscaler.policy]]\nkind = 'kpa'");
+    assert_snapshot!(scalings(&run), @"
+    00:00 0 -> 1 kpa
+    00:18 1 -> 2 kpa
+    01:24 2 -> 1 kpa
+    02:32 1 -> 0 kpa
+    06:00 0 -> 1 kpa
+    06:18 1 -> 2 kpa
+    07:24 2 -> 1 kpa
+    ");
+    assert_snapshot!(holds(&run), @"
+    20.2s cold start: 101 requests held, the first for 20s
+    6m20s cold start: 101 requests held, the first for 20s
+    ");
+    assert_eq!(run.counts.succeeded, run.counts.offered, "everybody was served in the end");
+    let longest = run.latency.max().expect("there are answers").as_secs_f64();
+    assert!((20.0..20.3).contains(&longest), "the cold start is in the latency: {longest} s");
+}
+
+#[test]
+fn keda_sleeps_after_its_cooldown_and_wakes_at_a_poll() {
+    let keda = r#"
+        [[autoscaler.policy]]
+        kind = "keda"
+        cooldown_period = "2m"
+        triggers = [{ metric = "active_connections", threshold = 5 }]
+        "#;
+    let run = sleeper("timeout = '25s'", keda);
+    assert_snapshot!(scalings(&run), @"
+    00:30 0 -> 1 keda
+    00:45 1 -> 4 keda
+    01:00 4 -> 5 keda
+    04:30 5 -> 0 keda
+    06:30 0 -> 1 keda
+    06:45 1 -> 4 keda
+    07:00 4 -> 5 keda
+    ");
+    assert_snapshot!(holds(&run), @"
+    50s cold start: 250 requests held for up to 49.8s, 125 of them in vain
+    6m50s cold start: 250 requests held for up to 49.8s, 125 of them in vain
+    ");
+    let failed = run.counts.offered - run.counts.succeeded;
+    assert!(failed > 0, "whose patience ends before a poll and a boot have passed, leaves");
+}
+
+#[test]
+fn at_the_gateway_there_is_room_for_so_many_and_for_so_long() {
+    let hold = r#"
+        hold = { requests = 20, timeout = "10s" }
+        [[autoscaler.policy]]
+        kind = "kpa"
+        "#;
+    let run = sleeper("", hold);
+    assert_snapshot!(holds(&run), @"
+    20.2s cold start: 40 requests held for up to 20s, 20 of them in vain
+    6m20s cold start: 40 requests held for up to 20s, 20 of them in vain
+    ");
+    assert_eq!(run.counts.failed[Failure::NoInstance as usize], run.counts.offered - run.counts.succeeded);
 }

@@ -569,11 +569,12 @@ fn an_analyzer_can_find_a_spike() {
 #[test]
 fn an_autoscaler_has_room_to_scale() {
     assert_snapshot!(words("[autoscaler]\nmin = 0\nmax = 0\ninterval = '1us'\nshed_tolerance = 1.5\n"), @r#"
-    x.toml:2:7: autoscaler.min: found 0, expected 1 or more: scaling to zero is not available yet
+    x.toml:2:1: autoscaler.min: with 0 instances nothing would start one again: it takes a rule or policy on requests_per_second, or on the sum of queue_length or active_connections
     x.toml:3:7: autoscaler.max: found 0, expected a whole number, 1 or more
     x.toml:4:12: autoscaler.interval: found "1us", expected a duration of at least 1ms
     x.toml:5:18: autoscaler.shed_tolerance: found 1.5, expected a ratio from 0 to 1, or a percentage such as "70%"
     "#);
+    assert_snapshot!(words("[autoscaler]\nmin = 0\n[[autoscaler.policy]]\nkind = 'kpa'\n"), @"no problem");
     assert_snapshot!(words("[autoscaler]\nmin = 30\nmax = 20\n"), @"x.toml:3:1: autoscaler.max: 20 is less than autoscaler.min = 30");
     assert_snapshot!(words("[autoscaler]\nmetrics = { window = '0s', delay = -1, scrape = '0s', step = 5 }\ncooldown_from = 'end'\n"), @r#"
     x.toml:2:22: autoscaler.metrics.window: found "0s", expected a duration above 0
@@ -688,6 +689,92 @@ fn rules_do_not_contradict_each_other_or_the_rest() {
 }
 
 #[test]
+fn policies_speak_the_words_of_the_systems_they_are_from() {
+    assert_snapshot!(words(
+        r#"
+[[autoscaler.policy]]
+kind = "hpa"
+metrics = [
+    { type = "resource", resource = "disk" },
+    { type = "pods", metric = "requests_per_second", average_value = 5 },
+    { type = "external", metric = "queue_length", value = 5, average_value = 5 },
+    { type = "container" },
+]
+behavior = { scale_up = { policies = [{ type = "percent", value = 0, period = "1h" }], stabilization_window = "2h" }, scale_dwn = {} }
+min_replicas = 2
+[[autoscaler.policy]]
+kind = "kpa"
+target_utilization = 70
+panic_threshold_percentage = 2
+max_scale_down_rate = 1
+stable_window = "6500ms"
+[[autoscaler.policy]]
+kind = "step"
+alarm = { metric = "cpu_utilization", operator = "gte", threshold = 60, evaluation_periods = 3, datapoints_to_alarm = 5 }
+steps = [{ lower = 0, upper = 10, adjustment = 1 }, { lower = 20, adjustment = 2 }]
+min_adjustment_magnitude = 2
+[[autoscaler.policy]]
+kind = "simple"
+alarm = { metric = "cpu_utilization", operator = "lt", threshold = 60 }
+adjustment = 1
+[[autoscaler.policy]]
+kind = "keda"
+triggers = [{ metric = "cpu_utilization", metric_type = "average_value", threshold = 60 }]
+[[autoscaler.policy]]
+kind = "nomad_threshold"
+metric = "cpu_utilization"
+delta = 1
+value = 3
+[[autoscaler.policy]]
+kind = "schedule"
+timezone = "Europe/Atlantis"
+starts_at = "today"
+entries = [{ start = "0 8 * *", end = "0 20 * * *", for = "1h", instances = 5 }, { start = "0 8 * * *", for = "1h" }, { start = "0 8 * * *", for = "1h", instances = 5, max = 3 }]
+[[autoscaler.policy]]
+kind = "gcp"
+signals = []
+scale_in_control = { max_scaled_in_replicas = "110%", time_window = "0s" }
+[[autoscaler.policy]]
+kind = "azure"
+rules = [{ metric = "cpu_utilization", operator = ">", threshold = 70, direction = "up", time_window = "10s" }]
+"#), @r#"
+    x.toml:5:5: autoscaler.policy.0.metrics.0.average_utilization: missing, expected for example average_utilization = 60
+    x.toml:5:37: autoscaler.policy.0.metrics.0.resource: found "disk", expected one of cpu, memory
+    x.toml:6:22: autoscaler.policy.0.metrics.1.metric: no instance has a requests_per_second of its own: use type = "external"
+    x.toml:7:62: autoscaler.policy.0.metrics.2.average_value: value and average_value exclude each other
+    x.toml:8:14: autoscaler.policy.0.metrics.3.type: found "container", expected one of resource, pods, object, external
+    x.toml:10:67: autoscaler.policy.0.behavior.scale_up.policies.0.value: found 0, expected a whole number, 1 or more
+    x.toml:10:79: autoscaler.policy.0.behavior.scale_up.policies.0.period: found "1h", expected a duration from 1s to 30m
+    x.toml:10:111: autoscaler.policy.0.behavior.scale_up.stabilization_window: found "2h", expected a duration from 0s to 1h
+    x.toml:10:119: autoscaler.policy.0.behavior.scale_dwn: unknown key, did you mean "scale_down"?
+    x.toml:11:1: autoscaler.policy.0.min_replicas: unknown key for kind = "hpa", expected one of kind, metrics, behavior, tolerance, tolerance_test, cpu_initialization_period, initial_readiness_delay, downscale_stabilization, name
+    x.toml:14:22: autoscaler.policy.1.target_utilization: found 70, expected a ratio from 0 to 1: write 0.7 or "70%"
+    x.toml:15:30: autoscaler.policy.1.panic_threshold_percentage: found 2, expected a percentage from 110 to 1000
+    x.toml:16:23: autoscaler.policy.1.max_scale_down_rate: found 1, expected a factor above 1
+    x.toml:17:17: autoscaler.policy.1.stable_window: found "6500ms", expected whole seconds
+    x.toml:20:97: autoscaler.policy.2.alarm.datapoints_to_alarm: 5 of 3 evaluation_periods are more than there are
+    x.toml:21:53: autoscaler.policy.2.steps.1: the step before ends at 10, this one begins at 20: steps leave no gap and do not overlap
+    x.toml:22:1: autoscaler.policy.2.min_adjustment_magnitude: it is for adjustment_type = "percent_change_in_capacity" only
+    x.toml:26:1: autoscaler.policy.3.adjustment: the alarm is for a metric below its threshold: the adjustment has to be below 0
+    x.toml:29:43: autoscaler.policy.4.triggers.0.metric_type: utilization is for cpu_utilization and memory_utilization, and these have no other
+    x.toml:30:1: autoscaler.policy.5.lower_bound: missing, expected for example lower_bound = 70
+    x.toml:34:1: autoscaler.policy.5.value: delta, percentage and value exclude each other
+    x.toml:37:12: autoscaler.policy.6.timezone: found "Europe/Atlantis", expected a time zone of the IANA database, such as "Europe/Berlin"
+    x.toml:38:13: autoscaler.policy.6.starts_at: found "today", expected a moment such as "2024-03-31T00:00:00Z"
+    x.toml:39:22: autoscaler.policy.6.entries.0.start: found "0 8 * *", expected a cron expression such as "0 8 * * mon-fri": a cron expression has five fields (minute, hour, day of the month, month, day of the week), this has 4
+    x.toml:39:53: autoscaler.policy.6.entries.0.for: end and for exclude each other
+    x.toml:39:82: autoscaler.policy.6.entries.1.instances: missing, expected for example instances = 10
+    x.toml:39:169: autoscaler.policy.6.entries.2.max: 3 is less than instances = 5
+    x.toml:42:11: autoscaler.policy.7.signals: found an array, expected at least one signal
+    x.toml:43:47: autoscaler.policy.7.scale_in_control.max_scaled_in_replicas: found "110%", expected a number of instances, or a percentage such as "10%"
+    x.toml:43:69: autoscaler.policy.7.scale_in_control.time_window: found "0s", expected a duration above 0
+    x.toml:46:51: autoscaler.policy.8.rules.0.operator: found ">", expected "gt"
+    x.toml:46:84: autoscaler.policy.8.rules.0.direction: found "up", expected one of increase, decrease
+    x.toml:46:104: autoscaler.policy.8.rules.0.time_window: found "10s", expected a duration from 1m to 7d
+    "#);
+}
+
+#[test]
 fn a_policy_has_a_kind_and_a_target() {
     assert_snapshot!(words(
         r#"
@@ -713,12 +800,12 @@ target = 60
 kind = "target_tracking"
 [[autoscaler.policy]]
 "#), @r#"
-    x.toml:3:8: autoscaler.policy.0.kind: found "target_trackin", expected target_tracking
+    x.toml:3:8: autoscaler.policy.0.kind: found "target_trackin", expected one of target_tracking, hpa, kpa, step, simple, aws_target_tracking, keda, nomad_target_value, nomad_threshold, schedule, gcp, azure, did you mean "target_tracking"?
     x.toml:7:10: autoscaler.policy.1.target: found 0.6, expected a percentage from 0 to 100: write 60
     x.toml:8:13: autoscaler.policy.1.tolerance: found 10, expected a ratio from 0 to 1: write 0.1 or "10%"
+    x.toml:11:1: autoscaler.policy.2.name: unknown key for kind = "target_tracking", expected one of kind, metric, target, tolerance, scale_in, stabilization_window
     x.toml:13:10: autoscaler.policy.2.target: found "0s", expected a target above 0
-    x.toml:14:1: autoscaler.policy.2.stabilization: unknown key, did you mean "stabilization_window"?
-    x.toml:17:8: autoscaler.policy.3.name: found "latency", expected a name that no earlier one has
+    x.toml:14:1: autoscaler.policy.2.stabilization: unknown key for kind = "target_tracking", did you mean "stabilization_window"?
     x.toml:20:1: autoscaler.policy.4.metric: missing, expected for example metric = "cpu_utilization"
     x.toml:20:1: autoscaler.policy.4.target: missing, expected for example target = 60
     x.toml:22:1: autoscaler.policy.5.kind: missing, expected for example kind = "target_tracking"

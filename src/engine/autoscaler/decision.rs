@@ -1,7 +1,7 @@
 //! What the autoscaler concluded at a tick, with its reasons.
 
 use super::Direction;
-use crate::engine::events::{Block, Event, EventKind, Scaling, Stage, Timing};
+use crate::engine::events::{Block, Event, EventKind, Scaling, Stage, Timing, Wish};
 use crate::engine::request::InstanceId;
 use crate::units::Time;
 
@@ -23,6 +23,8 @@ pub struct Decision {
     pub timing: Option<Timing>,
     /// The metric value behind the decision; `None` like `timing`, and when the metric was missing.
     pub observed: Option<f64>,
+    /// What every policy proposed, in the order of declaration.
+    pub wishes: Vec<Wish>,
     /// Every rule and policy that wanted to act and could not, at this tick.
     pub held: Vec<Held>,
     /// Rules that force the service's breaker open now.
@@ -86,6 +88,7 @@ impl Decision {
                 stages: self.stages.clone(),
                 timing: self.timing,
                 observed: self.observed,
+                wishes: self.wishes.clone(),
             };
             let kind = match direction {
                 Direction::Up => EventKind::ScaledUp(scaling),

@@ -8,7 +8,7 @@ use super::cause;
 use super::projection::project;
 use super::rules;
 use crate::engine::events::Block;
-use crate::engine::metrics::{FleetCounts, Unit};
+use crate::engine::metrics::{Aggregate, FleetCounts, Unit};
 use crate::units::{Span, Time};
 
 /// What the rest of the engine knows that bears on scaling.
@@ -60,7 +60,7 @@ pub(super) fn piling_on(
         return None;
     }
     match value {
-        Some(value) if rule.metric.is_load_proportional() => {
+        Some(value) if rule.metric.is_load_proportional() && rule.aggregate != Aggregate::Sum => {
             let projected = project(value, fleet.ready, fleet.ready + fleet.pending);
             let enough = !rule.operator.holds(projected, rule.threshold);
             enough.then(|| Hold::PilingOn { projected: Some((projected, rule.metric.unit())), until: None })
@@ -114,6 +114,11 @@ pub(super) enum Hold {
         wanted: u32,
         until: Time,
     },
+    /// A policy's own limit on the rate of change.
+    Rate {
+        limit: String,
+        until: Option<Time>,
+    },
     /// A policy beside the rules wants the fleet as large as it is, or larger.
     Policy {
         name: String,
@@ -137,7 +142,9 @@ impl Hold {
     pub(super) fn gate(&self) -> Gate {
         match self {
             Hold::Stabilization { .. } | Hold::Flapping { .. } => Gate::Stabilise,
-            Hold::RuleCooldown { .. } | Hold::UpCooldown { .. } | Hold::DownCooldown { .. } => Gate::RateLimit,
+            Hold::RuleCooldown { .. } | Hold::UpCooldown { .. } | Hold::DownCooldown { .. } | Hold::Rate { .. } => {
+                Gate::RateLimit
+            }
             Hold::Max(_) | Hold::Min(_) => Gate::Bounds,
             _ => Gate::Guards,
         }
@@ -150,7 +157,10 @@ impl Hold {
     fn clears_at(&self) -> Option<Time> {
         match *self {
             Hold::RuleCooldown { until } | Hold::Stabilization { until, .. } => Some(until),
-            Hold::UpCooldown { until } | Hold::DownCooldown { until } | Hold::PilingOn { until, .. } => until,
+            Hold::UpCooldown { until }
+            | Hold::DownCooldown { until }
+            | Hold::PilingOn { until, .. }
+            | Hold::Rate { until, .. } => until,
             _ => None,
         }
     }
@@ -179,6 +189,7 @@ impl Hold {
             Hold::Stabilization { window, wanted, .. } => {
                 format!("stabilization window: {wanted} wanted within the last {window}")
             }
+            Hold::Rate { limit, .. } => limit.clone(),
             Hold::Policy { name, wants } => format!("policy {name} wants {wants}"),
             Hold::BreakerTripped => "a breaker is open or half-open".into(),
             Hold::Refusing { share } => format!("{:.1}% of requests refused", share * 100.0),

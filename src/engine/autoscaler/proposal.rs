@@ -17,8 +17,16 @@ pub(super) struct Proposal {
     pub name: String,
     pub raw: u32,
     pub steady: u32,
+    /// After the proposer's own limits on the rate of change.
+    pub limited: u32,
+    /// After it was combined with what other policies want.
+    pub combined: u32,
     pub cause: String,
     pub steadying: String,
+    /// What the proposer's limits did; empty if it has none.
+    pub limiting: String,
+    /// What was combined, in words; empty if there was nothing to combine with.
+    pub combining: String,
     pub observed: Option<f64>,
     pub timing: Option<Timing>,
     pub holds: Vec<Hold>,
@@ -32,7 +40,7 @@ impl Proposal {
 
     /// How a policy's proposal holds a rule that wants less.
     pub(super) fn as_hold(&self) -> Hold {
-        Hold::Policy { name: self.name.clone(), wants: self.steady }
+        Hold::Policy { name: self.name.clone(), wants: self.combined }
     }
 
     /// The stages from `from` to what is left of the proposal.
@@ -43,16 +51,29 @@ impl Proposal {
         };
         let gate = |name, gate, input| match held_at(gate) {
             Some(reasons) => stage(name, input, from, reasons),
-            None => stage(name, input, input, "nothing against it".into()),
+            None => stage(name, input, input, NOTHING.into()),
         };
         let policy = stage("policy", from, self.raw, self.cause.clone());
         let steady = stage("stabilise", policy.output, self.steady, self.steadying.clone());
-        let limited = gate("rate-limit", Gate::RateLimit, steady.output);
-        let bounded = stage("bounds", limited.output, bounds.apply(limited.output), bounds.reason(limited.output));
+        let mut limited = stage("rate-limit", steady.output, self.limited, self.limiting.clone());
+        let mut combined = (!self.combining.is_empty())
+            .then(|| stage("combine", limited.output, self.combined, self.combining.clone()));
+        // Cooldowns hold what is left after combining; where there is nothing to combine, the two are one stage.
+        let last = combined.as_mut().unwrap_or(&mut limited);
+        if let Some(reasons) = held_at(Gate::RateLimit) {
+            (last.output, last.reason) = (from, reasons);
+        }
+        if limited.reason.is_empty() {
+            limited.reason = NOTHING.into();
+        }
+        let output = combined.as_ref().unwrap_or(&limited).output;
+        let bounded = stage("bounds", output, bounds.apply(output), bounds.reason(output));
         let guarded = gate("guards", Gate::Guards, bounded.output);
-        vec![policy, steady, limited, bounded, guarded]
+        [policy, steady, limited].into_iter().chain(combined).chain([bounded, guarded]).collect()
     }
 }
+
+const NOTHING: &str = "nothing against it";
 
 /// The fewest and the most instances, `min <= max`.
 #[derive(Clone, Copy, Debug)]

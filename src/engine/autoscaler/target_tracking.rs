@@ -12,9 +12,8 @@
 use super::guards::Hold;
 use super::policy::Recommendation;
 use super::stabilize::Stabilizer;
-use super::{Direction, Fresh, cause};
-use crate::engine::events::Timing;
-use crate::engine::metrics::{FleetCounts, Metric};
+use super::{Fresh, Sight, cause};
+use crate::engine::metrics::{Aggregate, FleetCounts, Metric};
 use crate::units::{Span, Time};
 
 /// A target-tracking policy.
@@ -53,39 +52,27 @@ impl Config {
 /// The policy with its memory.
 #[derive(Clone, Debug)]
 pub(super) struct Tracker {
-    pub(super) config: Config,
+    config: Config,
     stabilizer: Stabilizer,
     /// The last recommendation made from a value, unless it was 0.
     last: Option<u32>,
-    streak: Option<Streak>,
-}
-
-/// A run of ticks that all wanted a change in one direction.
-#[derive(Clone, Copy, Debug)]
-struct Streak {
-    direction: Direction,
-    since: Time,
-    sampled_at: Time,
-    ripe_at: Option<Time>,
 }
 
 impl Tracker {
     pub(super) fn new(config: Config) -> Tracker {
-        Tracker { stabilizer: Stabilizer::new(config.stabilization_window), config, last: None, streak: None }
+        Tracker { stabilizer: Stabilizer::new(config.stabilization_window), config, last: None }
     }
 
     /// What it wants at this tick.
-    pub(super) fn recommend(&mut self, now: Time, fleet: FleetCounts, fresh: Option<Fresh>) -> Recommendation {
-        let blind = fleet.ready == 0 && self.config.metric != Metric::RequestsPerSecond;
+    pub(super) fn recommend(&mut self, sight: &Sight<'_>) -> Recommendation {
+        let fleet = sight.fleet();
+        let is_total = self.config.metric == Metric::RequestsPerSecond;
+        let blind = fleet.ready == 0 && !is_total;
+        let fresh = sight.fresh(self.config.metric, Aggregate::Avg);
         match fresh.filter(|_| !blind && self.config.target > 0.0) {
-            Some(fresh) => self.track(now, fleet, fresh),
-            None => self.keep(now, fleet),
+            Some(fresh) => self.track(sight.now, fleet, fresh),
+            None => self.keep(fleet),
         }
-    }
-
-    /// Learns that its recommendation was carried out.
-    pub(super) fn acted(&mut self) {
-        self.streak = None;
     }
 
     fn track(&mut self, now: Time, fleet: FleetCounts, fresh: Fresh) -> Recommendation {
@@ -104,8 +91,8 @@ impl Tracker {
         if let Some((wanted, until)) = steady.kept_by.filter(|_| steady.count == fleet.existing) {
             holds.push(Hold::Stabilization { window: self.config.stabilization_window, wanted, until });
         }
-        let timing = self.timing(now, fleet, raw, steady.count, fresh.sampled_at);
-        Recommendation { raw, steady: steady.count, cause, steadying, observed: Some(fresh.value), holds, timing }
+        let wish = Recommendation { raw, steadying, holds, ..Recommendation::outright(steady.count, cause) };
+        wish.seen(Some(fresh))
     }
 
     /// The recommendation before stabilization, and its cause.
@@ -134,47 +121,36 @@ impl Tracker {
     }
 
     /// Without a value nothing is known but that the fleet was needed.
-    fn keep(&mut self, now: Time, fleet: FleetCounts) -> Recommendation {
+    fn keep(&self, fleet: FleetCounts) -> Recommendation {
         let count = self.last.map_or(fleet.existing, |last| last.max(fleet.existing));
         let Config { metric, name, .. } = &self.config;
         let what = if fleet.ready == 0 && fleet.existing > 0 { "no instance is ready" } else { "no usable value" };
-        Recommendation {
-            raw: count,
-            steady: count,
-            cause: format!("{metric}: {what}, keeping {count} (policy {name})"),
-            steadying: "nothing to wait for".into(),
-            observed: None,
-            holds: Vec::new(),
-            timing: self.timing(now, fleet, count, count, now),
-        }
-    }
-
-    fn timing(&mut self, now: Time, fleet: FleetCounts, raw: u32, steady: u32, sampled_at: Time) -> Option<Timing> {
-        let direction = Direction::of(fleet.existing, raw);
-        self.streak = direction.map(|direction| match self.streak {
-            Some(streak) if streak.direction == direction => streak,
-            _ => Streak { direction, since: now, sampled_at: sampled_at.min(now), ripe_at: None },
-        });
-        let streak = self.streak.as_mut()?;
-        Direction::of(fleet.existing, steady)?;
-        let ripe_at = *streak.ripe_at.get_or_insert(now);
-        Some(Timing { sampled_at: streak.sampled_at, since: streak.since, held_at: ripe_at, ripe_at, fired_at: now })
+        Recommendation::outright(count, format!("{metric}: {what}, keeping {count} (policy {name})"))
     }
 }
 
 /// Rounds up, but not because of the last bits of a quotient; too many is `u32::MAX`.
-fn ceil(x: f64) -> u32 {
+pub(super) fn ceil(x: f64) -> u32 {
     (x - 1e-9).ceil() as u32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::metrics::Observed;
 
     const S: fn(u64) -> Time = |s| Time::ZERO + Span::from_secs(s);
 
     fn fleet(existing: u32, pending: u32, ready: u32) -> FleetCounts {
         FleetCounts { existing, pending, ready }
+    }
+
+    fn recommend(tracker: &mut Tracker, now: Time, fleet: FleetCounts, value: Option<f64>) -> Recommendation {
+        let mut observed = Observed::new(fleet);
+        if let Some(value) = value {
+            observed.set(tracker.config.metric, Aggregate::Avg, value, now);
+        }
+        tracker.recommend(&Sight { now, observed: &observed, max_age: Span::from_secs(60) })
     }
 
     #[test]
@@ -196,7 +172,7 @@ mod tests {
             ("a total is known in an outage", Rps, 50.0, fleet(5, 0, 0), 1000.0, 20),
         ] {
             let mut tracker = Tracker::new(Config::new(metric, target));
-            let wish = tracker.recommend(S(0), fleet, Some(Fresh { value, sampled_at: S(0) }));
+            let wish = recommend(&mut tracker, S(0), fleet, Some(value));
             assert_eq!(wish.raw, expected, "{id}: {}", wish.cause);
         }
     }
@@ -204,20 +180,19 @@ mod tests {
     #[test]
     fn an_outage_or_a_missing_value_keeps_what_there_is_and_what_was_wanted() {
         let mut tracker = Tracker::new(Config::new(Metric::CpuUtilization, 60.0));
-        let value = |value| Some(Fresh { value, sampled_at: S(0) });
-        assert_eq!(tracker.recommend(S(0), fleet(5, 0, 0), None).raw, 5, "X-03");
-        assert_eq!(tracker.recommend(S(15), fleet(5, 0, 5), value(96.0)).raw, 8);
-        assert_eq!(tracker.recommend(S(30), fleet(5, 0, 0), value(10.0)).raw, 8);
-        assert_eq!(tracker.recommend(S(45), fleet(9, 0, 9), None).raw, 9);
+        assert_eq!(recommend(&mut tracker, S(0), fleet(5, 0, 0), None).raw, 5, "X-03");
+        assert_eq!(recommend(&mut tracker, S(15), fleet(5, 0, 5), Some(96.0)).raw, 8);
+        assert_eq!(recommend(&mut tracker, S(30), fleet(5, 0, 0), Some(10.0)).raw, 8);
+        assert_eq!(recommend(&mut tracker, S(45), fleet(9, 0, 9), None).raw, 9);
         let mut broken = Tracker::new(Config::new(Metric::CpuUtilization, 0.0));
-        assert_eq!(broken.recommend(S(0), fleet(5, 0, 5), value(96.0)).raw, 5);
+        assert_eq!(recommend(&mut broken, S(0), fleet(5, 0, 5), Some(96.0)).raw, 5);
     }
 
     #[test]
     fn with_scale_in_off_it_only_grows() {
         let config = Config { scale_in: false, ..Config::new(Metric::CpuUtilization, 60.0) };
         let mut tracker = Tracker::new(config);
-        let wish = tracker.recommend(S(0), fleet(5, 0, 5), Some(Fresh { value: 6.0, sampled_at: S(0) }));
+        let wish = recommend(&mut tracker, S(0), fleet(5, 0, 5), Some(6.0));
         assert_eq!(
             (wish.raw, wish.cause.as_str()),
             (

@@ -2,6 +2,7 @@
 
 mod examples;
 mod properties;
+pub(super) mod tables;
 
 use super::rules::{Action, Config as Rule, Operator, Step};
 use super::*;

@@ -1,9 +1,10 @@
 //! `[autoscaler]`, its rules and its policies.
 
+use super::policy::policies;
 use super::service::unique;
 use crate::engine::autoscaler::rules::{self, Action, Missing, Operator, Step};
-use crate::engine::autoscaler::target_tracking;
 use crate::engine::autoscaler::{Config, CooldownFrom, Evidence, MetricsPipeline, Policy};
+use crate::engine::hold;
 use crate::engine::metrics::{Aggregate, Metric, Unit};
 use crate::scenario::reader::{Field, Section, hundredth};
 use crate::units::Span;
@@ -12,10 +13,7 @@ use crate::units::Span;
 pub(crate) fn autoscaler(field: &Field) -> Option<Config> {
     field.section(|s| {
         let default = Config::default();
-        let min = s.or("min", default.min, |f| match f.count(0)? {
-            0 => f.unfit("1 or more: scaling to zero is not available yet"),
-            min => Some(min),
-        });
+        let min = s.or("min", default.min, |f| f.count(0));
         let max = s.or("max", default.max.max(min), |f| f.count(1));
         if s.is_sound()
             && min > max
@@ -35,14 +33,54 @@ pub(crate) fn autoscaler(field: &Field) -> Option<Config> {
             cooldown_from: s.or("cooldown_from", default.cooldown_from, |f| f.choice(&CooldownFrom::ALL)),
             max_staleness: s.optional("max_staleness", Field::span),
             piling_on_guard: s.or("piling_on_guard", default.piling_on_guard, Field::boolean),
+            scale_down_guards: s.or("scale_down_guards", default.scale_down_guards, Field::boolean),
             shed_tolerance: s.or("shed_tolerance", default.shed_tolerance, Field::ratio),
             metrics: s.or("metrics", default.metrics, metrics),
+            // Where there may be nobody, requests have to wait for somebody.
+            hold: s.optional("hold", hold).or((min == 0).then(hold::Config::default)),
             ..default
         };
         let rules = s.field("rule").map_or(Some(Vec::new()), |f| rules(&f));
         let taken = rules.as_deref().unwrap_or_default();
         let policies = s.field("policy").map_or(Some(Vec::new()), |f| policies(&f, taken));
-        Some(Config { rules: rules?, policies: policies?, ..config })
+        let (rules, policies) = (rules?, policies?);
+        let mut config = Config { rules, policies, ..config };
+        if config.min == 0
+            && !wakes(&config)
+            && let Some(field) = s.field("min")
+        {
+            let _: Option<()> = field.contradiction(
+                "with 0 instances nothing would start one again: it takes a rule or policy on requests_per_second, or on the \
+                 sum of queue_length or active_connections",
+            );
+        }
+        if s.field("interval").is_none() {
+            let natural = config.policies.iter().filter_map(Policy::natural_interval).min();
+            config.interval = natural.unwrap_or(config.interval);
+        }
+        Some(config)
+    })
+}
+
+/// Whether anything that is configured sees requests that come while nobody is there.
+fn wakes(config: &Config) -> bool {
+    let of_service = |(metric, aggregate): (Metric, Aggregate)| {
+        let total = matches!(metric, Metric::QueueLength | Metric::ActiveConnections) && aggregate == Aggregate::Sum;
+        metric == Metric::RequestsPerSecond || total
+    };
+    let ups = config.rules.iter().filter(|rule| rule.enabled && rule.action == Action::ScaleUp);
+    let by_rule = ups.map(|rule| (rule.metric, rule.aggregate)).any(of_service);
+    let by_policy = config.policies.iter().flat_map(Policy::metrics).any(of_service);
+    by_rule || by_policy || config.policies.iter().any(|policy| matches!(policy, Policy::Schedule(_)))
+}
+
+fn hold(field: &Field) -> Option<hold::Config> {
+    field.section(|s| {
+        let default = hold::Config::default();
+        Some(hold::Config {
+            requests: s.or("requests", default.requests, |f| f.count(1)),
+            timeout: s.or("timeout", default.timeout, Field::positive_span),
+        })
     })
 }
 
@@ -61,12 +99,12 @@ fn metrics(field: &Field) -> Option<MetricsPipeline> {
 pub(crate) fn check_needs(autoscaler: &Field, config: &Config, has_memory: bool, has_breaker: bool) {
     let elements = |key| autoscaler.member(key).and_then(|field| field.elements()).unwrap_or_default();
     let memory = |element: &Field, metric| {
-        if metric == Metric::MemoryUtilization
-            && !has_memory
-            && let Some(field) = element.member("metric")
-        {
-            let _: Option<()> =
-                field.contradiction("no instance has a memory_utilization without fleet.memory: set that too");
+        if metric == Metric::MemoryUtilization && !has_memory {
+            let field = element.member("metric").or_else(|| element.member("metrics"));
+            let _: Option<()> = field
+                .as_ref()
+                .unwrap_or(element)
+                .contradiction("no instance has a memory_utilization without fleet.memory: set that too");
         }
     };
     for (element, rule) in elements("rule").iter().zip(&config.rules) {
@@ -79,8 +117,9 @@ pub(crate) fn check_needs(autoscaler: &Field, config: &Config, has_memory: bool,
         }
     }
     for (element, policy) in elements("policy").iter().zip(&config.policies) {
-        let Policy::TargetTracking(tracking) = policy;
-        memory(element, tracking.metric);
+        for (metric, _) in policy.metrics() {
+            memory(element, metric);
+        }
     }
 }
 
@@ -129,7 +168,7 @@ fn overlap(a: &rules::Config, b: &rules::Config) -> bool {
     }
 }
 
-fn name_of<T: PartialEq>(all: &[(&'static str, T)], value: T) -> &'static str {
+pub(super) fn name_of<T: PartialEq>(all: &[(&'static str, T)], value: T) -> &'static str {
     all.iter().find(|(_, each)| *each == value).map_or("", |(name, _)| name)
 }
 
@@ -190,11 +229,11 @@ fn check_rule(s: &Section, rule: &rules::Config) {
     }
 }
 
-fn metric(field: &Field) -> Option<Metric> {
+pub(super) fn metric(field: &Field) -> Option<Metric> {
     field.choice(&Metric::ALL.map(|metric| (metric.name(), metric)))
 }
 
-fn operator(field: &Field) -> Option<Operator> {
+pub(super) fn operator(field: &Field) -> Option<Operator> {
     match field.raw_text() {
         Some("eq" | "ne") => {
             field.unfit("one of gt, gte, lt, lte: a measured value hardly ever equals a number exactly")
@@ -208,7 +247,7 @@ fn operator(field: &Field) -> Option<Operator> {
 }
 
 /// A value of `metric` in its unit, ≥ 0. Percent and ratio take "70%" as well, milliseconds "500ms".
-fn level(field: &Field, metric: Metric) -> Option<f64> {
+pub(super) fn level(field: &Field, metric: Metric) -> Option<f64> {
     let percent = field.raw_text().and_then(|text| text.trim().strip_suffix('%')?.trim().parse::<f64>().ok());
     match metric.unit() {
         Unit::Percent => match percent.or(field.raw_number()) {
@@ -262,54 +301,4 @@ fn evidence(field: &Field) -> Option<Evidence> {
         }
         Some(Evidence::MOfN { m, n, require_latest })
     })
-}
-
-fn policies(field: &Field, rules: &[rules::Config]) -> Option<Vec<Policy>> {
-    let mut names: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
-    let elements = field.elements()?;
-    let policies: Vec<Option<Policy>> =
-        elements.iter().map(|element| element.section(|s| policy(s, &mut names))).collect();
-    policies.into_iter().collect()
-}
-
-fn policy(s: &Section, names: &mut Vec<String>) -> Option<Policy> {
-    let kinds = [("target_tracking", ())];
-    let Some(()) = s.required("kind", "kind = \"target_tracking\"", |f| f.choice(&kinds)) else { return s.give_up() };
-    target_tracking(s, names).map(Policy::TargetTracking)
-}
-
-fn target_tracking(s: &Section, names: &mut Vec<String>) -> Option<target_tracking::Config> {
-    let name = s.field("name").map(|f| unique(&f, names));
-    let metric = s.required("metric", "metric = \"cpu_utilization\"", metric);
-    let target = s.field("target");
-    if target.is_none() {
-        s.missing("target", "target = 60");
-    }
-    let target = target.zip(metric).and_then(|(field, metric)| match level(&field, metric)? {
-        0.0 => field.unfit("a target above 0"),
-        target => Some(target),
-    });
-    let tolerance = s.optional("tolerance", Field::ratio);
-    let scale_in = s.optional("scale_in", Field::boolean);
-    let window = s.optional("stabilization_window", Field::span);
-    let mut config = target_tracking::Config::new(metric?, target?);
-    config.name = match name {
-        Some(name) => name?,
-        None => free_name(&config.name, names),
-    };
-    config.tolerance = tolerance.unwrap_or(config.tolerance);
-    config.scale_in = scale_in.unwrap_or(config.scale_in);
-    config.stabilization_window = window.unwrap_or(config.stabilization_window);
-    Some(config)
-}
-
-/// `base`, or `base_2`, `base_3`, … if that is taken; it joins `names`.
-fn free_name(base: &str, names: &mut Vec<String>) -> String {
-    let numbered = (2..).map(|n| format!("{base}_{n}"));
-    let name = std::iter::once(base.to_string())
-        .chain(numbered)
-        .find(|name| !names.contains(name))
-        .expect("there are more numbers than names");
-    names.push(name.clone());
-    name
 }

@@ -27,7 +27,8 @@ pub(crate) fn fleet(field: &Field, initial: u32) -> Option<Fleet> {
     field.section(|s| {
         let default = default_fleet(initial);
         let mut fleet = Fleet {
-            initial: s.or("initial", initial, |f| f.count(1)),
+            // Where the autoscaler may go to zero, a run may begin there.
+            initial: s.or("initial", initial, |f| f.count(initial.min(1))),
             boot: s.or("boot", default.boot, distribution),
             warmup: s.optional("warmup", warmup),
             memory: s.optional("memory", memory),

@@ -1,6 +1,6 @@
 //! Worked examples with the moments and sizes they must give.
 
-use super::super::target_tracking;
+use super::super::{schedule, target_tracking};
 use super::*;
 use crate::engine::autoscaler::rules::Missing;
 
@@ -413,4 +413,43 @@ fn enough_samples_count_even_if_not_all_do() {
     assert_eq!(decision.cause, "cpu_utilization > 70% in 3 of 5 samples, now 80% (rule cpu_up)");
     let timing = decision.timing.unwrap();
     assert_eq!((timing.since, timing.held_at), (s(0), s(60)), "gathering evidence is persistence");
+}
+
+/// A policy that always wants `instances`, or lets others have `max`.
+fn always(name: &str, instances: Option<u32>, max: Option<u32>) -> Policy {
+    let entry = schedule::Entry {
+        start: "0 0 * * *".parse().expect("cron"),
+        end: schedule::End::After(Span::from_mins(24 * 60)),
+        instances,
+        max,
+    };
+    Policy::Schedule(schedule::Config { name: name.into(), ..schedule::Config::new(vec![entry]) })
+}
+
+#[test]
+fn the_highest_of_several_policies_wins_and_a_budget_caps_it() {
+    let decided = |policies: Vec<Policy>, n| {
+        let mut world = World::new(Config { min: 1, max: 20, policies, ..Config::default() }, n);
+        world.run(s(0), |_, _| Load::default());
+        world.log.remove(0).1
+    };
+    let wants =
+        |wishes: &[u32]| -> Vec<Policy> { wishes.iter().map(|&n| always(&format!("p{n}"), Some(n), None)).collect() };
+    assert_eq!(decided(wants(&[6, 9]), 8).to, 9, "W-11 a");
+    assert_eq!(decided(wants(&[6, 7]), 8).to, 7, "W-11 b");
+    let mut policies = wants(&[4, 7, 6]);
+    policies.push(always("budget", None, Some(6)));
+    let decision = decided(policies, 2);
+    assert_eq!(decision.to, 6, "X-04");
+    assert_eq!(decision.rule.as_deref(), Some("p7"));
+    let wishes: Vec<(Option<u32>, Option<u32>)> = decision.wishes.iter().map(|w| (w.wanted, w.cap)).collect();
+    assert_eq!(wishes, [(Some(4), None), (Some(7), None), (Some(6), None), (None, Some(6))]);
+    let combine = decision.stages.iter().find(|stage| stage.stage == "combine").expect("a stage");
+    assert_eq!(
+        (combine.input, combine.output, combine.reason.as_str()),
+        (7, 6, "highest of p4 4, p7 7, p6 6; capped at 6 by budget")
+    );
+    // A cap alone brings the fleet down to it; above it, others may do as they like.
+    assert_eq!(decided(vec![always("budget", None, Some(6))], 9).to, 6);
+    assert_eq!(decided(vec![always("budget", None, Some(6))], 5).to, 5);
 }

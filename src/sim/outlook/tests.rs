@@ -1,0 +1,185 @@
+//! Answers against arithmetic.
+
+use super::*;
+use crate::scenario::{self, Scenario};
+
+fn scenario(more: &str) -> Scenario {
+    let text = format!(
+        r#"
+        scenario.duration = "1h"
+        traffic.shape = [{{ kind = "constant", rate = 100 }}]
+        service = {{ workers = 5, time = "100ms" }}
+        {more}
+        "#
+    );
+    scenario::parse(&text, "test.toml", "".as_ref(), &[]).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn of(more: &str) -> Outlook {
+    let scenario = scenario(more);
+    let config = scenario.autoscaler.as_ref().expect("an autoscaler");
+    outlook(config, Facts::of(&scenario), Some(100.0))
+}
+
+const CPU_UP: &str = r#"
+    [[autoscaler.rule]]
+    name = "cpu_up"
+    metric = "cpu_utilization"
+    operator = "gt"
+    threshold = 70
+    duration = "2m"
+    action = "scale_up"
+    cooldown = "3m"
+    "#;
+
+const CPU_DOWN: &str = r#"
+    [[autoscaler.rule]]
+    name = "cpu_down"
+    metric = "cpu_utilization"
+    operator = "lt"
+    threshold = 20
+    duration = "10m"
+    action = "scale_down"
+    cooldown = "10m"
+    "#;
+
+fn reference(rules: &[&str]) -> String {
+    let fleet = "[autoscaler]\nmin = 2\nmax = 20\nmetrics = { window = '15s' }\nscale_up_cooldown = '2m'\n\
+                 scale_down_cooldown = '10m'\n";
+    fleet.to_string() + &rules.concat()
+}
+
+#[test]
+fn the_usual_rule_takes_the_better_part_of_an_hour() {
+    let climb = of(&reference(&[CPU_UP, CPU_DOWN])).climb.expect("there is room");
+    // R-01 has it in 3180 s from the first sample, which comes 15 s after the load.
+    let secs = Span::from_secs;
+    assert_eq!(climb, Climb { from: 2, to: 20, first: Some(secs(135)), all: Some(secs(3195)) });
+}
+
+#[test]
+fn the_steepest_ramp_is_headroom_over_the_time_to_answer() {
+    // 10 instances of 50/s at 70 % have 150/s to spare. At once all there is: the next sample after the rule's threshold, the
+    // tick with it, and a boot of 75 s.
+    let text = r#"
+        fleet.boot = "75s"
+        [autoscaler]
+        min = 10
+        max = 40
+        metrics = { window = "15s" }
+        [[autoscaler.rule]]
+        name = "all_at_once"
+        metric = "cpu_utilization"
+        operator = "gt"
+        threshold = 70
+        action = "scale_up"
+        step = "to 40"
+        "#;
+    let ramp = of(text).ramp.expect("there is room");
+    assert_eq!((ramp.from_rps, ramp.to_rps), (250.0, 1900.0));
+    // A sample is the mean of its 15 s: the answer comes 7.5 to 22.5 s after the load was at 70 %.
+    let (fastest, slowest) = (150.0 / (7.5 + 75.0), 150.0 / (22.5 + 75.0));
+    assert!((slowest..=fastest).contains(&ramp.steepest), "{} is not in {slowest}..={fastest}", ramp.steepest);
+}
+
+#[test]
+fn thresholds_far_apart_come_to_rest_and_close_ones_flap() {
+    let calm = of(&reference(&[CPU_UP, CPU_DOWN]));
+    assert_eq!((calm.flapping, calm.never), (vec![], vec![]), "Z-05");
+    // Without projection, 70 up and 60 down feed each other: 61 % on three are 91 % on two.
+    let policies = r#"
+        [autoscaler]
+        min = 1
+        max = 6
+        scale_down_guards = false
+        [[autoscaler.policy]]
+        kind = "simple"
+        name = "out"
+        alarm = { metric = "cpu_utilization", operator = "gt", threshold = 70, evaluation_periods = 1 }
+        adjustment = 1
+        cooldown = "1m"
+        [[autoscaler.policy]]
+        kind = "simple"
+        name = "in"
+        alarm = { metric = "cpu_utilization", operator = "lt", threshold = 60, evaluation_periods = 1 }
+        adjustment = -1
+        cooldown = "1m"
+        "#;
+    let flapping = of(policies).flapping;
+    assert!(flapping.iter().any(|f| f.sizes == (2, 3) && f.reversals_per_hour > 5.0), "{flapping:?}");
+}
+
+#[test]
+fn a_tolerance_leaves_a_fleet_overloaded() {
+    // At most 104 % of the target: load is more than capacity, and 1.0 / 0.95 is within tolerance.
+    let text = r#"
+        [autoscaler]
+        min = 1
+        max = 20
+        [[autoscaler.policy]]
+        kind = "hpa"
+        metrics = [{ type = "resource", resource = "cpu", average_utilization = 95 }]
+        "#;
+    let zones = of(text).dead_zones;
+    assert!(!zones.is_empty() && zones.iter().all(|zone| zone.load > 1.0), "{zones:?}");
+    let fine = text.replace("95", "70");
+    assert_eq!(of(&fine).dead_zones, vec![]);
+}
+
+#[test]
+fn a_cooldown_delays_the_second_answer() {
+    let rescue = of(&reference(&[CPU_UP, CPU_DOWN])).rescue.expect("it answers");
+    let secs = Span::from_secs;
+    assert_eq!(
+        (rescue.calm, rescue.after_scale_up),
+        (secs(135), Some(secs(180))),
+        "the rule's cooldown is three minutes"
+    );
+    assert_eq!(rescue.after_scale_down, Some(secs(135)), "a scale-down delays no scale-up");
+}
+
+#[test]
+fn what_cannot_happen_is_told_with_its_number() {
+    let text = r#"
+        [autoscaler]
+        min = 2
+        max = 20
+        [[autoscaler.rule]]
+        name = "crowd"
+        metric = "active_connections"
+        operator = "gt"
+        threshold = 30
+        action = "scale_up"
+        [[autoscaler.rule]]
+        name = "rate"
+        metric = "requests_per_second"
+        operator = "gte"
+        threshold = 101
+        action = "scale_up"
+        [[autoscaler.rule]]
+        name = "down_to_all"
+        metric = "cpu_utilization"
+        operator = "lt"
+        threshold = 20
+        action = "scale_down"
+        step = "to 20"
+        "#;
+    let bounded = of(text);
+    assert_eq!(
+        bounded.never,
+        [
+            ("rate".to_string(), "requests_per_second is never more than 100/s, its threshold is 101/s".to_string()),
+            ("down_to_all".to_string(), "to 20 is no less than max 20".to_string()),
+        ],
+        "a queue without bound has room for any crowd"
+    );
+    let mut scenario = scenario(text);
+    scenario.service.queue = Some(20);
+    scenario.service.cpu_share = 0.5;
+    scenario.service.cores = 5.0;
+    let facts = Facts::of(&scenario);
+    let config = scenario.autoscaler.as_ref().expect("an autoscaler");
+    let crowd = &outlook(config, facts, None).never[0];
+    assert_eq!(crowd.1, "active_connections is never more than 25, its threshold is 30");
+    assert_eq!(facts.cpu_percent, 50.0, "half of the time of a request burns CPU");
+}
