@@ -175,7 +175,8 @@ fn timeline(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     line(x, &mut chart, column(Column::OfferedRps), OFFERED, 2, "offered")?;
     legend(&mut chart)?;
 
-    let all = most(column(Column::InstancesTotal)).max(most(column(Column::Needed)));
+    let all =
+        most(column(Column::InstancesTotal)).max(most(column(Column::Needed))).max(most(column(Column::Optimal)));
     let top = *ticks(all * 1.1, 5).last().unwrap_or(&1.0);
     let mut chart = ChartBuilder::on(&lower)
         .margin(16)
@@ -199,6 +200,13 @@ fn timeline(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
         let drawn = chart.draw_series(DashedLineSeries::new(steps(&part, step), 8, 6, style))?;
         if i == 0 {
             drawn.label("needed").legend(move |(x, y)| PathElement::new([(x, y), (x + 10, y)], style));
+        }
+    }
+    for (i, part) in stretches(x, column(Column::Optimal)).into_iter().enumerate() {
+        let style = ALARM.stroke_width(2);
+        let drawn = chart.draw_series(DashedLineSeries::new(steps(&part, step), 3, 4, style))?;
+        if i == 0 {
+            drawn.label("cheapest, in hindsight").legend(move |(x, y)| PathElement::new([(x, y), (x + 5, y)], style));
         }
     }
     let marks = |up: bool| {

@@ -96,10 +96,14 @@ pub fn storm(x: &Experiment) -> String {
             id: "fleet",
             title: "Instances",
             finding: format!(
-                "{} to {} took traffic; too few {} of the time",
+                "{} to {} took traffic; too few {} of the time; {}",
                 x.first().fleet.min,
                 x.first().fleet.max,
-                percent(x.first().elasticity.under_provisioned_share)
+                percent(x.first().elasticity.under_provisioned_share),
+                match x.first().regret.ratio {
+                    Some(ratio) => format!("paid {ratio:.2} times what the cheapest fleet would have cost"),
+                    None => "no fleet was needed".to_string(),
+                }
             ),
             unit: "instances",
             height: 170.0,
@@ -108,6 +112,12 @@ pub fn storm(x: &Experiment) -> String {
                 Series { name: "ready", class: "s4", values: column(Column::InstancesReady), form: Form::Area },
                 Series { name: "paid for", class: "s2", values: column(Column::InstancesTotal), form: Form::Step },
                 Series { name: "needed", class: "s1 dash", values: column(Column::Needed), form: Form::Step },
+                Series {
+                    name: "cheapest, knowing the future",
+                    class: "s3 dot",
+                    values: column(Column::Optimal),
+                    form: Form::Step,
+                },
             ],
             targets: vec![],
             marks: true,

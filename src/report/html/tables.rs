@@ -266,10 +266,14 @@ pub fn instances(x: &Experiment) -> String {
 /// Cost and elasticity, with intervals where there are replications.
 pub fn cost(x: &Experiment) -> String {
     let row = |name: &str, of: &dyn Fn(&crate::record::Run) -> f64, show: &dyn Fn(f64) -> String| {
-        let ci = x.interval(of).map_or("–".to_string(), |i| format!("{} … {}", show(i.low.max(0.0)), show(i.high)));
-        vec![name.to_string(), show(x.mean(of)), ci]
+        // Nothing here is negative but regret.
+        let low = |low: f64| if name.starts_with("regret") { low } else { low.max(0.0) };
+        let ci = x.interval(of).map_or("–".to_string(), |i| format!("{} … {}", show(low(i.low)), show(i.high)));
+        let mean = x.mean(of);
+        vec![name.to_string(), if mean.is_finite() { show(mean) } else { "–".to_string() }, ci]
     };
     let two = |v: f64| format!("{v:.2}");
+    let signed = |v: f64| format!("{v:+.2}");
     let rows = [
         row("instance-hours", &|run| run.fleet.cost.instance_hours, &two),
         row("cost", &|run| run.fleet.cost.cost, &two),
@@ -278,10 +282,18 @@ pub fn cost(x: &Experiment) -> String {
         row("time with too many instances", &|run| run.elasticity.over_provisioned_share, &percent),
         row("missing instances, relative to demand", &|run| run.elasticity.under_accuracy, &percent),
         row("surplus instances, relative to demand", &|run| run.elasticity.over_accuracy, &percent),
+        row("flaps: actions undone within a quarter of an hour", &|run| f64::from(run.fleet.flaps), &two),
+        row("cost of the cheapest fleet, knowing the future", &|run| run.regret.optimal.cost, &two),
+        row("regret: cost beyond that", &|run| run.regret.cost, &signed),
+        row("regret in instance-hours", &|run| run.regret.hours, &signed),
+        row("cost relative to the cheapest fleet", &|run| run.regret.ratio.unwrap_or(f64::NAN), &two),
+        row("instance-hours that were missing", &|run| run.regret.missing_hours, &two),
+        row("smallest constant fleet, in hindsight", &|run| f64::from(run.regret.static_instances), &two),
+        row("its cost", &|run| run.regret.best_static.cost, &two),
         row("instability: supply and demand moved apart", &|run| run.elasticity.instability, &percent),
     ];
     table(
-        "Demand is the fewest instances with which at most one request in a hundred waits too long (Erlang C).",
+        "Demand is the fewest instances with which at most one request in a hundred waits too long (Erlang C). The cheapest fleet meets it at every moment, with the same boot delay and billing; a fleet with too few instances can cost less.",
         &["Figure", "#Mean", "#95 % interval"],
         &rows,
     )
