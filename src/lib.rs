@@ -10,7 +10,7 @@
 //!
 //! # The map
 //!
-//! - words: [`units`], [`rng`], [`distribution`]
+//! - words: [`units`], [`rng`], [`distribution`], [`statistics`]
 //! - nature: [`traffic`] yields arrivals, [`engine`] decides what to do with them
 //! - memory: [`record`] keeps what happened
 //! - intent: [`scenario`] reads and checks the file
@@ -60,5 +60,6 @@ pub mod report;
 pub mod rng;
 pub mod scenario;
 pub mod sim;
+pub mod statistics;
 pub mod traffic;
 pub mod units;
