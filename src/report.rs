@@ -12,8 +12,10 @@ mod figure;
 mod hgrm;
 mod html;
 mod json;
-mod verdict;
+pub mod saved;
+pub mod verdict;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +51,11 @@ impl Mode {
             Mode::Sim => "sim",
         }
     }
+
+    /// The mode of a name in `report.json`.
+    pub fn from_name(name: &str) -> Option<Mode> {
+        [Mode::Sim].into_iter().find(|mode| mode.name() == name)
+    }
 }
 
 /// How a run went as a program: the only part of a report that differs between equal runs.
@@ -63,7 +70,7 @@ pub struct RunInfo {
     /// Name of the machine.
     pub host: String,
     /// Version of the program.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     /// Threads that replications were spread over.
     pub threads: usize,
 }

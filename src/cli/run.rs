@@ -133,7 +133,7 @@ fn run(mut scenario: Scenario, command: String, out: Option<PathBuf>, args: &Run
         cpu_seconds: Some(cpu.elapsed().as_secs_f64()),
         started,
         host: host(),
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").into(),
         threads: pool.current_num_threads(),
     };
     let experiment = experiment(&plan, &runs, command, info, args);

@@ -104,7 +104,13 @@ impl Latency {
         let mut latency = Latency::default();
         let histogram = decode(&encoded.hdr)?;
         latency.histogram.add(&histogram).map_err(|_| "values beyond an hour".to_string())?;
-        (latency.sum_ns, latency.min, latency.max) = (encoded.sum_ns, encoded.min, encoded.max);
+        if latency.count() > 0 {
+            (latency.sum_ns, latency.min, latency.max) = (encoded.sum_ns, encoded.min, encoded.max);
+        }
+        let most = u128::from(latency.max.0).saturating_mul(u128::from(latency.count()));
+        if latency.count() > 0 && (latency.min > latency.max || latency.sum_ns > most) {
+            return Err("a minimum, a maximum and a sum that do not belong together".to_string());
+        }
         Ok(latency)
     }
 }

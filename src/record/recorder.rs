@@ -4,6 +4,7 @@
 //! is in no statistic. Per request the recorder touches a handful of counters and one slot of a flat histogram.
 
 use crate::engine::events::{Event, EventKind};
+use crate::engine::request::InstanceId;
 use crate::record::cost::{Billing, Cost};
 use crate::record::elasticity::{elasticity, instances_needed};
 use crate::record::latency::{Latency, StepHistogram};
@@ -399,6 +400,7 @@ impl Recorder {
             scale_ups: scaled(true),
             scale_downs: scaled(false),
             flaps: flaps(&events, self.warmup_end),
+            longest_scale_up: longest_scale_up(&events, &instances, self.warmup_end),
         };
         let regret = self.work_out_regret(cost, measured);
         Run {
@@ -421,6 +423,18 @@ impl Recorder {
             simulated: self.simulated,
         }
     }
+}
+
+/// The longest time from a decision to scale up, from `from` on, until all of its instances took traffic.
+fn longest_scale_up(events: &[Event], instances: &[InstanceSummary], from: Time) -> Option<Span> {
+    let took = |event: &Event| {
+        let EventKind::ScaledUp(scaling) = &event.kind else { return None };
+        // An instance's number is its place.
+        let ready = |id: &InstanceId| instances.get(id.0 as usize).and_then(|each| each.ready_at);
+        let all: Option<Vec<Time>> = scaling.instances.iter().map(ready).collect();
+        Some(all?.into_iter().max()?.since(event.at))
+    };
+    events.iter().filter(|event| event.at >= from).filter_map(took).max()
 }
 
 /// A change of direction sooner than this after the action that it undoes is a flap. Three times the default stabilization of

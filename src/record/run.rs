@@ -86,6 +86,9 @@ pub struct FleetSummary {
     pub scale_downs: u32,
     /// Scaling actions that undid the one before within a quarter of an hour.
     pub flaps: u32,
+    /// The longest time from a decision to scale up until every instance that it asked for took traffic; `None` if there was none, or
+    /// none that came to its end.
+    pub longest_scale_up: Option<Span>,
 }
 
 /// What one endpoint saw.

@@ -163,6 +163,14 @@ fn fleet(x: &Experiment) -> Value {
         ("scale_ups", number(x.mean(|run| f64::from(run.fleet.scale_ups)))),
         ("scale_downs", number(x.mean(|run| f64::from(run.fleet.scale_downs)))),
         ("flaps", number(x.mean(|run| f64::from(run.fleet.flaps)))),
+        (
+            "longest_scale_up_seconds",
+            x.runs
+                .iter()
+                .filter_map(|run| run.fleet.longest_scale_up)
+                .max()
+                .map_or(Value::Null, |span| number(span.as_secs_f64())),
+        ),
         ("price_per_hour", number(x.price_per_hour)),
     ])
 }
@@ -207,6 +215,7 @@ fn replication(run: &Run) -> Value {
                 ("scale_ups", value!(run.fleet.scale_ups)),
                 ("scale_downs", value!(run.fleet.scale_downs)),
                 ("flaps", value!(run.fleet.flaps)),
+                ("longest_scale_up_ns", run.fleet.longest_scale_up.map_or(Value::Null, span)),
             ]),
         ),
         (
@@ -507,7 +516,7 @@ fn run(x: &Experiment) -> Value {
         ("requests_per_cpu_second", per_cpu.map_or(Value::Null, number)),
         ("started", value!(x.info.started)),
         ("host", value!(x.info.host)),
-        ("version", value!(x.info.version)),
+        ("version", value!(x.info.version.as_ref())),
         ("threads", value!(x.info.threads)),
     ])
 }

@@ -83,7 +83,7 @@ pub fn json_of(plan: &Plan, runs: &[Run], threads: usize) -> String {
             cpu_seconds: Some(threads as f64 * 2.0),
             started: format!("2026-01-0{threads}T00:00:00Z"),
             host: format!("host-{threads}"),
-            version: "0.0.0",
+            version: "0.0.0".into(),
             threads,
         },
     })

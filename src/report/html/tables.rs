@@ -313,7 +313,7 @@ pub fn identity(x: &Experiment) -> String {
         ],
         vec!["seed".into(), x.seed.to_string()],
         vec!["replications".into(), x.runs.len().to_string()],
-        vec!["program".into(), format!("wavetank {}", escape(x.info.version))],
+        vec!["program".into(), format!("wavetank {}", escape(&x.info.version))],
         vec!["started".into(), format!("{} on {}", escape(&x.info.started), escape(&x.info.host))],
         vec!["took".into(), Span::from_secs_f64(x.info.wall_seconds).to_string()],
     ];
