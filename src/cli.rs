@@ -4,6 +4,7 @@
 //! in `exit.rs`. This is the only place that knows threads by number, Ctrl-C, and the name of the machine.
 
 mod args;
+mod compare;
 mod exit;
 mod explain;
 mod generate;
@@ -31,6 +32,7 @@ pub fn main() -> ExitCode {
     let result = match args.verb {
         Verb::Sim(args) => run::sim(args),
         Verb::Replay(args) => run::replay(args),
+        Verb::Compare(args) => compare::compare(args),
         Verb::Explain(args) => explain::explain(args),
         Verb::Validate(args) => validate::validate(args),
         Verb::Generate(args) => generate::generate(args),

@@ -15,7 +15,7 @@
 //! - memory: [`record`] keeps what happened
 //! - intent: [`scenario`] reads and checks the file
 //! - world: [`sim`] drives the engine in virtual time
-//! - judgement: [`report`] reads records, and judges targets
+//! - judgement: [`report`] reads records, and judges targets; [`compare`] puts runs side by side
 //! - hands: [`cli`] is the program
 //!
 //! Imports go one way, down this list, never up.
@@ -53,6 +53,7 @@
 //! **Why integers for time?** A float of seconds loses nanoseconds after months, and ties between events then depend on rounding.
 
 pub mod cli;
+pub mod compare;
 pub mod distribution;
 pub mod engine;
 pub mod record;

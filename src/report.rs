@@ -8,10 +8,10 @@
 pub mod chart;
 mod console;
 mod csv;
-mod figure;
+pub(crate) mod figure;
 mod hgrm;
-mod html;
-mod json;
+pub(crate) mod html;
+pub(crate) mod json;
 pub mod saved;
 pub mod verdict;
 
@@ -27,7 +27,7 @@ use crate::record::run::Ended;
 use crate::scenario::slo;
 use crate::units::Span;
 
-pub use console::console;
+pub use console::{console, plain};
 pub use csv::timeline_csv;
 pub use hgrm::hgrm;
 pub use html::html;
@@ -185,18 +185,27 @@ pub fn write(experiment: &Experiment, dir: &Path) -> Result<(), Error> {
     write_file(&dir.join("report.html"), html(experiment).as_bytes())?;
     #[cfg(feature = "render")]
     for (name, chart) in chart::ALL {
-        let aside = dir.join(format!(".{}-{name}", std::process::id()));
-        let drawn = chart::draw(chart, experiment, &aside).map_err(|problem| Error::Draw { name, problem });
-        let path = dir.join(name);
-        let written =
-            drawn.and_then(|()| std::fs::rename(&aside, &path).map_err(|cause| Error::Write { path, cause }));
-        if written.is_err() {
-            // What is left of it helps nobody; the first error is the one to tell.
-            let _ = std::fs::remove_file(&aside);
-        }
-        written?;
+        write_chart(dir, name, |path| chart::draw(chart, experiment, path))?;
     }
     Ok(())
+}
+
+/// Draws a chart aside and renames it.
+#[cfg(feature = "render")]
+pub(crate) fn write_chart(
+    dir: &Path,
+    name: &'static str,
+    draw: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<(), Error> {
+    let aside = dir.join(format!(".{}-{name}", std::process::id()));
+    let drawn = draw(&aside).map_err(|problem| Error::Draw { name, problem });
+    let path = dir.join(name);
+    let written = drawn.and_then(|()| std::fs::rename(&aside, &path).map_err(|cause| Error::Write { path, cause }));
+    if written.is_err() {
+        // What is left of it helps nobody; the first error is the one to tell.
+        let _ = std::fs::remove_file(&aside);
+    }
+    written
 }
 
 /// Writes a file aside and renames it, so that nobody ever reads half of it.

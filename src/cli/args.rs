@@ -22,6 +22,8 @@ pub enum Verb {
     Sim(SimArgs),
     /// Simulate a scenario under the traffic of an access log or a rate series
     Replay(ReplayArgs),
+    /// Put policies, scenarios or finished reports side by side, on common random numbers
+    Compare(CompareArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
     /// Check scenarios and show what they mean
@@ -93,6 +95,36 @@ pub struct ReplayArgs {
     #[command(flatten)]
     /// The run.
     pub run: RunArgs,
+}
+
+/// `wavetank compare`.
+#[derive(Debug, clap::Args)]
+pub struct CompareArgs {
+    /// Scenario files, report.json files, or folders with one; the first is what the others are compared with
+    #[arg(required = true, value_name = "SCENARIO|REPORT")]
+    pub contenders: Vec<PathBuf>,
+    /// A file whose [autoscaler] section replaces that of the one scenario given; may be repeated. With a single one, it is
+    /// compared with the scenario's own
+    #[arg(long = "policy", value_name = "FILE")]
+    pub policies: Vec<PathBuf>,
+    /// Override a key of every scenario; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Runs of each scenario [default: the scenario's, or 10 if that is 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub replications: Option<u32>,
+    /// Seed that all scenarios share [default: the first one's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Folder for compare.html, compare.json and charts [default: reports/compare]
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print compare.json on standard output and nothing else; write files only with --out
+    #[arg(long)]
+    pub json: bool,
+    /// Threads for replications [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
 }
 
 /// `wavetank explain`.

@@ -3,6 +3,8 @@
 //! The only file that names plotters. Colors are Okabe and Ito's, and every series is told apart by a second channel: dash,
 //! fill, or a mark.
 
+mod comparison;
+
 use std::path::Path;
 use std::sync::Once;
 
@@ -21,6 +23,8 @@ use crate::record::latency::Latency;
 use crate::record::outcome::Failure;
 use crate::record::timeline::Column;
 use crate::scenario::slo::Target;
+
+pub(crate) use comparison::{front, timelines};
 
 const SIZE: (u32, u32) = (1600, 900);
 const OFFERED: RGBColor = RGBColor(0x00, 0x72, 0xB2);
@@ -46,6 +50,10 @@ pub const ALL: [(&str, Draw); 4] = [
 
 /// Draws a chart into a file; the error is the drawing library's word.
 pub fn draw(chart: Draw, experiment: &Experiment, path: &Path) -> Result<(), String> {
+    draw_with(path, |canvas| chart(experiment, canvas))
+}
+
+fn draw_with(path: &Path, chart: impl FnOnce(&Canvas) -> Result<(), Failed>) -> Result<(), String> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         let font = include_bytes!("font/DejaVuSans-subset.ttf");
@@ -56,7 +64,7 @@ pub fn draw(chart: Draw, experiment: &Experiment, path: &Path) -> Result<(), Str
     let drawn = canvas
         .fill(&WHITE)
         .map_err(Failed::from)
-        .and_then(|()| chart(experiment, &canvas))
+        .and_then(|()| chart(&canvas))
         .and_then(|()| canvas.present().map_err(Failed::from));
     drawn.map_err(|error| error.to_string())
 }

@@ -58,7 +58,7 @@ pub fn console(x: &Experiment, width: usize, color: bool) -> String {
 }
 
 /// Text from data, without what would move the cursor, change colors or the direction of writing.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let moves = |c: char| {
         c.is_control()
             || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200B}'..='\u{200F}' | '\u{061C}')

@@ -100,7 +100,7 @@ pub(super) fn rounded(x: f64) -> f64 {
 }
 
 /// A finite number to nine significant digits, whole ones without a fraction; null otherwise.
-fn number(x: f64) -> Value {
+pub(crate) fn number(x: f64) -> Value {
     if !x.is_finite() {
         return Value::Null;
     }

@@ -64,8 +64,13 @@ const WORLD: &str = r#"
 
 /// `report.json` of runs, with a `run` section that differs every time.
 pub fn json_of(plan: &Plan, runs: &[Run], threads: usize) -> String {
+    report::json(&experiment_of(plan, runs, threads))
+}
+
+/// Runs as an experiment.
+pub fn experiment_of<'a>(plan: &'a Plan, runs: &'a [Run], threads: usize) -> Experiment<'a> {
     let scenario = plan.scenario();
-    report::json(&Experiment {
+    Experiment {
         name: &scenario.name,
         description: &scenario.description,
         digest: &scenario.digest,
@@ -86,7 +91,7 @@ pub fn json_of(plan: &Plan, runs: &[Run], threads: usize) -> String {
             version: "0.0.0".into(),
             threads,
         },
-    })
+    }
 }
 
 /// The report of four replications on so many threads.

@@ -28,5 +28,8 @@ mod tidy;
 /// The program itself.
 mod cli;
 
+/// Policies and reports side by side.
+mod compare;
+
 /// The words of every mistake in a scenario.
 mod scenario_problems;

@@ -114,6 +114,10 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
         "report" => {
             (!["sim", "cli", "traffic"].contains(&first), "reports read records only: put the fact into the Run")
         }
+        "compare" => (
+            !["sim", "cli", "traffic"].contains(&first),
+            "comparisons read records and reports: let cli run what is compared",
+        ),
         "cli" | "main" | "lib" => (true, ""),
         _ => (false, "a new room needs a line in tests/it/tidy.rs that says whom it may use"),
     };

@@ -12,38 +12,40 @@ use crate::report::verdict::{millis, percent};
 use crate::scenario::slo::Target;
 use crate::units::Span;
 
-const WIDTH: f64 = 1060.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 14.0;
-const BOTTOM: f64 = 26.0;
-const TOP: f64 = 8.0;
+pub(super) const WIDTH: f64 = 1060.0;
+pub(super) const LEFT: f64 = 64.0;
+pub(super) const RIGHT: f64 = 14.0;
+pub(super) const BOTTOM: f64 = 26.0;
+pub(super) const TOP: f64 = 8.0;
 
 /// A line, step or area of a panel.
-struct Series<'a> {
-    name: &'a str,
-    class: &'a str,
-    values: Vec<f64>,
-    form: Form,
+pub(super) struct Series<'a> {
+    pub(super) name: &'a str,
+    pub(super) class: &'a str,
+    pub(super) values: Vec<f64>,
+    pub(super) form: Form,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Form {
+pub(super) enum Form {
     Line,
     Step,
     Area,
 }
 
 /// One panel on the common time axis.
-struct Panel<'a> {
-    id: &'a str,
-    title: &'a str,
-    finding: String,
-    unit: &'a str,
-    height: f64,
-    log: bool,
-    series: Vec<Series<'a>>,
-    targets: Vec<(String, f64)>,
-    marks: bool,
+pub(super) struct Panel<'a> {
+    pub(super) id: &'a str,
+    pub(super) title: &'a str,
+    pub(super) finding: String,
+    pub(super) unit: &'a str,
+    pub(super) height: f64,
+    pub(super) log: bool,
+    pub(super) series: Vec<Series<'a>>,
+    pub(super) targets: Vec<(String, f64)>,
+    pub(super) marks: bool,
+    /// Value at the top of the axis, if charts are to have the same; `None`: as the data needs it.
+    pub(super) top: Option<f64>,
 }
 
 /// Every panel of the storm.
@@ -91,6 +93,7 @@ pub fn storm(x: &Experiment) -> String {
             series: load,
             targets: vec![],
             marks: false,
+            top: None,
         },
         Panel {
             id: "fleet",
@@ -121,6 +124,7 @@ pub fn storm(x: &Experiment) -> String {
             ],
             targets: vec![],
             marks: true,
+            top: None,
         },
         Panel {
             id: "latency-over-time",
@@ -136,6 +140,7 @@ pub fn storm(x: &Experiment) -> String {
             ],
             targets,
             marks: false,
+            top: None,
         },
         Panel {
             id: "utilization",
@@ -147,6 +152,7 @@ pub fn storm(x: &Experiment) -> String {
             series: vec![line("CPU", "s2", Column::CpuUtilization)],
             targets: vec![],
             marks: false,
+            top: None,
         },
     ];
     if some(Column::QueueLength) {
@@ -165,6 +171,7 @@ pub fn storm(x: &Experiment) -> String {
             }],
             targets: vec![],
             marks: false,
+            top: None,
         });
     }
     if some(Column::BreakerOpen) {
@@ -183,6 +190,7 @@ pub fn storm(x: &Experiment) -> String {
             }],
             targets: vec![],
             marks: false,
+            top: None,
         });
     }
     let note =
@@ -190,13 +198,13 @@ pub fn storm(x: &Experiment) -> String {
     panels.iter().map(|panel| draw(x, panel, end)).collect::<String>() + note
 }
 
-fn draw(x: &Experiment, panel: &Panel, end: f64) -> String {
+pub(super) fn draw(x: &Experiment, panel: &Panel, end: f64) -> String {
     let t = &x.first().timeline.t;
     let (inner_w, inner_h) = (WIDTH - LEFT - RIGHT, panel.height - TOP - BOTTOM);
     let finite = |s: &Series| s.values.iter().copied().filter(|v| v.is_finite()).collect::<Vec<_>>();
     let all: Vec<f64> =
         panel.series.iter().flat_map(finite).chain(panel.targets.iter().map(|(_, value)| *value)).collect();
-    let most = all.iter().copied().fold(0.0, f64::max);
+    let most = panel.top.unwrap_or(0.0).max(all.iter().copied().fold(0.0, f64::max));
     let least = all.iter().copied().filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
     let (low, high) = if panel.log && least.is_finite() {
         log_bounds(least, most)
@@ -273,7 +281,7 @@ fn draw(x: &Experiment, panel: &Panel, end: f64) -> String {
     )
 }
 
-fn open_svg(id: &str, title: &str, finding: &str, height: f64) -> String {
+pub(super) fn open_svg(id: &str, title: &str, finding: &str, height: f64) -> String {
     format!(
         "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{title}: {}</title><desc id=\"{id}-d\">{title} over the run: {}. The numbers are in timeline.csv.</desc>",
         escape(finding),
@@ -488,6 +496,7 @@ pub fn outcomes(x: &Experiment) -> String {
         series: vec![Series { name: "failed", class: "s3", values, form: Form::Area }],
         targets: vec![],
         marks: false,
+        top: None,
     };
     draw(x, &panel, end)
 }

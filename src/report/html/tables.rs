@@ -13,7 +13,7 @@ use crate::report::verdict::{millis, percent, thousands};
 use crate::units::{Span, Time};
 
 /// A table with a caption; cells are escaped already, columns that begin with `#` are numbers.
-fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
     let mut out = format!("<div class=\"scroll\"><table><caption>{caption}</caption><thead><tr>");
     for name in head {
         let (class, name) = name.strip_prefix('#').map_or(("", *name), |name| (" class=\"n\"", name));
