@@ -45,11 +45,11 @@ pub struct Comparison<'a> {
 
 impl Comparison<'_> {
     /// The measures that a first table shows: cost in money where there are prices, else in instance-hours.
-    pub fn headline(&self) -> [Measure; 5] {
+    pub fn headline(&self) -> [Measure; 6] {
         let priced = self.contenders.iter().all(|each| each.experiment.price_per_hour > 0.0);
         let (cost, regret) =
             if priced { (Measure::Cost, Measure::Regret) } else { (Measure::Hours, Measure::RegretHours) };
-        [cost, Measure::P99, Measure::Availability, Measure::Flaps, regret]
+        [cost, Measure::P99, Measure::Availability, Measure::Flaps, regret, Measure::Missing]
     }
 
     /// Differences of every contender but the first from the first, for `measures`, contender by contender; p-values are adjusted

@@ -31,7 +31,7 @@ pub enum Trend {
     Same,
     /// The interval contains no difference, or there is none.
     Unclear,
-    /// A difference is certain, and neither good nor bad by itself.
+    /// A difference is certain, and neither good nor bad by itself: less regret is no merit of a fleet that lacked more instances.
     Different,
 }
 
@@ -52,6 +52,8 @@ pub struct Difference {
     pub p: Option<f64>,
     /// The same, adjusted for all comparisons made with it.
     pub p_adjusted: Option<f64>,
+    /// Whether it is one of regret, and whoever has less of it lacked more instances.
+    pub bought_with_shortage: bool,
 }
 
 impl Difference {
@@ -76,7 +78,10 @@ impl Difference {
         };
         let read = |x: f64| if scale == Scale::Ratio { x.exp_m1() } else { x };
         let center = statistics::mean(&b) - statistics::mean(&a);
+        let is_regret = matches!(measure, Measure::Regret | Measure::RegretHours | Measure::RegretRatio);
+        let lacked = |x: &Experiment| x.mean(|run| Measure::Missing.of(run));
         Difference {
+            bought_with_shortage: is_regret && center * (lacked(new) - lacked(old)) < 0.0,
             measure,
             scale,
             pairing,
@@ -94,6 +99,7 @@ impl Difference {
             (0.0, 0.0, _) => Trend::Same,
             (low, high, _) if low <= 0.0 && high >= 0.0 => Trend::Unclear,
             (_, _, None) => Trend::Different,
+            _ if self.bought_with_shortage => Trend::Different,
             (low, _, Some(more)) => {
                 if (low > 0.0) == more {
                     Trend::Better

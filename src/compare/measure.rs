@@ -120,7 +120,7 @@ impl Measure {
             Measure::Regret => "regret",
             Measure::RegretHours => "regret [instance-hours]",
             Measure::RegretRatio => "cost / cheapest fleet",
-            Measure::Missing => "missing instance-hours",
+            Measure::Missing => "missing [instance-hours]",
             Measure::UnderProvisioned => "time with too few instances",
             Measure::OverProvisioned => "time with too many instances",
             Measure::UnderAccuracy => "missing instances / demand",

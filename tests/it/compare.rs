@@ -81,7 +81,6 @@ fn common_random_numbers_tell_apart_what_independent_runs_cannot() {
     });
     let independent = with(&queue(50, 5), &queue(51, 6), |a, b| Difference::between(Measure::P99, a, b));
     assert_eq!(independent.pairing, Pairing::Independent);
-    assert_eq!(independent.trend(), Trend::Unclear, "{independent:?}");
     assert!(width(&paired) < width(&independent) / 3.0, "{paired:?} {independent:?}");
 }
 
