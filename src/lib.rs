@@ -15,7 +15,7 @@
 //! - memory: [`record`] keeps what happened
 //! - intent: [`scenario`] reads and checks the file
 //! - world: [`sim`] drives the engine in virtual time
-//! - judgement: [`report`] reads records, and judges targets; [`compare`] puts runs side by side
+//! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
 //! - hands: [`cli`] is the program
 //!
 //! Imports go one way, down this list, never up.
@@ -56,6 +56,7 @@ pub mod cli;
 pub mod compare;
 pub mod distribution;
 pub mod engine;
+pub mod gate;
 pub mod record;
 pub mod report;
 pub mod rng;
