@@ -20,6 +20,7 @@
 
 pub mod criterion;
 mod decide;
+pub mod foreign;
 pub mod sample;
 
 pub use criterion::{Bound, Criterion, Quantity};
