@@ -21,6 +21,9 @@
 pub mod criterion;
 mod decide;
 pub mod foreign;
+pub mod history;
+pub mod openslo;
+pub mod output;
 pub mod sample;
 
 pub use criterion::{Bound, Criterion, Quantity};
