@@ -7,6 +7,7 @@ mod args;
 mod compare;
 mod exit;
 mod explain;
+mod gate;
 mod generate;
 mod progress;
 mod run;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Verb::Replay(args) => run::replay(args),
         Verb::Compare(args) => compare::compare(args),
         Verb::Explain(args) => explain::explain(args),
+        Verb::Gate(args) => gate::gate(*args),
         Verb::Validate(args) => validate::validate(args),
         Verb::Generate(args) => generate::generate(args),
     };

@@ -26,6 +26,8 @@ pub enum Verb {
     Compare(CompareArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
+    /// Pass or fail a build: a scenario, finished reports, or results of other tools, against targets and a baseline
+    Gate(Box<GateArgs>),
     /// Check scenarios and show what they mean
     Validate(ValidateArgs),
     /// Write the traffic of a scenario as an access log or a rate series
@@ -141,6 +143,115 @@ pub struct ExplainArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `wavetank gate`.
+#[derive(Debug, clap::Args)]
+pub struct GateArgs {
+    /// A scenario, which is simulated; or reports (report.json, or a folder with one), or results of k6, wrk2, JMeter, Gatling,
+    /// Locust or Vegeta, each file a run
+    #[arg(required = true, value_name = "SCENARIO|REPORT|RESULT")]
+    pub subjects: Vec<PathBuf>,
+    /// A target, e.g. --slo 'p99<500ms' --slo 'availability>=99.9%' --slo 'scale_up_time<90s' --slo 'cost<12'; may be repeated
+    /// [default: the [slo] section]
+    #[arg(long, value_name = "TARGET")]
+    pub slo: Vec<String>,
+    /// An OpenSLO v1 document with targets; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub openslo: Vec<PathBuf>,
+    /// A report or result to compare with; may be repeated, each file a run or more
+    #[arg(long, value_name = "REPORT|RESULT")]
+    pub baseline: Vec<PathBuf>,
+    /// A scenario to compare with, simulated on the same random numbers
+    #[arg(long, value_name = "SCENARIO", conflicts_with = "baseline")]
+    pub baseline_scenario: Option<PathBuf>,
+    /// Worsening against the baseline that is tolerated, relative, or in percentage points for shares; may be repeated
+    /// [default: 5% for every latency, time and cost that has a target, or p99=5%]
+    #[arg(long, value_name = "NAME=RATIO")]
+    pub max_regression: Vec<String>,
+    /// Compare with a report of another scenario
+    #[arg(long)]
+    pub allow_different: bool,
+    /// A file whose [autoscaler] section replaces the scenario's
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Runs of a scenario at most, or time for them, e.g. 80 or 5m
+    #[arg(long, value_name = "RUNS|DURATION", default_value = "40")]
+    pub budget: Budget,
+    /// The spread between runs that is known, relative, for results of a single run, e.g. --noise p99=3%; may be repeated
+    #[arg(long, value_name = "NAME=RATIO")]
+    pub noise: Vec<String>,
+    /// Tool that wrote the results [default: found out from their content]
+    #[arg(long, value_name = "TOOL")]
+    pub format: Option<String>,
+    /// What inconclusive is to the build: exit code 0, 1 or 3
+    #[arg(long, value_enum, default_value_t = Inconclusive::Error)]
+    pub inconclusive: Inconclusive,
+    /// Override a key of the scenario; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Seed of every random number [default: the scenario's, or that of the baseline's report]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Threads for runs [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Write JUnit XML, for GitLab, Jenkins and others
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write Markdown, for a comment on a pull request
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Write OpenMetrics text, for GitLab's metrics report
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// Annotate as in GitHub Actions, also where GITHUB_ACTIONS is not set
+    #[arg(long)]
+    pub github: bool,
+    /// Append to this history (JSON lines) and look for changes of level in it
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+    /// Commit or build in the history [default: what GitHub, GitLab or Jenkins say]
+    #[arg(long, value_name = "TEXT")]
+    pub revision: Option<String>,
+    /// Print the verdict as JSON on standard output and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How much a gate may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budget {
+    /// So many runs.
+    Runs(usize),
+    /// So long, on the wall.
+    Time(Span),
+}
+
+impl std::str::FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Budget, String> {
+        if let Ok(runs) = text.parse::<usize>() {
+            return if (2..=100_000).contains(&runs) {
+                Ok(Budget::Runs(runs))
+            } else {
+                Err("expected 2 to 100000 runs".to_string())
+            };
+        }
+        text.parse().map(Budget::Time).map_err(|_| "expected a number of runs, or a duration such as 5m".to_string())
+    }
+}
+
+/// What inconclusive is to the build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Inconclusive {
+    /// Exit code 0
+    Pass,
+    /// Exit code 1
+    Fail,
+    /// Exit code 3
+    Error,
 }
 
 /// `wavetank validate`.

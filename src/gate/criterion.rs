@@ -205,7 +205,7 @@ impl FromStr for Criterion {
         let bad = |problem: String| CriterionError { text: text.to_string(), problem };
         let at = text.find(['<', '>', '=']).ok_or_else(|| bad("expected for example p99<500ms".to_string()))?;
         let quantity: Quantity = text[..at].parse().map_err(bad)?;
-        let (at_most, value) = match text[at..].as_bytes() {
+        let (at_most, value) = match &text.as_bytes()[at..] {
             [b'<', b'=', ..] => (true, &text[at + 2..]),
             [b'<', ..] => (true, &text[at + 1..]),
             [b'>', b'=', ..] => (false, &text[at + 2..]),

@@ -62,6 +62,15 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// What is known before anything ran.
+    pub fn undecided(criteria: &[Criterion], design: &Design) -> Judgement {
+        let runs = Runs::default();
+        let findings = criteria
+            .iter()
+            .map(|criterion| Finding { note: None, ..finding(criterion, &runs, design, criteria.len()) });
+        Judgement { findings: findings.collect(), looks: Vec::new(), design: design.clone() }
+    }
+
     /// The worst finding; a fail counts more than what nobody can tell.
     pub fn outcome(&self) -> Outcome {
         self.findings.iter().map(|each| each.outcome).max().unwrap_or(Outcome::Inconclusive)
@@ -156,6 +165,9 @@ fn finding(criterion: &Criterion, runs: &Runs, design: &Design, criteria: usize)
         note: None,
     };
     let new = figures(&runs.new);
+    if new.is_empty() {
+        return known;
+    }
     if let Some(missing) = new.iter().position(|x| !x.is_finite()) {
         known.note = Some(untold(&runs.new[missing], quantity, new.len()));
         return known;

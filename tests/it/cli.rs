@@ -18,7 +18,7 @@ const SMALL: &str = r#"
 const FILES: [&str; 4] = ["report.json", "report.html", "timeline.csv", "latency.hgrm"];
 
 /// The program, in a folder.
-fn wavetank(folder: &Path) -> Command {
+pub fn wavetank(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wavetank"));
     command.current_dir(folder).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
     command

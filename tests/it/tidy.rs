@@ -114,6 +114,10 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
         "report" => {
             (!["sim", "cli", "traffic"].contains(&first), "reports read records only: put the fact into the Run")
         }
+        "gate" => (
+            !["sim", "cli", "traffic", "compare"].contains(&first),
+            "the gate judges runs that others made: let cli run them",
+        ),
         "compare" => (
             !["sim", "cli", "traffic"].contains(&first),
             "comparisons read records and reports: let cli run what is compared",
