@@ -10,6 +10,7 @@ mod explain;
 mod gate;
 mod generate;
 mod progress;
+mod report;
 mod run;
 mod validate;
 
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Verb::Compare(args) => compare::compare(args),
         Verb::Explain(args) => explain::explain(args),
         Verb::Gate(args) => gate::gate(*args),
+        Verb::Report(args) => report::report(args),
         Verb::Validate(args) => validate::validate(args),
         Verb::Generate(args) => generate::generate(args),
     };

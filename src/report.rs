@@ -10,9 +10,12 @@ mod console;
 mod csv;
 pub(crate) mod figure;
 mod hgrm;
+pub mod hlog;
 pub(crate) mod html;
 pub(crate) mod json;
+mod markdown;
 pub mod saved;
+mod svg;
 pub mod verdict;
 
 use std::borrow::Cow;
@@ -29,9 +32,11 @@ use crate::units::Span;
 
 pub use console::{console, plain};
 pub use csv::timeline_csv;
-pub use hgrm::hgrm;
+pub use hgrm::{hgrm, hgrm_of};
 pub use html::html;
 pub use json::json;
+pub use markdown::markdown;
+pub use svg::svg;
 pub use verdict::{Outcome, Verdict};
 
 /// The JSON Schema of `report.json`, draft 2020-12.

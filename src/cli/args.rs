@@ -28,6 +28,8 @@ pub enum Verb {
     Explain(ExplainArgs),
     /// Pass or fail a build: a scenario, finished reports, or results of other tools, against targets and a baseline
     Gate(Box<GateArgs>),
+    /// Make any form of a report again from its report.json, or read HDR interval logs
+    Report(ReportArgs),
     /// Check scenarios and show what they mean
     Validate(ValidateArgs),
     /// Write the traffic of a scenario as an access log or a rate series
@@ -252,6 +254,46 @@ pub enum Inconclusive {
     Fail,
     /// Exit code 3
     Error,
+}
+
+/// `wavetank report`.
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// A report.json, or the folder it is in; several of one scenario are merged without loss. Or HDR interval logs (.hlog)
+    #[arg(required = true, value_name = "REPORT|HLOG")]
+    pub reports: Vec<PathBuf>,
+    /// What to make; may be repeated
+    #[arg(long, value_enum, value_delimiter = ',', required = true)]
+    pub format: Vec<ReportFormat>,
+    /// Folder for the files, or, for a single format other than png, a file; - is standard output
+    /// [default: beside the report]
+    #[arg(long, short, value_name = "DIR|FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// A form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// report.html: one offline page
+    Html,
+    /// report.json
+    Json,
+    /// The charts as PNG
+    Png,
+    /// report.svg: the storm in one drawing
+    Svg,
+    /// report.md: a summary in Markdown
+    Md,
+    /// timeline.csv; of a .hlog, its percentiles
+    Csv,
+    /// report.junit.xml: a test for each target
+    Junit,
+    /// latency.hgrm: percentiles for HdrHistogram's plotters
+    Hgrm,
+    /// latency.hlog: HDR interval log
+    Hlog,
+    /// card.png: rate, p99 with its target, instances and verdict in one picture for a chat
+    Card,
 }
 
 /// `wavetank validate`.

@@ -82,14 +82,21 @@ impl Told<'_> {
 
     /// How it was decided: looks, errors, confidences.
     pub fn arithmetic(&self) -> String {
+        if self.judgement.looks.is_empty() {
+            let how = "With several runs a 95 % interval decides; a single run is judged by what it observed.";
+            return how.to_string();
+        }
         let design = &self.judgement.design;
         let looks: Vec<String> = design.looks.iter().map(usize::to_string).collect();
-        let (fail_at, pass_at) = design.confidences(self.judgement.findings.len());
+        let runs = self.judgement.looks.last().map_or(0, |(runs, _)| *runs);
+        let look = design.looks.iter().copied().find(|look| *look >= runs).unwrap_or(runs);
+        let (fail_at, pass_at) = design.confidences(look, self.judgement.findings.len());
         let taken: Vec<String> =
             self.judgement.looks.iter().map(|(n, outcome)| format!("{} after {n}", outcome.word())).collect();
         format!(
             "Looks after {} runs, taken: {}. All looks together fail what holds at most once in {:.0} gates, and pass what does not at \
-             most once in {:.0}: a look fails at a one-sided confidence of {:.4} %, and passes at {:.4} %.",
+             most once in 100 (nominally {:.0}; runs are skewed). This look fails at a one-sided confidence of {:.4} %, and passes at \
+             {:.4} %.",
             looks.join(", "),
             taken.join(", "),
             1.0 / design.fail_error,

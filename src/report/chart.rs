@@ -3,6 +3,7 @@
 //! The only file that names plotters. Colors are Okabe and Ito's, and every series is told apart by a second channel: dash,
 //! fill, or a mark.
 
+mod card;
 mod comparison;
 
 use std::path::Path;
@@ -47,6 +48,11 @@ pub const ALL: [(&str, Draw); 4] = [
     ("percentiles.png", percentiles),
     ("outcomes.png", outcomes),
 ];
+
+/// Draws the card: one picture for a chat.
+pub fn card(experiment: &Experiment, path: &Path) -> Result<(), String> {
+    draw(card::card, experiment, path)
+}
 
 /// Draws a chart into a file; the error is the drawing library's word.
 pub fn draw(chart: Draw, experiment: &Experiment, path: &Path) -> Result<(), String> {

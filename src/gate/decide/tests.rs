@@ -156,9 +156,9 @@ fn looks_together_spend_one_error() {
     let design = Design::sequential(40);
     let [passed, unsure, failed] = gates(20_000, 100.0, 0.05, &criteria, &design, 1);
     assert!(failed <= 20 + 14, "{failed} of 20,000 failed at the bound, at most 20 were promised (and 3 sigma)");
-    assert!(passed <= 200 + 42, "{passed} of 20,000 passed at the bound, at most 200 were promised");
+    assert!(passed <= 20 + 14, "{passed} of 20,000 passed at the bound, at most 20 were meant to");
     // It is no empty promise: most of the errors are used.
-    assert!(failed >= 4 && passed >= 60 && unsure > 19_000, "{passed} {unsure} {failed}");
+    assert!(failed >= 4 && passed >= 4 && unsure > 19_900, "{passed} {unsure} {failed}");
     let beyond = visible(0.05, 40.0, &design, 1).unwrap();
     let [_, _, failed] = gates(3_000, 100.0 * beyond.exp(), 0.05, &criteria, &design, 2);
     assert!(failed >= 2_970 - 16, "{failed} of 3,000 caught {:.2} % beyond the bound", beyond.exp_m1() * 100.0);

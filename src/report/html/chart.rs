@@ -12,48 +12,62 @@ use crate::report::verdict::{millis, percent};
 use crate::scenario::slo::Target;
 use crate::units::Span;
 
-pub(super) const WIDTH: f64 = 1060.0;
+pub(in crate::report) const WIDTH: f64 = 1060.0;
 pub(super) const LEFT: f64 = 64.0;
 pub(super) const RIGHT: f64 = 14.0;
 pub(super) const BOTTOM: f64 = 26.0;
 pub(super) const TOP: f64 = 8.0;
 
 /// A line, step or area of a panel.
-pub(super) struct Series<'a> {
-    pub(super) name: &'a str,
-    pub(super) class: &'a str,
-    pub(super) values: Vec<f64>,
-    pub(super) form: Form,
+pub(in crate::report) struct Series<'a> {
+    pub(in crate::report) name: &'a str,
+    pub(in crate::report) class: &'a str,
+    pub(in crate::report) values: Vec<f64>,
+    pub(in crate::report) form: Form,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Form {
+pub(in crate::report) enum Form {
     Line,
     Step,
     Area,
 }
 
 /// One panel on the common time axis.
-pub(super) struct Panel<'a> {
-    pub(super) id: &'a str,
-    pub(super) title: &'a str,
-    pub(super) finding: String,
-    pub(super) unit: &'a str,
-    pub(super) height: f64,
-    pub(super) log: bool,
-    pub(super) series: Vec<Series<'a>>,
-    pub(super) targets: Vec<(String, f64)>,
-    pub(super) marks: bool,
+pub(in crate::report) struct Panel<'a> {
+    pub(in crate::report) id: &'a str,
+    pub(in crate::report) title: &'a str,
+    pub(in crate::report) finding: String,
+    pub(in crate::report) unit: &'a str,
+    pub(in crate::report) height: f64,
+    pub(in crate::report) log: bool,
+    pub(in crate::report) series: Vec<Series<'a>>,
+    pub(in crate::report) targets: Vec<(String, f64)>,
+    pub(in crate::report) marks: bool,
     /// Value at the top of the axis, if charts are to have the same; `None`: as the data needs it.
-    pub(super) top: Option<f64>,
+    pub(in crate::report) top: Option<f64>,
 }
 
 /// Every panel of the storm.
 pub fn storm(x: &Experiment) -> String {
-    let timeline = &x.first().timeline;
-    if timeline.len() < 2 {
+    if x.first().timeline.len() < 2 {
         return "<p>The run was too short for a timeline.</p>".to_string();
     }
+    let note =
+        "<p>Shaded: the warm-up, faults and spikes. ▲ and ▼ mark decisions to scale; point at one to read why.</p>";
+    let end = end_of(x);
+    panels(x).iter().map(|panel| draw(x, panel, end)).collect::<String>() + note
+}
+
+/// The end of the first run's timeline \[s\].
+pub(in crate::report) fn end_of(x: &Experiment) -> f64 {
+    let timeline = &x.first().timeline;
+    timeline.t.last().copied().unwrap_or(0.0) + timeline.step_seconds
+}
+
+/// The panels of a timeline of two steps or more.
+pub(in crate::report) fn panels(x: &Experiment) -> Vec<Panel<'static>> {
+    let timeline = &x.first().timeline;
     let column = |c: Column| timeline.column(c).to_vec();
     let some = |c: Column| timeline.column(c).iter().any(|v| v.is_finite() && *v > 0.0);
     let most = |c: Column| timeline.column(c).iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
@@ -193,12 +207,30 @@ pub fn storm(x: &Experiment) -> String {
             top: None,
         });
     }
-    let note =
-        "<p>Shaded: the warm-up, faults and spikes. ▲ and ▼ mark decisions to scale; point at one to read why.</p>";
-    panels.iter().map(|panel| draw(x, panel, end)).collect::<String>() + note
+    panels
 }
 
 pub(super) fn draw(x: &Experiment, panel: &Panel, end: f64) -> String {
+    let svg = drawing(x, panel, end);
+    let legend: Vec<String> = panel
+        .series
+        .iter()
+        .map(|s| {
+            let class = s.class;
+            format!("<svg width=\"26\" height=\"10\" viewBox=\"0 0 26 10\" style=\"display:inline;width:26px\" aria-hidden=\"true\"><path class=\"{class}\" d=\"M1 5H25\"/></svg> {}", s.name)
+        })
+        .collect();
+    format!(
+        "<figure><figcaption><b>{}</b> [{}]: {}. &nbsp; {}</figcaption>{svg}</figure>\n",
+        panel.title,
+        panel.unit,
+        escape(&panel.finding),
+        legend.join(" &nbsp; ")
+    )
+}
+
+/// The drawing of a panel, an `svg` element.
+pub(in crate::report) fn drawing(x: &Experiment, panel: &Panel, end: f64) -> String {
     let t = &x.first().timeline.t;
     let (inner_w, inner_h) = (WIDTH - LEFT - RIGHT, panel.height - TOP - BOTTOM);
     let finite = |s: &Series| s.values.iter().copied().filter(|v| v.is_finite()).collect::<Vec<_>>();
@@ -264,21 +296,7 @@ pub(super) fn draw(x: &Experiment, panel: &Panel, end: f64) -> String {
         svg.push_str(&decisions(x, &px, end));
     }
     svg.push_str("</svg>");
-    let legend: Vec<String> = panel
-        .series
-        .iter()
-        .map(|s| {
-            let class = s.class;
-            format!("<svg width=\"26\" height=\"10\" viewBox=\"0 0 26 10\" style=\"display:inline;width:26px\" aria-hidden=\"true\"><path class=\"{class}\" d=\"M1 5H25\"/></svg> {}", s.name)
-        })
-        .collect();
-    format!(
-        "<figure><figcaption><b>{}</b> [{}]: {}. &nbsp; {}</figcaption>{svg}</figure>\n",
-        panel.title,
-        panel.unit,
-        escape(&panel.finding),
-        legend.join(" &nbsp; ")
-    )
+    svg
 }
 
 pub(super) fn open_svg(id: &str, title: &str, finding: &str, height: f64) -> String {
