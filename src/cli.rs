@@ -6,12 +6,15 @@
 mod args;
 mod dataset;
 mod describe;
+mod compare;
 mod exit;
 mod explain;
+mod gate;
 mod generate;
 #[cfg(feature = "data")]
 mod import_traffic;
 mod progress;
+mod report;
 mod run;
 mod validate;
 
@@ -38,7 +41,10 @@ pub fn main() -> ExitCode {
         Verb::Describe(args) => describe::describe(args),
         #[cfg(feature = "data")]
         Verb::ImportTraffic(args) => import_traffic::import_traffic(args),
+        Verb::Compare(args) => compare::compare(args),
         Verb::Explain(args) => explain::explain(args),
+        Verb::Gate(args) => gate::gate(*args),
+        Verb::Report(args) => report::report(args),
         Verb::Validate(args) => validate::validate(args),
         Verb::Generate(args) => generate::generate(args),
     };

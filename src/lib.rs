@@ -10,12 +10,12 @@
 //!
 //! # The map
 //!
-//! - words: [`units`], [`rng`], [`distribution`]
+//! - words: [`units`], [`rng`], [`distribution`], [`statistics`]
 //! - nature: [`traffic`] yields arrivals, [`engine`] decides what to do with them
 //! - memory: [`record`] keeps what happened
 //! - intent: [`scenario`] reads and checks the file
 //! - world: [`sim`] drives the engine in virtual time
-//! - judgement: [`report`] reads records, and judges targets
+//! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
 //! - hands: [`cli`] is the program
 //!
 //! Imports go one way, down this list, never up.
@@ -55,12 +55,15 @@
 pub mod cli;
 #[cfg(feature = "data")]
 pub mod dataset;
+pub mod compare;
 pub mod distribution;
 pub mod engine;
+pub mod gate;
 pub mod record;
 pub mod report;
 pub mod rng;
 pub mod scenario;
 pub mod sim;
+pub mod statistics;
 pub mod traffic;
 pub mod units;

@@ -9,6 +9,7 @@ pub mod interval;
 pub mod latency;
 pub mod outcome;
 pub mod recorder;
+pub mod regret;
 pub mod run;
 pub mod timeline;
 

@@ -8,12 +8,17 @@
 pub mod chart;
 mod console;
 mod csv;
-pub mod figure;
+pub(crate) mod figure;
 mod hgrm;
-mod html;
-mod json;
+pub mod hlog;
+pub(crate) mod html;
+pub(crate) mod json;
+mod markdown;
+pub mod saved;
+mod svg;
 pub mod verdict;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,11 +30,13 @@ use crate::record::run::Ended;
 use crate::scenario::slo;
 use crate::units::Span;
 
-pub use console::console;
+pub use console::{console, plain};
 pub use csv::timeline_csv;
-pub use hgrm::hgrm;
+pub use hgrm::{hgrm, hgrm_of};
 pub use html::html;
 pub use json::json;
+pub use markdown::markdown;
+pub use svg::svg;
 pub use verdict::{Outcome, Verdict};
 
 /// The JSON Schema of `report.json`, draft 2020-12.
@@ -49,6 +56,11 @@ impl Mode {
             Mode::Sim => "sim",
         }
     }
+
+    /// The mode of a name in `report.json`.
+    pub fn from_name(name: &str) -> Option<Mode> {
+        [Mode::Sim].into_iter().find(|mode| mode.name() == name)
+    }
 }
 
 /// How a run went as a program: the only part of a report that differs between equal runs.
@@ -63,7 +75,7 @@ pub struct RunInfo {
     /// Name of the machine.
     pub host: String,
     /// Version of the program.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     /// Threads that replications were spread over.
     pub threads: usize,
 }
@@ -200,18 +212,27 @@ pub fn write(experiment: &Experiment, dir: &Path) -> Result<(), Error> {
     write_file(&dir.join("report.html"), html(experiment).as_bytes())?;
     #[cfg(feature = "render")]
     for (name, chart) in chart::ALL {
-        let aside = dir.join(format!(".{}-{name}", std::process::id()));
-        let drawn = chart::draw(chart, experiment, &aside).map_err(|problem| Error::Draw { name, problem });
-        let path = dir.join(name);
-        let written =
-            drawn.and_then(|()| std::fs::rename(&aside, &path).map_err(|cause| Error::Write { path, cause }));
-        if written.is_err() {
-            // What is left of it helps nobody; the first error is the one to tell.
-            let _ = std::fs::remove_file(&aside);
-        }
-        written?;
+        write_chart(dir, name, |path| chart::draw(chart, experiment, path))?;
     }
     Ok(())
+}
+
+/// Draws a chart aside and renames it.
+#[cfg(feature = "render")]
+pub(crate) fn write_chart(
+    dir: &Path,
+    name: &'static str,
+    draw: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<(), Error> {
+    let aside = dir.join(format!(".{}-{name}", std::process::id()));
+    let drawn = draw(&aside).map_err(|problem| Error::Draw { name, problem });
+    let path = dir.join(name);
+    let written = drawn.and_then(|()| std::fs::rename(&aside, &path).map_err(|cause| Error::Write { path, cause }));
+    if written.is_err() {
+        // What is left of it helps nobody; the first error is the one to tell.
+        let _ = std::fs::remove_file(&aside);
+    }
+    written
 }
 
 /// Writes a file aside and renames it, so that nobody ever reads half of it.

@@ -37,7 +37,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{analyzer, autoscaler, balancer, breaker, limiter};
-use crate::scenario::document::{At, Node};
+use crate::scenario::document::{At, Data, Node};
 use crate::scenario::problem::{Mistake, Problems};
 use crate::scenario::reader::Findings;
 use crate::traffic;
@@ -144,37 +144,74 @@ pub enum LoadError {
 
 /// Reads and checks a scenario file, with `overrides` (`path=value`) put into it in their order.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, LoadError> {
+    let text = text_of(path)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    Ok(parse(&text, &path.display().to_string(), base, overrides)?)
+}
+
+/// The same with the `[autoscaler]` section of the file `policy`, which may be another whole scenario, in place of its own.
+pub fn load_with_policy(path: &Path, policy: &Path, overrides: &[String]) -> Result<Scenario, LoadError> {
+    // What is wrong with the scenario itself is told with its own lines.
+    load(path, &[])?;
+    let (text, policy_text) = (text_of(path)?, text_of(policy)?);
+    let (policy_name, base) = (policy.display().to_string(), path.parent().unwrap_or(Path::new("")));
+    let findings = Findings::new(&policy_name, &policy_text, base, overrides);
+    let mut root = match Node::parse(&policy_text) {
+        Ok(root) => root,
+        Err(error) => return Err(syntax(findings, error.at, error.message).into()),
+    };
+    let scenario = Node::parse(&text).unwrap_or_else(|_| unreachable!("it was just read"));
+    if let (Data::Table(entries), Data::Table(others)) = (&mut root.data, scenario.data) {
+        if !entries.iter().any(|entry| entry.key == "autoscaler") {
+            findings.add(root.at, "autoscaler", Mistake::Missing { example: "[autoscaler] min = 2".to_string() });
+        }
+        // Everything but the policy is the scenario's; a key that no scenario has is left for the reader to refuse.
+        entries.retain(|entry| entry.key == "autoscaler" || !check::SECTIONS.contains(&entry.key.as_str()));
+        entries.extend(others.into_iter().filter(|entry| entry.key != "autoscaler"));
+    }
+    let stem = stem_of(&path.display().to_string());
+    Ok(finish(findings, root, &stem, overrides)?)
+}
+
+fn text_of(path: &Path) -> Result<String, LoadError> {
     if path.is_dir() {
         return Err(LoadError::Folder(path.to_path_buf()));
     }
     let bytes = std::fs::read(path).map_err(|cause| LoadError::Unreadable { path: path.to_path_buf(), cause })?;
-    let text = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
         LoadError::NotText { path: path.to_path_buf(), line }
-    })?;
-    let base = path.parent().unwrap_or(Path::new(""));
-    Ok(parse(&text, &path.display().to_string(), base, overrides)?)
+    })
+}
+
+fn stem_of(file_name: &str) -> String {
+    Path::new(file_name).file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy()).into_owned()
 }
 
 /// Checks the text of a scenario file called `file_name`; files that it names are looked for in `base_dir`, then in the current
 /// folder.
 pub fn parse(text: &str, file_name: &str, base_dir: &Path, overrides: &[String]) -> Result<Scenario, Problems> {
     let findings = Findings::new(file_name, text, base_dir, overrides);
-    let mut root = match Node::parse(text) {
-        Ok(root) => root,
-        Err(error) => {
-            findings.add(At::Byte(error.at), "", Mistake::Syntax(error.message));
-            return Err(findings.into_problems().expect("one was just added"));
-        }
-    };
+    match Node::parse(text) {
+        Ok(root) => finish(findings, root, &stem_of(file_name), overrides),
+        Err(error) => Err(syntax(findings, error.at, error.message)),
+    }
+}
+
+fn syntax(findings: Findings, at: usize, message: String) -> Problems {
+    findings.add(At::Byte(at), "", Mistake::Syntax(message));
+    findings.into_problems().expect("one was just added")
+}
+
+/// Puts the overrides into a tree and reads it.
+fn finish(findings: Findings, mut root: Node, stem: &str, overrides: &[String]) -> Result<Scenario, Problems> {
     for (number, text) in overrides.iter().enumerate() {
         if let Err(mistake) = overrides::apply(&mut root, text, number) {
             findings.add(At::Override(number), "", mistake);
         }
     }
-    let stem = Path::new(file_name).file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy());
-    let scenario = reader::read_root(&findings, &root, |s| check::scenario(s, &stem, root.digest()));
+    let scenario = reader::read_root(&findings, &root, |s| check::scenario(s, stem, root.digest()));
     match (scenario, findings.into_problems()) {
         (Some(scenario), None) => Ok(scenario),
         (_, Some(problems)) => Err(problems),

@@ -27,8 +27,14 @@ pub enum Verb {
     /// Write a recording as a Parquet table: small, and faster to replay than to parse again
     #[cfg(feature = "data")]
     ImportTraffic(ImportTrafficArgs),
+    /// Put policies, scenarios or finished reports side by side, on common random numbers
+    Compare(CompareArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
+    /// Pass or fail a build: a scenario, finished reports, or results of other tools, against targets and a baseline
+    Gate(Box<GateArgs>),
+    /// Make any form of a report again from its report.json, or read HDR interval logs
+    Report(ReportArgs),
     /// Check scenarios and show what they mean
     Validate(ValidateArgs),
     /// Write the traffic of a scenario as an access log or a rate series
@@ -177,6 +183,36 @@ pub struct ImportTrafficArgs {
     pub every: Option<Span>,
 }
 
+/// `wavetank compare`.
+#[derive(Debug, clap::Args)]
+pub struct CompareArgs {
+    /// Scenario files, report.json files, or folders with one; the first is what the others are compared with
+    #[arg(required = true, value_name = "SCENARIO|REPORT")]
+    pub contenders: Vec<PathBuf>,
+    /// A file whose [autoscaler] section replaces that of the one scenario given; may be repeated. With a single one, it is
+    /// compared with the scenario's own
+    #[arg(long = "policy", value_name = "FILE")]
+    pub policies: Vec<PathBuf>,
+    /// Override a key of every scenario; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Runs of each scenario [default: the scenario's, or 10 if that is 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub replications: Option<u32>,
+    /// Seed that all scenarios share [default: the first one's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Folder for compare.html, compare.json and charts [default: reports/compare]
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print compare.json on standard output and nothing else; write files only with --out
+    #[arg(long)]
+    pub json: bool,
+    /// Threads for replications [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+}
+
 /// `wavetank explain`.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
@@ -191,6 +227,155 @@ pub struct ExplainArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `wavetank gate`.
+#[derive(Debug, clap::Args)]
+pub struct GateArgs {
+    /// A scenario, which is simulated; or reports (report.json, or a folder with one), or results of k6, wrk2, JMeter, Gatling,
+    /// Locust or Vegeta, each file a run
+    #[arg(required = true, value_name = "SCENARIO|REPORT|RESULT")]
+    pub subjects: Vec<PathBuf>,
+    /// A target, e.g. --slo 'p99<500ms' --slo 'availability>=99.9%' --slo 'scale_up_time<90s' --slo 'cost<12'; may be repeated
+    /// [default: the [slo] section]
+    #[arg(long, value_name = "TARGET")]
+    pub slo: Vec<String>,
+    /// An OpenSLO v1 document with targets; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub openslo: Vec<PathBuf>,
+    /// A report or result to compare with; may be repeated, each file a run or more
+    #[arg(long, value_name = "REPORT|RESULT")]
+    pub baseline: Vec<PathBuf>,
+    /// A scenario to compare with, simulated on the same random numbers
+    #[arg(long, value_name = "SCENARIO", conflicts_with = "baseline")]
+    pub baseline_scenario: Option<PathBuf>,
+    /// Worsening against the baseline that is tolerated, relative, or in percentage points for shares; may be repeated
+    /// [default: 5% for every latency, time and cost that has a target, or p99=5%]
+    #[arg(long, value_name = "NAME=RATIO")]
+    pub max_regression: Vec<String>,
+    /// Compare with a report of another scenario
+    #[arg(long)]
+    pub allow_different: bool,
+    /// A file whose [autoscaler] section replaces the scenario's
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Runs of a scenario at most, or time for them, e.g. 80 or 5m
+    #[arg(long, value_name = "RUNS|DURATION", default_value = "40")]
+    pub budget: Budget,
+    /// The spread between runs that is known, relative, for results of a single run, e.g. --noise p99=3%; may be repeated
+    #[arg(long, value_name = "NAME=RATIO")]
+    pub noise: Vec<String>,
+    /// Tool that wrote the results [default: found out from their content]
+    #[arg(long, value_name = "TOOL")]
+    pub format: Option<String>,
+    /// What inconclusive is to the build: exit code 0, 1 or 3
+    #[arg(long, value_enum, default_value_t = Inconclusive::Error)]
+    pub inconclusive: Inconclusive,
+    /// Override a key of the scenario; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Seed of every random number [default: the scenario's, or that of the baseline's report]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Threads for runs [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Write JUnit XML, for GitLab, Jenkins and others
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write Markdown, for a comment on a pull request
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Write OpenMetrics text, for GitLab's metrics report
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// Annotate as in GitHub Actions, also where GITHUB_ACTIONS is not set
+    #[arg(long)]
+    pub github: bool,
+    /// Append to this history (JSON lines) and look for changes of level in it
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+    /// Commit or build in the history [default: what GitHub, GitLab or Jenkins say]
+    #[arg(long, value_name = "TEXT")]
+    pub revision: Option<String>,
+    /// Print the verdict as JSON on standard output and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How much a gate may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budget {
+    /// So many runs.
+    Runs(usize),
+    /// So long, on the wall.
+    Time(Span),
+}
+
+impl std::str::FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Budget, String> {
+        if let Ok(runs) = text.parse::<usize>() {
+            return if (2..=100_000).contains(&runs) {
+                Ok(Budget::Runs(runs))
+            } else {
+                Err("expected 2 to 100000 runs".to_string())
+            };
+        }
+        text.parse().map(Budget::Time).map_err(|_| "expected a number of runs, or a duration such as 5m".to_string())
+    }
+}
+
+/// What inconclusive is to the build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Inconclusive {
+    /// Exit code 0
+    Pass,
+    /// Exit code 1
+    Fail,
+    /// Exit code 3
+    Error,
+}
+
+/// `wavetank report`.
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// A report.json, or the folder it is in; several of one scenario are merged without loss. Or HDR interval logs (.hlog)
+    #[arg(required = true, value_name = "REPORT|HLOG")]
+    pub reports: Vec<PathBuf>,
+    /// What to make; may be repeated
+    #[arg(long, value_enum, value_delimiter = ',', required = true)]
+    pub format: Vec<ReportFormat>,
+    /// Folder for the files, or, for a single format other than png, a file; - is standard output
+    /// [default: beside the report]
+    #[arg(long, short, value_name = "DIR|FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// A form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// report.html: one offline page
+    Html,
+    /// report.json
+    Json,
+    /// The charts as PNG
+    Png,
+    /// report.svg: the storm in one drawing
+    Svg,
+    /// report.md: a summary in Markdown
+    Md,
+    /// timeline.csv; of a .hlog, its percentiles
+    Csv,
+    /// report.junit.xml: a test for each target
+    Junit,
+    /// latency.hgrm: percentiles for HdrHistogram's plotters
+    Hgrm,
+    /// latency.hlog: HDR interval log
+    Hlog,
+    /// card.png: rate, p99 with its target, instances and verdict in one picture for a chat
+    Card,
 }
 
 /// `wavetank validate`.

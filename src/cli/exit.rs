@@ -5,10 +5,14 @@ use std::process::ExitCode;
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Did what was asked.
+    /// Did what was asked; the gate passed.
     Done = 0,
+    /// The gate judged, and something failed.
+    GateFailed = 1,
     /// The command line, a scenario or a dataset cannot be used.
     BadInput = 2,
+    /// The gate cannot tell.
+    Inconclusive = 3,
     /// The run itself failed: nothing could be written, or its traffic was lost on the way.
     RunFailed = 4,
 }

@@ -107,7 +107,6 @@ fn run(
     scenario.replications = args.replications.unwrap_or(scenario.replications);
     let write_files = out.is_some() || !args.json;
     let out = out.unwrap_or_else(|| Path::new("reports").join(folder_name(&scenario.name)));
-    let started = jiff::Timestamp::now().to_string();
     let plan = Plan::new(scenario).or_bad_input()?;
     check_length(&plan).or_bad_input()?;
     if compare_recorded && plan.dataset().and_then(recorded).is_none() {
@@ -121,25 +120,9 @@ fn run(
             .with_context(|| format!("cannot make the folder {}", out.display()))
             .or_bad_input()?;
     }
-    let monitor = stop_on_ctrl_c();
-    let (wall, cpu) = (Instant::now(), ProcessTime::now());
-    let threads = args.threads.map_or(0, usize::from);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().or_run_failed()?;
     let replications = plan.scenario().replications;
-    let runs = {
-        let total = Span(plan.duration().0.saturating_mul(u64::from(replications)));
-        let _bar = Progress::watch(&monitor, total, &plan.scenario().name);
-        pool.install(|| replicate(&plan, replications, &monitor)).or_run_failed()?
-    };
-    let info = RunInfo {
-        wall_seconds: wall.elapsed().as_secs_f64(),
-        cpu_seconds: Some(cpu.elapsed().as_secs_f64()),
-        started,
-        host: host(),
-        version: env!("CARGO_PKG_VERSION"),
-        threads: pool.current_num_threads(),
-    };
-    let mut experiment = experiment(&plan, &runs, command, info, args);
+    let (runs, info) = timed(&plan, args.threads, |monitor| replicate(&plan, replications, monitor))?;
+    let mut experiment = experiment(&plan, &runs, command, info, args.note.as_deref());
     experiment.compare_recorded = compare_recorded;
     if write_files {
         report::write(&experiment, &out).or_run_failed()?;
@@ -161,9 +144,42 @@ fn run(
     Ok(if lost { Exit::RunFailed } else { Exit::Done })
 }
 
-fn experiment<'a>(plan: &'a Plan, runs: &'a [Run], command: String, info: RunInfo, args: &RunArgs) -> Experiment<'a> {
+/// Plays replications of a plan on `threads` threads (`None`: all there are), shows how far they are, and takes the time.
+pub(super) fn timed(
+    plan: &Plan,
+    threads: Option<u16>,
+    play: impl FnOnce(&Monitor) -> Result<Vec<Run>, crate::traffic::replay::Error> + Send,
+) -> Result<(Vec<Run>, RunInfo), Failure> {
+    let started = jiff::Timestamp::now().to_string();
+    let monitor = stop_on_ctrl_c();
+    let (wall, cpu) = (Instant::now(), ProcessTime::now());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, usize::from)).build().or_run_failed()?;
+    let runs = {
+        let total = Span(plan.duration().0.saturating_mul(u64::from(plan.scenario().replications)));
+        let _bar = Progress::watch(&monitor, total, &plan.scenario().name);
+        pool.install(|| play(&monitor)).or_run_failed()?
+    };
+    let info = RunInfo {
+        wall_seconds: wall.elapsed().as_secs_f64(),
+        cpu_seconds: Some(cpu.elapsed().as_secs_f64()),
+        started,
+        host: host(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        threads: pool.current_num_threads(),
+    };
+    Ok((runs, info))
+}
+
+/// What was run and what it left behind, with a note of the user's.
+pub(super) fn experiment<'a>(
+    plan: &'a Plan,
+    runs: &'a [Run],
+    command: String,
+    info: RunInfo,
+    note: Option<&str>,
+) -> Experiment<'a> {
     let scenario = plan.scenario();
-    let mut notes: Vec<String> = args.note.iter().cloned().collect();
+    let mut notes: Vec<String> = note.iter().map(ToString::to_string).collect();
     if let Some(dataset) = plan.dataset() {
         let names: Vec<_> =
             dataset.paths().iter().take(3).filter_map(|path| Some(path.file_name()?.to_string_lossy())).collect();
@@ -207,7 +223,7 @@ fn recorded(dataset: &Dataset) -> Option<RecordedService> {
     (latency.is_some() || answered > 0).then_some(RecordedService { latency, answered, failed })
 }
 
-fn check_length(plan: &Plan) -> anyhow::Result<()> {
+pub(super) fn check_length(plan: &Plan) -> anyhow::Result<()> {
     let (duration, warmup) = (plan.duration(), plan.scenario().warmup);
     if duration.is_zero() {
         return Err(anyhow!("nothing to simulate: the traffic covers no time"));
@@ -221,14 +237,14 @@ fn check_length(plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// A folder's name from a scenario's: no separators, nothing hidden.
-fn folder_name(name: &str) -> String {
+pub(super) fn folder_name(name: &str) -> String {
     let safe: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
     let safe = safe.trim_start_matches('.');
     if safe.is_empty() { "run".to_string() } else { safe.to_string() }
 }
 
 /// The monitor of the current run; the first Ctrl-C ends it early with a report, the second at once.
-fn stop_on_ctrl_c() -> Arc<Monitor> {
+pub(super) fn stop_on_ctrl_c() -> Arc<Monitor> {
     static CURRENT: OnceLock<Mutex<Arc<Monitor>>> = OnceLock::new();
     static HANDLER: Once = Once::new();
     let monitor = Arc::new(Monitor::default());
@@ -250,7 +266,7 @@ fn stop_on_ctrl_c() -> Arc<Monitor> {
 }
 
 /// The name of this machine, where the system tells it.
-fn host() -> String {
+pub(super) fn host() -> String {
     let read = |path: &str| std::fs::read_to_string(path).ok().map(|name| name.trim().to_string());
     std::env::var("HOSTNAME").ok().or_else(|| read("/proc/sys/kernel/hostname")).unwrap_or_default()
 }

@@ -7,7 +7,10 @@
 //! logic, and clearing costs only what was touched. Every step of the timeline it is poured into the
 //! [`Latency`] of the run.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
 use crate::units::Span;
 
@@ -96,6 +99,49 @@ impl Latency {
     pub fn histogram(&self) -> &Histogram<u64> {
         &self.histogram
     }
+
+    /// Everything in a form for files; [`Latency::from_encoded`] gives the same back.
+    pub fn encoded(&self) -> Encoded {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new()
+            .serialize(&self.histogram, &mut bytes)
+            .expect("a histogram of this shape can be written to memory");
+        Encoded { hdr: BASE64.encode(bytes), sum_ns: self.sum_ns, min: self.min, max: self.max }
+    }
+
+    /// What was encoded, or in words why it is not that.
+    pub fn from_encoded(encoded: &Encoded) -> Result<Latency, String> {
+        let mut latency = Latency::default();
+        let histogram = decode(&encoded.hdr)?;
+        latency.histogram.add(&histogram).map_err(|_| "values beyond an hour".to_string())?;
+        if latency.count() > 0 {
+            (latency.sum_ns, latency.min, latency.max) = (encoded.sum_ns, encoded.min, encoded.max);
+        }
+        let most = u128::from(latency.max.0).saturating_mul(u128::from(latency.count()));
+        if latency.count() > 0 && (latency.min > latency.max || latency.sum_ns > most) {
+            return Err("a minimum, a maximum and a sum that do not belong together".to_string());
+        }
+        Ok(latency)
+    }
+}
+
+/// A distribution in a form for files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The histogram, in µs: HdrHistogram V2, DEFLATE, base64.
+    pub hdr: String,
+    /// Exact sum \[ns\].
+    pub sum_ns: u128,
+    /// Exact minimum; [`Span::MAX`] if empty.
+    pub min: Span,
+    /// Exact maximum; zero if empty.
+    pub max: Span,
+}
+
+/// A histogram from base64 of its serialized form (V2, plain or compressed), or in words why it is none.
+pub fn decode(base64: &str) -> Result<Histogram<u64>, String> {
+    let bytes = BASE64.decode(base64.trim()).map_err(|error| format!("not base64: {error}"))?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|error| format!("no HdrHistogram V2: {error}"))
 }
 
 /// Latencies of one step of a timeline.
@@ -127,6 +173,23 @@ fn bounds(slot: usize) -> (u64, u64) {
     let shift = (slot / 1024).saturating_sub(1);
     let low = ((slot - shift * 1024) as u64) << shift;
     (low, low + (1 << shift) - 1)
+}
+
+impl From<&Latency> for StepHistogram {
+    /// The same counts; a count beyond 32 bits stays at their most.
+    fn from(latency: &Latency) -> StepHistogram {
+        let mut step = StepHistogram::default();
+        if latency.count() == 0 {
+            return step;
+        }
+        for each in latency.histogram.iter_recorded() {
+            let n = u32::try_from(each.count_at_value()).unwrap_or(u32::MAX);
+            step.counts[slot(each.value_iterated_to())] += n;
+            step.count += u64::from(n);
+        }
+        (step.sum_ns, step.min, step.max) = (latency.sum_ns, latency.min, latency.max);
+        step
+    }
 }
 
 impl StepHistogram {
@@ -238,6 +301,34 @@ mod tests {
         assert_eq!(poured.histogram, direct.histogram);
         assert_eq!((poured.mean(), poured.min(), poured.max()), (direct.mean(), direct.min(), direct.max()));
         assert_eq!(quantiles, [0.5, 0.9, 0.99].map(|q| direct.quantile(q).unwrap()));
+    }
+
+    #[test]
+    fn what_is_encoded_is_read_back_equal_and_merges_without_loss() {
+        let mut latency = Latency::default();
+        (0..5_000u64).for_each(|i| latency.record(Span(i * i * 977 + 3)));
+        let read = Latency::from_encoded(&latency.encoded()).unwrap();
+        assert_eq!((read.encoded(), &read.histogram), (latency.encoded(), &latency.histogram));
+        let mut twice = read.clone();
+        twice.merge(&latency);
+        assert_eq!(
+            (twice.count(), twice.mean(), twice.quantile(0.99)),
+            (10_000, latency.mean(), read.quantile(0.99))
+        );
+        let mut back = Latency::default();
+        StepHistogram::from(&latency).pour_into(&mut back);
+        assert_eq!(back.encoded(), latency.encoded());
+        let empty = Latency::default();
+        assert_eq!(Latency::from_encoded(&empty.encoded()).unwrap().quantile(0.5), None);
+    }
+
+    /// A histogram that another implementation wrote.
+    #[test]
+    fn a_histogram_of_another_program_is_read() {
+        let histogram = decode("HISTFAAAAC54nJNpmSzMwMDAzwABzFCaEcyZ3M5g/wEisJqJqVOU5bUp218TjuMmXACkIQhb").unwrap();
+        assert_eq!((histogram.len(), histogram.value_at_quantile(0.5), histogram.max()), (15, 150_015, 1_500_159));
+        assert!(decode("HISTiQAAAG542pNpmdzBwMDAxAAGfgoMDMxuBjsWQLgMTI+gDFYozQmlOaA0M5Rm").is_err());
+        assert!(decode("no").is_err());
     }
 
     /// The quantile convention of HdrHistogram: values 1, 2, …, 10,000 µs.

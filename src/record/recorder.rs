@@ -3,11 +3,13 @@
 //! Warm-up is dropped once, by *scheduled* time: a request scheduled in it is offered and ends, is seen in the timeline, and
 //! is in no statistic. Per request the recorder touches a handful of counters and one slot of a flat histogram.
 
-use crate::engine::events::Event;
-use crate::record::cost::Billing;
+use crate::engine::events::{Event, EventKind};
+use crate::engine::request::InstanceId;
+use crate::record::cost::{Billing, Cost};
 use crate::record::elasticity::{elasticity, instances_needed};
 use crate::record::latency::{Latency, StepHistogram};
 use crate::record::outcome::{Counts, Failure};
+use crate::record::regret::{self, Regret};
 use crate::record::run::{Ended, EndpointSummary, FleetSummary, InstanceSummary, Run};
 use crate::record::timeline::{Column, Timeline};
 use crate::units::{Span, Time};
@@ -23,6 +25,10 @@ pub struct Settings {
     pub endpoints: Vec<String>,
     /// How instances are billed.
     pub billing: Billing,
+    /// Mean provisioning delay: what the cheapest fleet has to wait, too.
+    pub boot: Span,
+    /// Instances that are ready when the run begins.
+    pub initial: u32,
     /// What "needed instances" means.
     pub sizing: Sizing,
 }
@@ -302,6 +308,43 @@ impl Recorder {
         self.timeline.set(Column::Needed, needed);
     }
 
+    /// Compares the fleet with the cheapest one, and fills in how large that was. Steps of the demand are counted from the end of
+    /// the warm-up; where they straddle those of the timeline, the larger need counts.
+    fn work_out_regret(&mut self, paid: Cost, measured: Span) -> Regret {
+        let step = self.step_length();
+        let terms = regret::Terms {
+            billing: self.settings.billing,
+            boot: self.settings.boot,
+            initial: self.settings.initial,
+            warmup: self.settings.warmup,
+            measured,
+            step,
+        };
+        let (t, warmup) = (&self.timeline.t, self.settings.warmup.as_secs_f64());
+        // The step of the demand in which a moment of the timeline lies.
+        let place = |at: f64| ((at - warmup).max(0.0) / self.timeline.step_seconds + 1e-9) as usize;
+        let steps = measured.0.div_ceil(step.0.max(1)) as usize;
+        let (mut demand, mut supply) = (vec![0u32; steps], vec![f64::INFINITY; steps]);
+        let needed = self.timeline.column(Column::Needed);
+        let ready = self.timeline.column(Column::InstancesReady);
+        for (i, &from) in t.iter().enumerate().filter(|(_, from)| **from + self.timeline.step_seconds > warmup + 1e-9)
+        {
+            let last = place(from + self.timeline.step_seconds - 2e-9);
+            for each in place(from)..=last.min(steps.saturating_sub(1)) {
+                demand[each] = demand[each].max(needed[i] as u32);
+                supply[each] = supply[each].min(ready[i]);
+            }
+        }
+        let (best, regret) = regret::regret(&demand, &supply, paid, &terms);
+        let optimal = |&from: &f64| match best.ready.get(place(from)) {
+            Some(&n) if from + self.timeline.step_seconds > warmup => f64::from(n),
+            _ => f64::NAN,
+        };
+        let column = t.iter().map(optimal).collect();
+        self.timeline.set(Column::Optimal, column);
+        regret
+    }
+
     /// Requests that are offered but have not ended, of the measured part.
     pub fn in_flight(&self) -> u64 {
         self.counts.offered - self.counts.succeeded - self.counts.failed_total()
@@ -338,7 +381,6 @@ impl Recorder {
         let cost = self.settings.billing.cost(lifetimes);
         let scaled = |up: bool| {
             let counts = |event: &&Event| {
-                use crate::engine::events::EventKind;
                 event.at >= self.warmup_end
                     && matches!((&event.kind, up), (EventKind::ScaledUp(_), true) | (EventKind::ScaledDown(_), false))
             };
@@ -357,7 +399,10 @@ impl Recorder {
             cpu_utilization_mean: per(self.cpu_area, self.ready_area),
             scale_ups: scaled(true),
             scale_downs: scaled(false),
+            flaps: flaps(&events, self.warmup_end),
+            longest_scale_up: longest_scale_up(&events, &instances, self.warmup_end),
         };
+        let regret = self.work_out_regret(cost, measured);
         Run {
             seed,
             ended,
@@ -370,6 +415,7 @@ impl Recorder {
             waiting_time: self.waiting,
             fleet,
             elasticity,
+            regret,
             endpoints: self.endpoints,
             instances,
             events,
@@ -377,4 +423,37 @@ impl Recorder {
             simulated: self.simulated,
         }
     }
+}
+
+/// The longest time from a decision to scale up, from `from` on, until all of its instances took traffic.
+fn longest_scale_up(events: &[Event], instances: &[InstanceSummary], from: Time) -> Option<Span> {
+    let took = |event: &Event| {
+        let EventKind::ScaledUp(scaling) = &event.kind else { return None };
+        // An instance's number is its place.
+        let ready = |id: &InstanceId| instances.get(id.0 as usize).and_then(|each| each.ready_at);
+        let all: Option<Vec<Time>> = scaling.instances.iter().map(ready).collect();
+        Some(all?.into_iter().max()?.since(event.at))
+    };
+    events.iter().filter(|event| event.at >= from).filter_map(took).max()
+}
+
+/// A change of direction sooner than this after the action that it undoes is a flap. Three times the default stabilization of
+/// Kubernetes: whoever decides better than that never reverses so soon.
+const FLAP_WITHIN: Span = Span::from_mins(15);
+
+/// Scaling actions from `from` on that undo the one before within [`FLAP_WITHIN`].
+fn flaps(events: &[Event], from: Time) -> u32 {
+    let mut before: Option<(Time, bool)> = None;
+    let mut flaps = 0;
+    for event in events {
+        let up = match &event.kind {
+            EventKind::ScaledUp(_) => true,
+            EventKind::ScaledDown(_) => false,
+            _ => continue,
+        };
+        let undoes = before.is_some_and(|(at, was_up)| was_up != up && event.at.since(at) < FLAP_WITHIN);
+        flaps += u32::from(undoes && event.at >= from);
+        before = Some((event.at, up));
+    }
+    flaps
 }

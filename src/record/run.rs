@@ -5,6 +5,7 @@ use crate::record::cost::Cost;
 use crate::record::elasticity::Elasticity;
 use crate::record::latency::{Latency, StepHistogram};
 use crate::record::outcome::Counts;
+use crate::record::regret::Regret;
 use crate::record::timeline::Timeline;
 use crate::units::{Span, Time};
 
@@ -52,6 +53,8 @@ pub struct Run {
     pub fleet: FleetSummary,
     /// How well supply followed demand.
     pub elasticity: Elasticity,
+    /// How far the fleet was from the cheapest one that could have met the demand.
+    pub regret: Regret,
     /// Requests by endpoint, in the order of the scenario.
     pub endpoints: Vec<EndpointSummary>,
     /// Requests by instance, in the order of launch.
@@ -81,6 +84,11 @@ pub struct FleetSummary {
     pub scale_ups: u32,
     /// Scaling actions that removed instances.
     pub scale_downs: u32,
+    /// Scaling actions that undid the one before within a quarter of an hour.
+    pub flaps: u32,
+    /// The longest time from a decision to scale up until every instance that it asked for took traffic; `None` if there was none, or
+    /// none that came to its end.
+    pub longest_scale_up: Option<Span>,
 }
 
 /// What one endpoint saw.

@@ -33,6 +33,8 @@ pub enum Column {
     Desired,
     /// Instances that would be needed for the offered load.
     Needed,
+    /// Instances ready in the cheapest fleet that could have met the need, knowing the future; see [`crate::record::regret`].
+    Optimal,
     /// Busy CPU time over ready CPU time \[%\]; not clamped.
     CpuUtilization,
     /// Used memory over limits \[%\].
@@ -51,7 +53,7 @@ pub enum Column {
 
 impl Column {
     /// Every column, in the order of files.
-    pub const ALL: [Column; 19] = [
+    pub const ALL: [Column; 20] = [
         Column::OfferedRps,
         Column::SucceededRps,
         Column::FailedRps,
@@ -64,6 +66,7 @@ impl Column {
         Column::InstancesTotal,
         Column::Desired,
         Column::Needed,
+        Column::Optimal,
         Column::CpuUtilization,
         Column::MemoryUtilization,
         Column::QueueLength,
@@ -88,6 +91,7 @@ impl Column {
             Column::InstancesTotal => "instances_total",
             Column::Desired => "desired",
             Column::Needed => "needed",
+            Column::Optimal => "optimal",
             Column::CpuUtilization => "cpu_utilization",
             Column::MemoryUtilization => "memory_utilization",
             Column::QueueLength => "queue_length",

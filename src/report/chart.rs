@@ -3,6 +3,9 @@
 //! The only file that names plotters. Colors are Okabe and Ito's, and every series is told apart by a second channel: dash,
 //! fill, or a mark.
 
+mod card;
+mod comparison;
+
 use std::path::Path;
 use std::sync::Once;
 
@@ -21,6 +24,8 @@ use crate::record::latency::Latency;
 use crate::record::outcome::Failure;
 use crate::record::timeline::Column;
 use crate::scenario::slo::Target;
+
+pub(crate) use comparison::{front, timelines};
 
 const SIZE: (u32, u32) = (1600, 900);
 const OFFERED: RGBColor = RGBColor(0x00, 0x72, 0xB2);
@@ -44,14 +49,19 @@ pub const ALL: [(&str, Draw); 4] = [
     ("outcomes.png", outcomes),
 ];
 
+/// Draws the card: one picture for a chat.
+pub fn card(experiment: &Experiment, path: &Path) -> Result<(), String> {
+    draw(card::card, experiment, path)
+}
+
 /// Draws a chart into a file; the error is the drawing library's word.
 pub fn draw(chart: Draw, experiment: &Experiment, path: &Path) -> Result<(), String> {
-    on_canvas(path, |canvas| chart(experiment, canvas))
+    draw_with(path, |canvas| chart(experiment, canvas))
 }
 
 /// Draws a rate over time, of bins `width` \[s\] wide that begin where `points` say \[s\], into a file.
 pub fn rate_png(title: &str, points: &[(f64, f64)], width: f64, path: &Path) -> Result<(), String> {
-    on_canvas(path, |canvas| {
+    draw_with(path, |canvas| {
         let values: Vec<f64> = points.iter().map(|(_, rate)| *rate).collect();
         let times: Vec<f64> = points.iter().map(|(t, _)| *t).collect();
         let end = times.last().copied().unwrap_or(0.0) + width;
@@ -71,7 +81,7 @@ pub fn rate_png(title: &str, points: &[(f64, f64)], width: f64, path: &Path) -> 
     })
 }
 
-fn on_canvas(path: &Path, draw: impl FnOnce(&Canvas) -> Result<(), Failed>) -> Result<(), String> {
+fn draw_with(path: &Path, draw: impl FnOnce(&Canvas) -> Result<(), Failed>) -> Result<(), String> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         let font = include_bytes!("font/DejaVuSans-subset.ttf");
@@ -201,7 +211,8 @@ fn timeline(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     line(x, &mut chart, column(Column::OfferedRps), OFFERED, 2, "offered")?;
     legend(&mut chart)?;
 
-    let all = most(column(Column::InstancesTotal)).max(most(column(Column::Needed)));
+    let all =
+        most(column(Column::InstancesTotal)).max(most(column(Column::Needed))).max(most(column(Column::Optimal)));
     let top = *ticks(all * 1.1, 5).last().unwrap_or(&1.0);
     let mut chart = ChartBuilder::on(&lower)
         .margin(16)
@@ -225,6 +236,13 @@ fn timeline(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
         let drawn = chart.draw_series(DashedLineSeries::new(steps(&part, step), 8, 6, style))?;
         if i == 0 {
             drawn.label("needed").legend(move |(x, y)| PathElement::new([(x, y), (x + 10, y)], style));
+        }
+    }
+    for (i, part) in stretches(x, column(Column::Optimal)).into_iter().enumerate() {
+        let style = ALARM.stroke_width(2);
+        let drawn = chart.draw_series(DashedLineSeries::new(steps(&part, step), 3, 4, style))?;
+        if i == 0 {
+            drawn.label("cheapest, in hindsight").legend(move |(x, y)| PathElement::new([(x, y), (x + 5, y)], style));
         }
     }
     let marks = |up: bool| {

@@ -8,6 +8,7 @@ use super::{Experiment, RecordedService, json};
 use crate::engine::events::EventKind;
 use crate::record::latency::Latency;
 use crate::record::outcome::Failure;
+use crate::record::regret::Regret;
 use crate::record::run::Ended;
 use crate::record::timeline::Column;
 use crate::units::Span;
@@ -58,7 +59,7 @@ pub fn console(x: &Experiment, width: usize, color: bool) -> String {
 }
 
 /// Text from data, without what would move the cursor, change colors or the direction of writing.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let moves = |c: char| {
         c.is_control()
             || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200B}'..='\u{200F}' | '\u{061C}')
@@ -132,6 +133,23 @@ fn headline(out: &mut String, x: &Experiment, ink: &Ink) {
     let (under, over) =
         (x.mean(|run| run.elasticity.under_provisioned_share), x.mean(|run| run.elasticity.over_provisioned_share));
     line("elasticity", format!("too few instances {} of the time, too many {}", percent(under), percent(over)));
+    line("regret", regret(x));
+}
+
+/// How far the fleet was from the cheapest one, in words.
+pub(super) fn regret(x: &Experiment) -> String {
+    let mean = |of: fn(&Regret) -> f64| x.mean(|run| of(&run.regret));
+    let (best, fixed) = if x.price_per_hour > 0.0 {
+        (format!("{:.2}", mean(|r| r.optimal.cost)), format!("{:.2}", mean(|r| r.best_static.cost)))
+    } else {
+        let hours = |h: f64| format!("{h:.1} instance-hours");
+        (hours(mean(|r| r.optimal.instance_hours)), hours(mean(|r| r.best_static.instance_hours)))
+    };
+    let missing = mean(|r| r.missing_hours);
+    let lack = if missing > 0.005 { format!("; {missing:.2} instance-hours were missing") } else { String::new() };
+    let ratio = mean(|r| r.ratio.unwrap_or(f64::NAN));
+    let times = if ratio.is_finite() { format!("{ratio:.2} × the optimum; ") } else { String::new() };
+    format!("{times}knowing the future {best}, a constant fleet {fixed}{lack}")
 }
 
 fn storm(out: &mut String, x: &Experiment, width: usize, ink: &Ink) {

@@ -3,8 +3,9 @@
 //! Charts are SVG of our own with classes, so that the theme colors them; each states its finding in its title. Everything
 //! that came from data goes through [`escape`]. The page's Content-Security-Policy allows nothing but its own style.
 
-mod chart;
-mod tables;
+pub(super) mod chart;
+pub(crate) mod comparison;
+pub(crate) mod tables;
 
 use std::fmt::Write;
 
@@ -14,17 +15,7 @@ use crate::record::run::Ended;
 
 /// The page.
 pub fn html(x: &Experiment) -> String {
-    let mut out = String::with_capacity(256 * 1024);
-    let title = escape(x.name);
-    // Writing to a string cannot fail.
-    let _ = write!(
-        out,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} – wavetank</title>\n<style>{}</style>\n</head>\n<body>\n<main>\n",
-        include_str!("html/page.css")
-    );
+    let mut out = open_page(x.name);
     header(&mut out, x);
     out.push_str(&tables::headline(x));
     section(&mut out, "storm", "The storm", &chart::storm(x));
@@ -35,7 +26,26 @@ pub fn html(x: &Experiment) -> String {
     section(&mut out, "instances", "Instances", &tables::instances(x));
     section(&mut out, "cost", "Cost and elasticity", &tables::cost(x));
     section(&mut out, "identity", "This run", &tables::identity(x));
-    out.push_str("</main>\n</body>\n</html>\n");
+    out.push_str(CLOSE_PAGE);
+    out
+}
+
+/// The end of a page.
+pub(crate) const CLOSE_PAGE: &str = "</main>\n</body>\n</html>\n";
+
+/// The beginning of a page, up to where its content goes.
+pub(crate) fn open_page(title: &str) -> String {
+    let mut out = String::with_capacity(256 * 1024);
+    let title = escape(title);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        out,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} – wavetank</title>\n<style>{}</style>\n</head>\n<body>\n<main>\n",
+        include_str!("html/page.css")
+    );
     out
 }
 
@@ -90,13 +100,13 @@ fn cut_short(x: &Experiment) -> Option<String> {
     }
 }
 
-fn section(out: &mut String, id: &str, title: &str, body: &str) {
+pub(crate) fn section(out: &mut String, id: &str, title: &str, body: &str) {
     let _ = writeln!(out, "<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>");
 }
 
 /// Text that is safe anywhere in the page: markup is escaped; control characters, and those that change the direction of
 /// writing, become a visible sign; very long texts are cut.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     const LONGEST: usize = 2_000;
     let mut out = String::with_capacity(text.len());
     for c in text.chars().take(LONGEST) {

@@ -47,23 +47,27 @@ pub struct Verdict {
 /// The bound of a target as a number: milliseconds, a ratio, or money.
 pub fn bound(target: &Target) -> f64 {
     match target {
-        Target::Quantile { at_most, .. } | Target::Mean(at_most) => at_most.as_millis_f64(),
+        Target::Quantile { at_most, .. } | Target::Mean(at_most) | Target::ScaleUpTime(at_most) => {
+            at_most.as_millis_f64()
+        }
         Target::Availability(at_least) => *at_least,
         Target::Cost(at_most) => *at_most,
     }
 }
 
 /// Whether more is better.
-fn more_is_better(target: &Target) -> bool {
+pub fn more_is_better(target: &Target) -> bool {
     matches!(target, Target::Availability(_))
 }
 
-fn of_run(target: &Target, run: &Run) -> Option<f64> {
+/// The figure of one run that a target is about, in its unit; `None` if there was nothing to observe.
+pub fn of_run(target: &Target, run: &Run) -> Option<f64> {
     match target {
         Target::Quantile { q, .. } => run.latency.quantile(*q).map(Span::as_millis_f64),
         Target::Mean(_) => run.latency.mean().map(Span::as_millis_f64),
         Target::Availability(_) => run.counts.availability(),
         Target::Cost(_) => Some(run.fleet.cost.cost),
+        Target::ScaleUpTime(_) => run.fleet.longest_scale_up.map(Span::as_millis_f64),
     }
 }
 
@@ -73,6 +77,10 @@ fn of_all(target: &Target, experiment: &Experiment) -> Option<f64> {
         Target::Mean(_) => experiment.latency().mean().map(Span::as_millis_f64),
         Target::Availability(_) => experiment.counts().availability(),
         Target::Cost(_) => Some(experiment.mean(|run| run.fleet.cost.cost)),
+        // A run without a scale-up has nothing to say; the slowest of the others counts.
+        Target::ScaleUpTime(_) => {
+            experiment.runs.iter().filter_map(|run| run.fleet.longest_scale_up).max().map(Span::as_millis_f64)
+        }
     }
 }
 
@@ -146,7 +154,7 @@ impl Experiment<'_> {
 /// A figure of a target as people write it.
 pub fn figure(target: &Target, x: f64) -> String {
     match target {
-        Target::Quantile { .. } | Target::Mean(_) => millis(x),
+        Target::Quantile { .. } | Target::Mean(_) | Target::ScaleUpTime(_) => millis(x),
         Target::Availability(_) => percent(x),
         Target::Cost(_) => format!("{x:.2}"),
     }

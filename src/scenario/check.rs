@@ -5,7 +5,7 @@ use crate::scenario::{Scenario, schema};
 use crate::units::Span;
 
 /// Every section, in the order of documentation.
-const SECTIONS: [&str; 13] = [
+pub(crate) const SECTIONS: [&str; 13] = [
     "scenario",
     "traffic",
     "clients",

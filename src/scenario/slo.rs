@@ -18,6 +18,8 @@ pub enum Target {
     Availability(f64),
     /// The run costs at most this.
     Cost(f64),
+    /// From the decision to scale up until every instance that it asked for takes traffic, at most this, for the slowest of the run.
+    ScaleUpTime(Span),
 }
 
 impl Target {
@@ -34,6 +36,23 @@ impl Target {
             Target::Mean(_) => "mean",
             Target::Availability(_) => "availability",
             Target::Cost(_) => "cost",
+            Target::ScaleUpTime(_) => "scale_up_time",
         }
+    }
+
+    /// The target of a key of `[slo]` with its bound: milliseconds, a ratio, or money, as `report.json` has it; `None` if there is no
+    /// such key.
+    pub fn from_name(name: &str, bound: f64) -> Option<Target> {
+        let span = Span::from_secs_f64(bound / 1e3);
+        Some(match name {
+            "mean" => Target::Mean(span),
+            "availability" => Target::Availability(bound),
+            "cost" => Target::Cost(bound),
+            "scale_up_time" => Target::ScaleUpTime(span),
+            name => {
+                let (_, q) = Target::QUANTILES.into_iter().find(|(known, _)| *known == name)?;
+                Target::Quantile { q, at_most: span }
+            }
+        })
     }
 }

@@ -124,6 +124,8 @@ impl Plan {
             warmup: scenario.warmup,
             endpoints: self.endpoints.iter().map(|endpoint| endpoint.path.clone()).collect(),
             billing: scenario.fleet.billing,
+            boot: scenario.fleet.boot.mean(),
+            initial: scenario.fleet.initial,
             sizing: self.sizing(),
         };
         let model = |endpoint: &Endpoint| EndpointModel {

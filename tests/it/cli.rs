@@ -18,22 +18,22 @@ const SMALL: &str = r#"
 const FILES: [&str; 4] = ["report.json", "report.html", "timeline.csv", "latency.hgrm"];
 
 /// The program, in a folder.
-fn wavetank(folder: &Path) -> Command {
+pub fn wavetank(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wavetank"));
     command.current_dir(folder).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
     command
 }
 
-fn output(folder: &Path, args: &[&str]) -> Output {
+pub fn output(folder: &Path, args: &[&str]) -> Output {
     wavetank(folder).args(args).output().expect("the program starts")
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A new folder with files in it.
-fn folder(files: &[(&str, &[u8])]) -> TempDir {
+pub fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
     for (name, bytes) in files {
         fs::write(folder.path().join(name), bytes).expect("a file in it");
@@ -42,7 +42,7 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
 }
 
 /// Names in a folder, sorted.
-fn names(folder: &Path) -> Vec<String> {
+pub fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
     let mut names: Vec<String> =
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();

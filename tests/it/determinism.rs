@@ -64,8 +64,13 @@ const WORLD: &str = r#"
 
 /// `report.json` of runs, with a `run` section that differs every time.
 pub fn json_of(plan: &Plan, runs: &[Run], threads: usize) -> String {
+    report::json(&experiment_of(plan, runs, threads))
+}
+
+/// Runs as an experiment.
+pub fn experiment_of<'a>(plan: &'a Plan, runs: &'a [Run], threads: usize) -> Experiment<'a> {
     let scenario = plan.scenario();
-    report::json(&Experiment {
+    Experiment {
         name: &scenario.name,
         description: &scenario.description,
         digest: &scenario.digest,
@@ -85,10 +90,10 @@ pub fn json_of(plan: &Plan, runs: &[Run], threads: usize) -> String {
             cpu_seconds: Some(threads as f64 * 2.0),
             started: format!("2026-01-0{threads}T00:00:00Z"),
             host: format!("host-{threads}"),
-            version: "0.0.0",
+            version: "0.0.0".into(),
             threads,
         },
-    })
+    }
 }
 
 /// The report of four replications on so many threads.

@@ -34,5 +34,11 @@ mod tidy;
 /// The program itself.
 mod cli;
 
+/// Policies and reports side by side.
+mod compare;
+
+/// Verdicts about a build: what is promised, and what forges are told.
+mod gate;
+
 /// The words of every mistake in a scenario.
 mod scenario_problems;

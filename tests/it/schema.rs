@@ -1,7 +1,7 @@
 //! `report.json` keeps the promise of its schema.
 
 use serde_json::{Value, json};
-use wavetank::report::SCHEMA;
+use wavetank::report::{SCHEMA, saved};
 
 use crate::determinism::json_of;
 use crate::world::{plan, runs};
@@ -169,4 +169,60 @@ fn a_report_with_a_value_of_another_kind_does_not() {
         *report.pointer_mut(pointer).unwrap_or_else(|| panic!("a report has {pointer}")) = wrong.clone();
         assert!(!problems(&report).is_empty(), "{pointer} may be {wrong}");
     }
+}
+
+#[test]
+fn a_report_that_is_read_back_is_the_same_report() {
+    for (name, toml) in WORLDS {
+        for replications in [1, 3] {
+            let report = report(toml, replications);
+            let saved = saved::parse(&report).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+            let again = wavetank::report::json(&saved.experiment());
+            let mut again: Value = serde_json::from_str(&again).expect("JSON");
+            // The speed is worked out from a rounded time.
+            again["run"] = report["run"].clone();
+            assert_eq!(again.to_string(), report.to_string(), "{name}, {replications} replications");
+            // Every other form is made of what was read.
+            assert!(wavetank::report::html(&saved.experiment()).contains(&saved.digest));
+        }
+    }
+}
+
+/// Files are edited, cut short, and made by others: each is an error in words, or still a report.
+#[test]
+fn a_report_with_anything_missing_or_of_another_kind_is_no_reason_to_panic() {
+    fn every_place(value: &Value, path: &str, found: &mut Vec<String>) {
+        found.push(path.to_string());
+        match value {
+            Value::Object(map) => {
+                map.iter().for_each(|(key, each)| every_place(each, &format!("{path}/{key}"), found))
+            }
+            Value::Array(items) => {
+                items
+                    .iter()
+                    .take(2)
+                    .enumerate()
+                    .for_each(|(i, each)| every_place(each, &format!("{path}/{i}"), found));
+            }
+            _ => {}
+        }
+    }
+    let report = report(WORLDS[1].1, 2);
+    let mut places = Vec::new();
+    every_place(&report, "", &mut places);
+    let mut refused = 0;
+    for place in &places[1..] {
+        for other in [Value::Null, json!("x"), json!(-1.5e300), json!([1]), json!({})] {
+            let mut broken = report.clone();
+            *broken.pointer_mut(place).expect("it is there") = other;
+            match saved::parse(&broken) {
+                Ok(saved) => drop(wavetank::report::json(&saved.experiment())),
+                Err(problem) => {
+                    refused += 1;
+                    assert!(!problem.is_empty());
+                }
+            }
+        }
+    }
+    assert!(refused > 200, "{refused} of {}", places.len());
 }

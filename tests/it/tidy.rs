@@ -89,7 +89,7 @@ fn room(file: &str) -> &str {
     path.split(['/', '.']).next().unwrap_or(path)
 }
 
-const BASE: [&str; 3] = ["units", "rng", "distribution"];
+const BASE: [&str; 4] = ["units", "rng", "distribution", "statistics"];
 
 /// Whether a file of `room` may name `first::second` of the crate; `Err` says what to do instead.
 fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
@@ -97,7 +97,7 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
         return Ok(());
     }
     let (allowed, instead) = match room {
-        "units" | "rng" | "distribution" => {
+        "units" | "rng" | "distribution" | "statistics" => {
             (BASE.contains(&first), "this is the ground floor: move what needs more to its user")
         }
         "traffic" => (false, "traffic yields arrivals and knows nobody: let its user translate"),
@@ -111,7 +111,7 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             "a scenario is made of configurations: put the type beside the configuration that it is",
         ),
         "sim" => (
-            !["report", "cli", "dataset"].contains(&first),
+            !["report", "cli", "dataset", "gate", "compare"].contains(&first),
             "a world leaves a Run: judge and show it in report or cli",
         ),
         "report" => (
@@ -121,6 +121,14 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
         "dataset" => (
             ["traffic", "record", "scenario"].contains(&first),
             "tables are made of recordings and records: let cli bring them together",
+        ),
+        "gate" => (
+            !["sim", "cli", "traffic", "dataset", "compare"].contains(&first),
+            "the gate judges runs that others made: let cli run them",
+        ),
+        "compare" => (
+            !["sim", "cli", "traffic", "dataset"].contains(&first),
+            "comparisons read records and reports: let cli run what is compared",
         ),
         "cli" | "main" | "lib" => (true, ""),
         _ => (false, "a new room needs a line in tests/it/tidy.rs that says whom it may use"),

@@ -12,46 +12,62 @@ use crate::report::verdict::{millis, percent};
 use crate::scenario::slo::Target;
 use crate::units::Span;
 
-const WIDTH: f64 = 1060.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 14.0;
-const BOTTOM: f64 = 26.0;
-const TOP: f64 = 8.0;
+pub(in crate::report) const WIDTH: f64 = 1060.0;
+pub(super) const LEFT: f64 = 64.0;
+pub(super) const RIGHT: f64 = 14.0;
+pub(super) const BOTTOM: f64 = 26.0;
+pub(super) const TOP: f64 = 8.0;
 
 /// A line, step or area of a panel.
-struct Series<'a> {
-    name: &'a str,
-    class: &'a str,
-    values: Vec<f64>,
-    form: Form,
+pub(in crate::report) struct Series<'a> {
+    pub(in crate::report) name: &'a str,
+    pub(in crate::report) class: &'a str,
+    pub(in crate::report) values: Vec<f64>,
+    pub(in crate::report) form: Form,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Form {
+pub(in crate::report) enum Form {
     Line,
     Step,
     Area,
 }
 
 /// One panel on the common time axis.
-struct Panel<'a> {
-    id: &'a str,
-    title: &'a str,
-    finding: String,
-    unit: &'a str,
-    height: f64,
-    log: bool,
-    series: Vec<Series<'a>>,
-    targets: Vec<(String, f64)>,
-    marks: bool,
+pub(in crate::report) struct Panel<'a> {
+    pub(in crate::report) id: &'a str,
+    pub(in crate::report) title: &'a str,
+    pub(in crate::report) finding: String,
+    pub(in crate::report) unit: &'a str,
+    pub(in crate::report) height: f64,
+    pub(in crate::report) log: bool,
+    pub(in crate::report) series: Vec<Series<'a>>,
+    pub(in crate::report) targets: Vec<(String, f64)>,
+    pub(in crate::report) marks: bool,
+    /// Value at the top of the axis, if charts are to have the same; `None`: as the data needs it.
+    pub(in crate::report) top: Option<f64>,
 }
 
 /// Every panel of the storm.
 pub fn storm(x: &Experiment) -> String {
-    let timeline = &x.first().timeline;
-    if timeline.len() < 2 {
+    if x.first().timeline.len() < 2 {
         return "<p>The run was too short for a timeline.</p>".to_string();
     }
+    let note =
+        "<p>Shaded: the warm-up, faults and spikes. ▲ and ▼ mark decisions to scale; point at one to read why.</p>";
+    let end = end_of(x);
+    panels(x).iter().map(|panel| draw(x, panel, end)).collect::<String>() + note
+}
+
+/// The end of the first run's timeline \[s\].
+pub(in crate::report) fn end_of(x: &Experiment) -> f64 {
+    let timeline = &x.first().timeline;
+    timeline.t.last().copied().unwrap_or(0.0) + timeline.step_seconds
+}
+
+/// The panels of a timeline of two steps or more.
+pub(in crate::report) fn panels(x: &Experiment) -> Vec<Panel<'static>> {
+    let timeline = &x.first().timeline;
     let column = |c: Column| timeline.column(c).to_vec();
     let some = |c: Column| timeline.column(c).iter().any(|v| v.is_finite() && *v > 0.0);
     let most = |c: Column| timeline.column(c).iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
@@ -91,15 +107,20 @@ pub fn storm(x: &Experiment) -> String {
             series: load,
             targets: vec![],
             marks: false,
+            top: None,
         },
         Panel {
             id: "fleet",
             title: "Instances",
             finding: format!(
-                "{} to {} took traffic; too few {} of the time",
+                "{} to {} took traffic; too few {} of the time; {}",
                 x.first().fleet.min,
                 x.first().fleet.max,
-                percent(x.first().elasticity.under_provisioned_share)
+                percent(x.first().elasticity.under_provisioned_share),
+                match x.first().regret.ratio {
+                    Some(ratio) => format!("paid {ratio:.2} times what the cheapest fleet would have cost"),
+                    None => "no fleet was needed".to_string(),
+                }
             ),
             unit: "instances",
             height: 170.0,
@@ -108,9 +129,16 @@ pub fn storm(x: &Experiment) -> String {
                 Series { name: "ready", class: "s4", values: column(Column::InstancesReady), form: Form::Area },
                 Series { name: "paid for", class: "s2", values: column(Column::InstancesTotal), form: Form::Step },
                 Series { name: "needed", class: "s1 dash", values: column(Column::Needed), form: Form::Step },
+                Series {
+                    name: "cheapest, knowing the future",
+                    class: "s3 dot",
+                    values: column(Column::Optimal),
+                    form: Form::Step,
+                },
             ],
             targets: vec![],
             marks: true,
+            top: None,
         },
         Panel {
             id: "latency-over-time",
@@ -126,6 +154,7 @@ pub fn storm(x: &Experiment) -> String {
             ],
             targets,
             marks: false,
+            top: None,
         },
         Panel {
             id: "utilization",
@@ -137,6 +166,7 @@ pub fn storm(x: &Experiment) -> String {
             series: vec![line("CPU", "s2", Column::CpuUtilization)],
             targets: vec![],
             marks: false,
+            top: None,
         },
     ];
     if some(Column::QueueLength) {
@@ -155,6 +185,7 @@ pub fn storm(x: &Experiment) -> String {
             }],
             targets: vec![],
             marks: false,
+            top: None,
         });
     }
     if some(Column::BreakerOpen) {
@@ -173,20 +204,39 @@ pub fn storm(x: &Experiment) -> String {
             }],
             targets: vec![],
             marks: false,
+            top: None,
         });
     }
-    let note =
-        "<p>Shaded: the warm-up, faults and spikes. ▲ and ▼ mark decisions to scale; point at one to read why.</p>";
-    panels.iter().map(|panel| draw(x, panel, end)).collect::<String>() + note
+    panels
 }
 
-fn draw(x: &Experiment, panel: &Panel, end: f64) -> String {
+pub(super) fn draw(x: &Experiment, panel: &Panel, end: f64) -> String {
+    let svg = drawing(x, panel, end);
+    let legend: Vec<String> = panel
+        .series
+        .iter()
+        .map(|s| {
+            let class = s.class;
+            format!("<svg width=\"26\" height=\"10\" viewBox=\"0 0 26 10\" style=\"display:inline;width:26px\" aria-hidden=\"true\"><path class=\"{class}\" d=\"M1 5H25\"/></svg> {}", s.name)
+        })
+        .collect();
+    format!(
+        "<figure><figcaption><b>{}</b> [{}]: {}. &nbsp; {}</figcaption>{svg}</figure>\n",
+        panel.title,
+        panel.unit,
+        escape(&panel.finding),
+        legend.join(" &nbsp; ")
+    )
+}
+
+/// The drawing of a panel, an `svg` element.
+pub(in crate::report) fn drawing(x: &Experiment, panel: &Panel, end: f64) -> String {
     let t = &x.first().timeline.t;
     let (inner_w, inner_h) = (WIDTH - LEFT - RIGHT, panel.height - TOP - BOTTOM);
     let finite = |s: &Series| s.values.iter().copied().filter(|v| v.is_finite()).collect::<Vec<_>>();
     let all: Vec<f64> =
         panel.series.iter().flat_map(finite).chain(panel.targets.iter().map(|(_, value)| *value)).collect();
-    let most = all.iter().copied().fold(0.0, f64::max);
+    let most = panel.top.unwrap_or(0.0).max(all.iter().copied().fold(0.0, f64::max));
     let least = all.iter().copied().filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
     let (low, high) = if panel.log && least.is_finite() {
         log_bounds(least, most)
@@ -246,24 +296,10 @@ fn draw(x: &Experiment, panel: &Panel, end: f64) -> String {
         svg.push_str(&decisions(x, &px, end));
     }
     svg.push_str("</svg>");
-    let legend: Vec<String> = panel
-        .series
-        .iter()
-        .map(|s| {
-            let class = s.class;
-            format!("<svg width=\"26\" height=\"10\" viewBox=\"0 0 26 10\" style=\"display:inline;width:26px\" aria-hidden=\"true\"><path class=\"{class}\" d=\"M1 5H25\"/></svg> {}", s.name)
-        })
-        .collect();
-    format!(
-        "<figure><figcaption><b>{}</b> [{}]: {}. &nbsp; {}</figcaption>{svg}</figure>\n",
-        panel.title,
-        panel.unit,
-        escape(&panel.finding),
-        legend.join(" &nbsp; ")
-    )
+    svg
 }
 
-fn open_svg(id: &str, title: &str, finding: &str, height: f64) -> String {
+pub(super) fn open_svg(id: &str, title: &str, finding: &str, height: f64) -> String {
     format!(
         "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{title}: {}</title><desc id=\"{id}-d\">{title} over the run: {}. The numbers are in timeline.csv.</desc>",
         escape(finding),
@@ -478,6 +514,7 @@ pub fn outcomes(x: &Experiment) -> String {
         series: vec![Series { name: "failed", class: "s3", values, form: Form::Area }],
         targets: vec![],
         marks: false,
+        top: None,
     };
     draw(x, &panel, end)
 }

@@ -13,7 +13,7 @@ use crate::report::verdict::{millis, percent, thousands};
 use crate::units::{Span, Time};
 
 /// A table with a caption; cells are escaped already, columns that begin with `#` are numbers.
-fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
     let mut out = format!("<div class=\"scroll\"><table><caption>{caption}</caption><thead><tr>");
     for name in head {
         let (class, name) = name.strip_prefix('#').map_or(("", *name), |name| (" class=\"n\"", name));
@@ -278,10 +278,14 @@ pub fn instances(x: &Experiment) -> String {
 /// Cost and elasticity, with intervals where there are replications.
 pub fn cost(x: &Experiment) -> String {
     let row = |name: &str, of: &dyn Fn(&crate::record::Run) -> f64, show: &dyn Fn(f64) -> String| {
-        let ci = x.interval(of).map_or("–".to_string(), |i| format!("{} … {}", show(i.low.max(0.0)), show(i.high)));
-        vec![name.to_string(), show(x.mean(of)), ci]
+        // Nothing here is negative but regret.
+        let low = |low: f64| if name.starts_with("regret") { low } else { low.max(0.0) };
+        let ci = x.interval(of).map_or("–".to_string(), |i| format!("{} … {}", show(low(i.low)), show(i.high)));
+        let mean = x.mean(of);
+        vec![name.to_string(), if mean.is_finite() { show(mean) } else { "–".to_string() }, ci]
     };
     let two = |v: f64| format!("{v:.2}");
+    let signed = |v: f64| format!("{v:+.2}");
     let rows = [
         row("instance-hours", &|run| run.fleet.cost.instance_hours, &two),
         row("cost", &|run| run.fleet.cost.cost, &two),
@@ -290,10 +294,18 @@ pub fn cost(x: &Experiment) -> String {
         row("time with too many instances", &|run| run.elasticity.over_provisioned_share, &percent),
         row("missing instances, relative to demand", &|run| run.elasticity.under_accuracy, &percent),
         row("surplus instances, relative to demand", &|run| run.elasticity.over_accuracy, &percent),
+        row("flaps: actions undone within a quarter of an hour", &|run| f64::from(run.fleet.flaps), &two),
+        row("cost of the cheapest fleet, knowing the future", &|run| run.regret.optimal.cost, &two),
+        row("regret: cost beyond that", &|run| run.regret.cost, &signed),
+        row("regret in instance-hours", &|run| run.regret.hours, &signed),
+        row("cost relative to the cheapest fleet", &|run| run.regret.ratio.unwrap_or(f64::NAN), &two),
+        row("instance-hours that were missing", &|run| run.regret.missing_hours, &two),
+        row("smallest constant fleet, in hindsight", &|run| f64::from(run.regret.static_instances), &two),
+        row("its cost", &|run| run.regret.best_static.cost, &two),
         row("instability: supply and demand moved apart", &|run| run.elasticity.instability, &percent),
     ];
     table(
-        "Demand is the fewest instances with which at most one request in a hundred waits too long (Erlang C).",
+        "Demand is the fewest instances with which at most one request in a hundred waits too long (Erlang C). The cheapest fleet meets it at every moment, with the same boot delay and billing; a fleet with too few instances can cost less.",
         &["Figure", "#Mean", "#95 % interval"],
         &rows,
     )
@@ -313,7 +325,7 @@ pub fn identity(x: &Experiment) -> String {
         ],
         vec!["seed".into(), x.seed.to_string()],
         vec!["replications".into(), x.runs.len().to_string()],
-        vec!["program".into(), format!("wavetank {}", escape(x.info.version))],
+        vec!["program".into(), format!("wavetank {}", escape(&x.info.version))],
         vec!["started".into(), format!("{} on {}", escape(&x.info.started), escape(&x.info.host))],
         vec!["took".into(), Span::from_secs_f64(x.info.wall_seconds).to_string()],
     ];

@@ -13,6 +13,7 @@ pub(crate) fn targets(field: &Field) -> Option<Vec<Target>> {
         targets.extend(s.optional("mean", Field::positive_span).map(Target::Mean));
         targets.extend(s.optional("availability", Field::positive_ratio).map(Target::Availability));
         targets.extend(s.optional("cost", Field::positive).map(Target::Cost));
+        targets.extend(s.optional("scale_up_time", Field::positive_span).map(Target::ScaleUpTime));
         Some(targets)
     })
 }

@@ -1,0 +1,196 @@
+//! Charts of several experiments: their timelines above one another on the same axes, and what each costs against how slow it is.
+
+use std::fmt::Write;
+
+use super::chart::{BOTTOM, Form, LEFT, Panel, RIGHT, Series, TOP, WIDTH, draw, open_svg};
+use super::escape;
+use crate::record::timeline::Column;
+use crate::report::Experiment;
+use crate::report::figure::{short, ticks};
+use crate::report::verdict::{millis, percent};
+use crate::scenario::slo::Target;
+
+/// A contender on the chart of cost against p99.
+pub(crate) struct Point {
+    /// Its name.
+    pub label: String,
+    /// Its mean cost, or instance-hours.
+    pub cost: f64,
+    /// Its mean p99 \[ms\].
+    pub p99_ms: f64,
+    /// Whether no other beats it in both.
+    pub on_front: bool,
+}
+
+/// Fleets and latencies above one another; the load that all of them met comes first.
+pub(crate) fn timelines(rows: &[(String, &Experiment)]) -> String {
+    let most = |column: Column| {
+        let values = rows.iter().flat_map(|(_, x)| x.first().timeline.column(column).iter().copied());
+        values.filter(|v| v.is_finite()).fold(0.0, f64::max)
+    };
+    let end = rows
+        .iter()
+        .map(|(_, x)| x.first().timeline.t.last().copied().unwrap_or(0.0) + x.first().timeline.step_seconds)
+        .fold(0.0, f64::max);
+    if rows.iter().any(|(_, x)| x.first().timeline.len() < 2) {
+        return "<p>A run was too short for a timeline.</p>".to_string();
+    }
+    let (_, first) = &rows[0];
+    let peak = most(Column::OfferedRps);
+    let load = Panel {
+        id: "load",
+        title: "Load",
+        finding: format!("peak {}/s", short(peak)),
+        unit: "requests/s",
+        height: 150.0,
+        log: false,
+        series: vec![series(first, "offered", "s1", Column::OfferedRps, Form::Line)],
+        targets: vec![],
+        marks: false,
+        top: None,
+    };
+    let mut out = draw(first, &load, end);
+    let top = most(Column::InstancesTotal).max(most(Column::Optimal));
+    for (i, (label, x)) in rows.iter().enumerate() {
+        let ratio =
+            x.first().regret.ratio.map_or(String::new(), |ratio| format!("; {ratio:.2} × the cheapest fleet"));
+        let id = format!("fleet-{i}");
+        let finding = format!(
+            "{} to {} instances; too few {} of the time{ratio}",
+            x.first().fleet.min,
+            x.first().fleet.max,
+            percent(x.first().elasticity.under_provisioned_share)
+        );
+        let title = escape(label);
+        out.push_str(&draw(
+            x,
+            &Panel {
+                id: &id,
+                title: &title,
+                finding,
+                unit: "instances",
+                height: 140.0,
+                log: false,
+                series: vec![
+                    series(x, "ready", "s4", Column::InstancesReady, Form::Area),
+                    series(x, "paid for", "s2", Column::InstancesTotal, Form::Step),
+                    series(x, "needed", "s1 dash", Column::Needed, Form::Step),
+                    series(x, "cheapest, knowing the future", "s3 dot", Column::Optimal, Form::Step),
+                ],
+                targets: vec![],
+                marks: true,
+                top: Some(top),
+            },
+            end,
+        ));
+    }
+    let top = most(Column::P99Ms);
+    for (i, (label, x)) in rows.iter().enumerate() {
+        let id = format!("latency-{i}");
+        let peak = x.first().timeline.column(Column::P99Ms).iter().copied().filter(|v| v.is_finite());
+        let title = format!("{}: p99", escape(label));
+        let targets = x.slo.iter().filter_map(|target| match target {
+            Target::Quantile { q, at_most } if *q == 0.99 => {
+                Some(("p99 target".to_string(), at_most.as_millis_f64()))
+            }
+            _ => None,
+        });
+        out.push_str(&draw(
+            x,
+            &Panel {
+                id: &id,
+                title: &title,
+                finding: format!("peak {}", millis(peak.fold(0.0, f64::max))),
+                unit: "ms",
+                height: 140.0,
+                log: true,
+                series: vec![series(x, "p99", "s3", Column::P99Ms, Form::Line)],
+                targets: targets.collect(),
+                marks: false,
+                top: Some(top),
+            },
+            end,
+        ));
+    }
+    out
+}
+
+fn series<'a>(x: &Experiment, name: &'a str, class: &'a str, column: Column, form: Form) -> Series<'a> {
+    Series { name, class, values: x.first().timeline.column(column).to_vec(), form }
+}
+
+/// Cost against p99: down and to the left is better; those that nobody beats in both are joined.
+pub(crate) fn front(points: &[Point], cost_name: &str, target_ms: Option<f64>) -> String {
+    if points.is_empty() {
+        return "<p>No request succeeded: there is nothing to draw.</p>".to_string();
+    }
+    let height = 320.0;
+    let (inner_w, inner_h) = (WIDTH - LEFT - RIGHT, height - TOP - BOTTOM);
+    let most = |of: fn(&Point) -> f64| points.iter().map(of).fold(0.0, f64::max);
+    let (x_ticks, y_ticks) =
+        (ticks(most(|p| p.cost) * 1.1, 8), ticks(most(|p| p.p99_ms).max(target_ms.unwrap_or(0.0)) * 1.1, 5));
+    let (right, top) = (x_ticks.last().copied().unwrap_or(1.0), y_ticks.last().copied().unwrap_or(1.0));
+    let px = |cost: f64| LEFT + cost / right * inner_w;
+    let py = |ms: f64| TOP + inner_h * (1.0 - ms / top);
+    let best: Vec<&Point> = points.iter().filter(|p| p.on_front).collect();
+    let names: Vec<&str> = best.iter().map(|p| p.label.as_str()).collect();
+    let finding = format!("nobody beats {} in both", names.join(", "));
+    let mut svg = open_svg("front", "Cost and p99", &finding, height);
+    // Writing to a string cannot fail.
+    for &v in &y_ticks {
+        let y = py(v);
+        let _ = write!(
+            svg,
+            "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            WIDTH - RIGHT,
+            LEFT - 6.0,
+            y + 4.0,
+            short(v)
+        );
+    }
+    for &v in &x_ticks {
+        let _ = write!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            px(v),
+            height - 8.0,
+            short(v)
+        );
+    }
+    if let Some(target) = target_ms {
+        let y = py(target);
+        let _ = write!(
+            svg,
+            "<path class=\"target\" d=\"M{LEFT} {y:.1}H{:.1}\"/><text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">p99 target {}</text>",
+            WIDTH - RIGHT,
+            WIDTH - RIGHT - 4.0,
+            y - 4.0,
+            millis(target)
+        );
+    }
+    let mut joined: Vec<(f64, f64)> = best.iter().map(|p| (px(p.cost), py(p.p99_ms))).collect();
+    joined.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let d: Vec<String> = joined.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
+    let _ = write!(svg, "<path class=\"s2 dash\" d=\"M{}\"/>", d.join("L"));
+    for p in points {
+        let (x, y) = (px(p.cost), py(p.p99_ms));
+        let class = if p.on_front { "f2" } else { "f1" };
+        let (anchor, shift) = if x > WIDTH * 0.75 { ("end", -10.0) } else { ("start", 10.0) };
+        let label = escape(&p.label);
+        let _ = write!(
+            svg,
+            "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"6\"><title>{label}: {:.2}, {}</title></circle><text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{label}</text>",
+            p.cost,
+            millis(p.p99_ms),
+            x + shift,
+            y + 4.0
+        );
+    }
+    svg.push_str("</svg>");
+    format!(
+        "<figure><figcaption><b>{} and p99</b> [across: {}; up: ms]: {}.</figcaption>{svg}</figure>\n",
+        escape(cost_name),
+        escape(cost_name),
+        escape(&finding)
+    )
+}

@@ -1,0 +1,122 @@
+//! Events, read back.
+
+use super::At;
+use crate::engine::events::{Block, Event, EventKind, Scaling, Spike, Stage, Timing, Wish};
+use crate::engine::request::InstanceId;
+
+/// Names of stages that there are; those of another version read as "stage".
+const STAGES: [&str; 9] =
+    ["policy", "policies", "combine", "stabilise", "stabilize", "rate-limit", "bounds", "guards", "cooldown"];
+
+/// Every event of a kind that is known.
+pub(super) fn events(at: &At) -> Result<Vec<Event>, String> {
+    let Some(items) = at.value.as_array() else { return at.unfit("an array") };
+    let mut events = Vec::with_capacity(items.len());
+    for value in items {
+        let at = At { value, path: "events" };
+        if let Some(kind) = kind(&at)? {
+            events.push(Event { at: at.at("t").time()?, kind, cause: at.at("cause").text()?.to_string() });
+        }
+    }
+    Ok(events)
+}
+
+fn kind(at: &At) -> Result<Option<EventKind>, String> {
+    let text = |key| at.at(key).text().map(str::to_string);
+    let instance = || at.at("instance").count().map(InstanceId);
+    Ok(Some(match at.at("kind").text()? {
+        "scaled_up" => EventKind::ScaledUp(scaling(at)?),
+        "scaled_down" => EventKind::ScaledDown(scaling(at)?),
+        "held" => EventKind::Held {
+            rule: text("rule")?,
+            from: at.at("from").count()?,
+            to: at.at("to").count()?,
+            blocked: at.list("blocked", |at| {
+                Ok(Block {
+                    reason: at.at("reason").text()?.to_string(),
+                    clears_at: at.at("clears_at").optional(At::time)?,
+                })
+            })?,
+        },
+        "nearest" => EventKind::Nearest {
+            rule: text("rule")?,
+            value: at.at("value").optional(At::number)?.unwrap_or(f64::NAN),
+            threshold: at.at("threshold").number()?,
+            held_for: at.at("held_for").span()?,
+        },
+        "rule_opened_breaker" => EventKind::RuleOpenedBreaker { rule: text("rule")? },
+        "alert" => EventKind::Alert { rule: text("rule")? },
+        "instance_launched" => EventKind::InstanceLaunched { instance: instance()? },
+        "instance_ready" => EventKind::InstanceReady {
+            instance: instance()?,
+            warming: at.at("warming").value.as_bool().unwrap_or(false),
+        },
+        "instance_draining" => EventKind::InstanceDraining { instance: instance()? },
+        "instance_gone" => EventKind::InstanceGone { instance: instance()? },
+        "instance_unhealthy" => EventKind::InstanceUnhealthy { instance: instance()? },
+        "instance_healthy" => EventKind::InstanceHealthy { instance: instance()? },
+        "breaker_opened" => EventKind::BreakerOpened { scope: text("scope")?, open_for: at.at("open_for").span()? },
+        "breaker_half_open" => EventKind::BreakerHalfOpen { scope: text("scope")? },
+        "breaker_closed" => EventKind::BreakerClosed { scope: text("scope")? },
+        "spike_detected" => EventKind::SpikeDetected(spike(at)?),
+        "spike_ended" => EventKind::SpikeEnded(spike(at)?),
+        "fault_started" => {
+            EventKind::FaultStarted { fault: text("fault")?, until: at.at("until").optional(At::time)? }
+        }
+        "fault_ended" => EventKind::FaultEnded { fault: text("fault")? },
+        _ => return Ok(None),
+    }))
+}
+
+fn scaling(at: &At) -> Result<Scaling, String> {
+    let timing = at.at("timing").optional(|at| {
+        Ok(Timing {
+            sampled_at: at.at("sampled_at").time()?,
+            since: at.at("since").time()?,
+            held_at: at.at("held_at").time()?,
+            ripe_at: at.at("ripe_at").time()?,
+            fired_at: at.at("fired_at").time()?,
+        })
+    });
+    let stage = |at: At| {
+        let name = at.at("stage").text()?;
+        Ok(Stage {
+            stage: STAGES.into_iter().find(|known| *known == name).unwrap_or("stage"),
+            input: at.at("input").count()?,
+            output: at.at("output").count()?,
+            reason: at.at("reason").text()?.to_string(),
+        })
+    };
+    Ok(Scaling {
+        rule: at.at("rule").text()?.to_string(),
+        from: at.at("from").count()?,
+        to: at.at("to").count()?,
+        instances: at.list("instances", |at| at.count().map(InstanceId))?,
+        stages: at.list("stages", stage)?,
+        timing: timing?,
+        observed: at.at("observed").optional(At::number)?,
+        // Earlier reports have none.
+        wishes: if at.value["proposals"].is_array() { at.list("proposals", wish)? } else { Vec::new() },
+    })
+}
+
+fn wish(at: At) -> Result<Wish, String> {
+    Ok(Wish {
+        policy: at.at("policy").text()?.to_string(),
+        raw: at.at("raw").count()?,
+        wanted: at.at("wanted").optional(At::count)?,
+        cap: at.at("cap").optional(At::count)?,
+        cause: at.at("cause").text()?.to_string(),
+    })
+}
+
+fn spike(at: &At) -> Result<Spike, String> {
+    Ok(Spike {
+        id: at.at("id").count()?,
+        started_at: at.at("started_at").time()?,
+        baseline_rps: at.at("baseline_rps").number()?,
+        peak_rps: at.at("peak_rps").number()?,
+        magnitude: at.at("magnitude").number()?,
+        drop: at.at("direction").text()? == "drop",
+    })
+}
