@@ -27,6 +27,7 @@ mod fleet;
 pub mod instance;
 mod observation;
 pub mod plan;
+mod probe;
 pub mod replicate;
 pub mod sharing;
 
@@ -48,6 +49,7 @@ use crate::sim::fault::Faults;
 use crate::sim::instance::{Instance, Life};
 use crate::sim::observation::Observer;
 pub use crate::sim::plan::Plan;
+use crate::sim::probe::Probing;
 use crate::traffic::{Arrivals, EndpointMix, Origin, Population};
 use crate::units::{Span, Time};
 
@@ -118,6 +120,7 @@ struct World<'a> {
     patience: Patience,
     agenda: Agenda,
     retry: Option<RetryPolicy>,
+    probing: Option<Box<Probing>>,
     commands: Vec<Command>,
     // What is left.
     recorder: Recorder,
@@ -193,6 +196,8 @@ impl World<'_> {
             Kind::ReachesInstance => self.reaches_instance(payload),
             Kind::RetryDue => self.retry_due(payload),
             Kind::ThinkEnds => self.think_ends(payload),
+            Kind::ProbeArrives => self.probe_arrives(InstanceId(payload)),
+            Kind::ProbeAnswered => self.probe_answered(),
         }
     }
 
@@ -281,6 +286,9 @@ impl World<'_> {
                 } else {
                     self.calendar.push(self.now + travel, Kind::ReachesInstance, slot);
                 }
+                if self.probing.is_some() {
+                    self.send_probes();
+                }
             }
             Admission::Reject(rejection) => {
                 let attempt = self.slab[slot];
@@ -308,6 +316,9 @@ impl World<'_> {
             instance.touch(self.now);
             self.serve(slot, place);
         } else if service.queue.is_some_and(|queue| instance.queued >= queue) {
+            if self.probing.is_some() {
+                self.gauge(slot, true);
+            }
             self.answer_with(slot, Outcome::QueueFull);
         } else {
             instance.touch(self.now);
@@ -410,6 +421,9 @@ impl World<'_> {
             attempt.failed = u < error_rate;
         }
         let (calling, failed) = (attempt.stage == Stage::Calling, attempt.failed);
+        if self.probing.is_some() {
+            self.gauge(slot, failed);
+        }
         self.release(place, calling);
         let outcome = if failed { Outcome::ServerError } else { Outcome::Success };
         self.answer_with(slot, outcome);

@@ -59,6 +59,10 @@ pub enum Rejection {
     },
     /// Nobody to send it to.
     NoReadyInstance,
+    /// Every instance holds as many requests as it may.
+    QueueFull,
+    /// Refused by choice under overload, so that the rest is served in time.
+    Shed,
 }
 
 /// How an attempt that was forwarded ended.

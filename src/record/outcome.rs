@@ -71,6 +71,8 @@ impl From<Rejection> for Failure {
             Rejection::RateLimited { .. } => Failure::RateLimited,
             Rejection::BreakerOpen { .. } => Failure::CircuitOpen,
             Rejection::NoReadyInstance => Failure::NoInstance,
+            Rejection::QueueFull => Failure::QueueFull,
+            Rejection::Shed => Failure::Shed,
         }
     }
 }

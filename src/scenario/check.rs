@@ -60,7 +60,7 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         None => Some(schema::fleet::default_fleet(initial)),
     };
     let zones = fleet.as_ref().map_or(u32::MAX, |fleet| fleet.zones);
-    let balancer = s.or("balancer", Default::default(), schema::fleet::balancer);
+    let balancer = s.or("balancer", Default::default(), |f| schema::balancer::balancer(f, zones));
     let breaker = s.optional("breaker", |f| schema::breaker::breaker(f, clients.timeout));
     let limiter = s.optional("limiter", schema::limiter::limiter);
     let (analyzer, prediction_window) = s.optional("analyzer", schema::analyzer::analyzer).unzip();

@@ -38,9 +38,13 @@ pub enum Kind {
     RetryDue,
     /// A user has thought. Payload: user.
     ThinkEnds,
+    /// A probe reaches an instance. Payload: instance.
+    ProbeArrives,
+    /// The oldest answer to a probe that is under way reaches the balancer. Payload: none.
+    ProbeAnswered,
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 9] = [
     Kind::ServiceEnds,
     Kind::ShareEnds,
     Kind::CallEnds,
@@ -48,6 +52,8 @@ const KINDS: [Kind; 7] = [
     Kind::ReachesInstance,
     Kind::RetryDue,
     Kind::ThinkEnds,
+    Kind::ProbeArrives,
+    Kind::ProbeAnswered,
 ];
 
 const PAYLOAD_BITS: u32 = 30;

@@ -19,6 +19,7 @@ use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
 use crate::sim::observation::Observer;
+use crate::sim::probe::Probing;
 use crate::sim::{EndpointModel, Monitor, Next, World};
 use crate::traffic::replay::{self, Dataset};
 use crate::traffic::{Arrivals, EndpointMix, Population};
@@ -154,6 +155,7 @@ impl Plan {
             patience: Patience::new(scenario.clients.timeout),
             agenda: Agenda::default(),
             retry: scenario.clients.retry.as_ref().map(RetryPolicy::new),
+            probing: Probing::new(&scenario.balancer).map(Box::new),
             commands: Vec::new(),
             recorder: Recorder::new(settings),
             observer: Observer::default(),
