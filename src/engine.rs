@@ -263,8 +263,7 @@ impl Engine {
     /// Learns how a forwarded attempt ended.
     #[inline(always)]
     pub fn completed(&mut self, now: Time, completion: &Completion) {
-        self.balancer.finished(now, completion);
-        if self.balancer.has_notices() {
+        if self.balancer.finished(now, completion) {
             self.tell_notices();
         }
         if let Some(scraper) = &mut self.scraper {

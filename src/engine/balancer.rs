@@ -53,6 +53,7 @@ use crate::engine::balancer::prequal::Pool;
 use crate::engine::balancer::ring::{Host, Ring};
 use crate::engine::balancer::routing::{TierHealth, ZoneSplit};
 use crate::engine::balancer::sticky::Sticky;
+use crate::engine::balancer::strategies::Fast;
 use crate::engine::request::{Completion, InstanceId, Outcome, Request};
 use crate::rng::{Draws, mix, open_unit, pick};
 use crate::units::Time;
@@ -192,13 +193,59 @@ pub enum Notice {
     },
 }
 
+/// The groups, by tier, then zone. Nearly every balancer has but one, which costs no indirection.
+#[derive(Clone, Debug)]
+struct Groups {
+    main: Group,
+    others: Vec<Group>,
+}
+
+impl Groups {
+    #[inline(always)]
+    fn get_mut(&mut self, index: u32) -> Option<&mut Group> {
+        if index == 0 { Some(&mut self.main) } else { self.others.get_mut((index as usize).wrapping_sub(1)) }
+    }
+
+    fn len(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Group> {
+        std::iter::once(&self.main).chain(&self.others)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Group> {
+        std::iter::once(&mut self.main).chain(&mut self.others)
+    }
+}
+
+impl std::ops::Index<usize> for Groups {
+    type Output = Group;
+    #[inline(always)]
+    fn index(&self, index: usize) -> &Group {
+        if index == 0 { &self.main } else { &self.others[index - 1] }
+    }
+}
+
+impl std::ops::IndexMut<usize> for Groups {
+    #[inline(always)]
+    fn index_mut(&mut self, index: usize) -> &mut Group {
+        if index == 0 { &mut self.main } else { &mut self.others[index - 1] }
+    }
+}
+
 /// Chooses among the members.
 #[derive(Clone, Debug)]
 pub struct Balancer {
-    config: Config,
+    fast: Fast,
+    strategy: Strategy,
+    ties: Ties,
     score: Score,
     /// Whether a pick is a strategy's choice in group 0 and nothing else.
     plain: bool,
+    /// Whether ends are looked at for more than the count of requests in flight.
+    watches: bool,
+    config: Box<Config>,
     /// Members in the order of joining.
     members: Vec<Member>,
     /// As many, in the same order.
@@ -209,8 +256,7 @@ pub struct Balancer {
     peers: Vec<Peer>,
     /// Place in `members` by instance id, or [`NOBODY`].
     places: Vec<u32>,
-    /// By tier, then zone; at least one.
-    groups: Vec<Group>,
+    groups: Groups,
     tiers: u32,
     zones: u32,
     /// Percent of the traffic by tier.
@@ -246,8 +292,15 @@ impl Balancer {
         let sorts = matches!(config.strategy, Strategy::LeastConnections | Strategy::JoinIdleQueue);
         let group = Group { by_load: sorts.then(ByLoad::default), ..Group::default() };
         Balancer {
+            fast: Fast::of(config, false),
+            strategy: config.strategy,
+            ties: config.ties,
             score: config.score(),
+            watches: config.ejection.is_some() || config.passive.is_some() || config.strategy == Strategy::PeakEwma,
             plain: zones == 1
+                && config.slow_start.is_none()
+                && config.bounded_load.is_none()
+                && config.ties != Ties::LeastRecent
                 && tiers == 1
                 && config.sticky.is_none()
                 && config.instance_limit.is_none()
@@ -258,7 +311,7 @@ impl Balancer {
             latencies: Vec::new(),
             peers: Vec::new(),
             places: Vec::new(),
-            groups: vec![group; (tiers * zones) as usize],
+            groups: Groups { others: vec![group.clone(); (tiers * zones) as usize - 1], main: group },
             tiers,
             zones,
             loads: vec![0; tiers as usize],
@@ -273,7 +326,7 @@ impl Balancer {
             sticky: config.sticky.map(|idle| Sticky::new(idle, clients)),
             notices: Vec::new(),
             scratch: Vec::new(),
-            config: config.clone(),
+            config: Box::new(config.clone()),
         }
     }
 
@@ -304,7 +357,7 @@ impl Balancer {
         let place = self.members.partition_point(|member| member.id < id);
         self.members.insert(place, Member { id, weight, in_flight: 0, group: NOBODY, current: 0, hash });
         self.standings.insert(place, standing);
-        if self.config.strategy == Strategy::PeakEwma {
+        if self.strategy == Strategy::PeakEwma {
             self.latencies.insert(place, Latency::new(&self.config.peak_ewma, now));
         }
         if self.config.passive.is_some() {
@@ -400,9 +453,6 @@ impl Balancer {
         request: &Request,
         draws: impl FnOnce() -> Draws,
     ) -> Result<InstanceId, Refusal> {
-        if now >= self.weights_due {
-            self.reweigh(now);
-        }
         if !self.plain {
             return self.pick_by_rules(now, request, draws());
         }
@@ -421,6 +471,9 @@ impl Balancer {
     /// A pick where more than the strategy has a say.
     #[inline(never)]
     fn pick_by_rules(&mut self, now: Time, request: &Request, draws: Draws) -> Result<InstanceId, Refusal> {
+        if now >= self.weights_due {
+            self.reweigh(now);
+        }
         let avoided = request.avoid.and_then(|id| self.place(id));
         let limit = self.config.instance_limit.unwrap_or(u32::MAX);
         if let Some(sticky) = &self.sticky
@@ -467,6 +520,11 @@ impl Balancer {
 
     fn sent_to_client(&mut self, now: Time, group: usize, place: usize, client: u32) -> InstanceId {
         let id = self.sent(group, place);
+        self.groups[group].in_flight += 1;
+        if self.ties == Ties::LeastRecent {
+            self.picks += 1;
+            self.standings[place].picked_at = self.picks;
+        }
         if let Some(sticky) = &mut self.sticky {
             sticky.sent(now, client, id);
         }
@@ -499,30 +557,31 @@ impl Balancer {
             by_load.add(place as u32, member.in_flight);
         }
         member.in_flight += 1;
-        group.in_flight += 1;
         group.last = Some(id);
-        if self.config.ties == Ties::LeastRecent {
-            self.picks += 1;
-            self.standings[place].picked_at = self.picks;
-        }
         id
     }
 
-    /// Learns that a request to `id` ended, however it ended. Ignored if `id` has left.
+    /// Learns that a request ended, however it ended; true if that has led to notices. Ignored if its instance has left.
     #[inline(always)]
-    pub fn finished(&mut self, now: Time, completion: &Completion) {
-        let Some(place) = self.withdrawn(completion.instance) else { return };
+    pub fn finished(&mut self, now: Time, completion: &Completion) -> bool {
+        let Some(place) = self.withdrawn(completion.instance) else { return false };
+        self.watches && self.watch(now, place, completion)
+    }
+
+    #[inline(never)]
+    fn watch(&mut self, now: Time, place: usize, completion: &Completion) -> bool {
         if let Some(latency) = self.latencies.get_mut(place) {
             latency.ended(&self.config.peak_ewma, now, completion.outcome, completion.latency);
+        }
+        if !self.peers.is_empty() {
+            self.peer_ended(now, place, completion.outcome);
         }
         if let Some(ejection) = &mut self.ejection
             && let Some(change) = ejection.ended(now, place, completion.outcome, completion.latency)
         {
             self.take_change(now, change);
         }
-        if !self.peers.is_empty() {
-            self.peer_ended(now, place, completion.outcome);
-        }
+        self.has_notices()
     }
 
     /// Takes back a pick that was not followed: it says nothing about the instance.
@@ -535,7 +594,13 @@ impl Balancer {
         let place = self.place(id)?;
         let member = &mut self.members[place];
         debug_assert!(member.in_flight > 0, "every end has a beginning");
-        if let Some(group) = self.groups.get_mut(member.group as usize) {
+        if self.plain {
+            if member.group == 0
+                && let Some(by_load) = &mut self.groups.main.by_load
+            {
+                by_load.remove(place as u32, member.in_flight);
+            }
+        } else if let Some(group) = self.groups.get_mut(member.group) {
             if let Some(by_load) = &mut group.by_load {
                 by_load.remove(place as u32, member.in_flight);
             }
@@ -695,7 +760,7 @@ impl Balancer {
                 .filter(|aware| total >= aware.min_instances && !self.panics[tier])
                 .map(|aware| ZoneSplit::new(&aware.callers, &counts[zones]));
         }
-        for group in &mut self.groups {
+        for group in self.groups.iter_mut() {
             group.candidates.clear();
             (group.in_flight, group.weight) = (0, 0);
         }
@@ -734,7 +799,7 @@ impl Balancer {
                 self.weights_due = now + slow.step();
             }
         }
-        for group in &mut self.groups {
+        for group in self.groups.iter_mut() {
             let weights = group.candidates.iter().map(|&place| self.members[place as usize].weight);
             group.weight = weights.clone().map(u64::from).sum();
             group.uneven = weights.clone().min() != weights.max();
@@ -742,6 +807,7 @@ impl Balancer {
                 fill_cumulative(sums, group.candidates.iter().map(|&place| self.members[place as usize].weight));
             }
         }
+        self.fast = Fast::of(&self.config, self.groups.iter().any(|group| group.uneven));
     }
 
     /// Builds what a group's strategy looks at.
@@ -764,9 +830,9 @@ impl Balancer {
             };
             group.candidates.iter().map(host).collect()
         };
-        let draws_by_weight = self.config.strategy == Strategy::Random
-            || self.config.strategy.samples() && self.config.sampling.is_by_weight();
-        match self.config.strategy {
+        let draws_by_weight =
+            self.strategy == Strategy::Random || self.strategy.samples() && self.config.sampling.is_by_weight();
+        match self.strategy {
             _ if draws_by_weight => {
                 let mut sums = Vec::with_capacity(group.candidates.len());
                 fill_cumulative(&mut sums, weights);
@@ -777,7 +843,7 @@ impl Balancer {
                     Table::Deadlines(schedule) => schedule,
                     _ => Schedule::default(),
                 };
-                let bias = if self.config.strategy == Strategy::WeightedEdf { 0.0 } else { self.config.bias };
+                let bias = if self.strategy == Strategy::WeightedEdf { 0.0 } else { self.config.bias };
                 schedule.rebuild(&group.candidates, |place| {
                     let member = &members[place as usize];
                     strategies::biased_weight(member.weight, member.in_flight, bias)

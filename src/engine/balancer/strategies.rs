@@ -23,6 +23,39 @@ pub(super) fn biased_weight(weight: u32, in_flight: u32, bias: f64) -> f64 {
     }
 }
 
+/// A strategy in the form that takes a few instructions: worked out when candidates or weights change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fast {
+    /// Round robin.
+    InTurn,
+    /// Random.
+    Any,
+    /// Two different choices by requests in flight.
+    LighterOfTwo,
+    /// Least connections, ties at random.
+    AnyOfLightest,
+    /// Least connections, ties in turn.
+    NextOfLightest,
+    /// It takes longer.
+    No,
+}
+
+impl Fast {
+    /// The form of a strategy; `uneven` says that candidates differ in weight.
+    pub(super) fn of(config: &super::Config, uneven: bool) -> Fast {
+        let two = config.choices == 2 && config.sampling == Sampling::Distinct;
+        match (config.strategy, config.ties) {
+            (Strategy::PowerOfTwoChoices, _) if two => Fast::LighterOfTwo,
+            _ if uneven => Fast::No,
+            (Strategy::RoundRobin, _) => Fast::InTurn,
+            (Strategy::Random, _) => Fast::Any,
+            (Strategy::LeastConnections, Ties::Random) => Fast::AnyOfLightest,
+            (Strategy::LeastConnections, Ties::RoundRobin) => Fast::NextOfLightest,
+            _ => Fast::No,
+        }
+    }
+}
+
 impl Score {
     /// Load and weight, to be compared as a fraction.
     #[inline]
@@ -47,42 +80,52 @@ impl Balancer {
         request: &Request,
         draws: impl FnOnce() -> Draws,
     ) -> usize {
-        let group = &self.groups[index];
-        let n = group.candidates.len();
-        match self.config.strategy {
-            Strategy::RoundRobin if !group.uneven => {
+        match self.fast {
+            Fast::InTurn => {
                 let group = &mut self.groups[index];
                 let place = group.candidates[group.turn];
-                group.turn = if group.turn + 1 == n { 0 } else { group.turn + 1 };
+                group.turn = if group.turn + 1 == group.candidates.len() { 0 } else { group.turn + 1 };
                 place as usize
             }
-            Strategy::Random if !group.uneven => group.candidates[pick(draws().bits(), n)] as usize,
-            Strategy::PowerOfTwoChoices | Strategy::PeakEwma if n == 1 => group.candidates[0] as usize,
-            Strategy::PowerOfTwoChoices if self.config.choices == 2 && self.config.sampling == Sampling::Distinct => {
+            Fast::Any => {
+                let candidates = &self.groups[index].candidates;
+                candidates[pick(draws().bits(), candidates.len())] as usize
+            }
+            Fast::LighterOfTwo => {
+                let candidates = &self.groups[index].candidates;
+                let n = candidates.len();
+                if n == 1 {
+                    return candidates[0] as usize;
+                }
                 let mut draws = draws();
                 let (a, b) = sampling::two_different(draws.bits(), draws.bits(), n);
-                self.lighter(group.candidates[a], group.candidates[b]) as usize
+                self.lighter(candidates[a], candidates[b]) as usize
             }
-            Strategy::LeastConnections if !group.uneven => {
-                let by_load = group.by_load.as_ref().expect("least connections sorts its candidates");
-                let lightest = by_load.lightest();
-                match self.config.ties {
-                    _ if lightest.len() == 1 => lightest[0] as usize,
-                    Ties::Random => lightest[pick(draws().bits(), lightest.len())] as usize,
-                    Ties::RoundRobin => self.first_after_last(index, lightest),
-                    Ties::LeastRecent => self.least_recent(lightest),
-                    Ties::Weighted => self.choose_otherwise(index, now, request, draws()),
+            Fast::AnyOfLightest => {
+                let lightest = self.lightest(index);
+                match lightest.len() {
+                    1 => lightest[0] as usize,
+                    n => lightest[pick(draws().bits(), n)] as usize,
                 }
             }
-            _ => self.choose_otherwise(index, now, request, draws()),
+            Fast::NextOfLightest => {
+                let lightest = self.lightest(index);
+                if lightest.len() == 1 { lightest[0] as usize } else { self.first_after_last(index, lightest) }
+            }
+            Fast::No => self.choose_otherwise(index, now, request, draws()),
         }
+    }
+
+    #[inline(always)]
+    fn lightest(&self, index: usize) -> &[u32] {
+        self.groups[index].by_load.as_ref().expect("this strategy sorts its candidates").lightest()
     }
 
     /// The choices that take longer than a call.
     #[inline(never)]
     fn choose_otherwise(&mut self, index: usize, now: Time, request: &Request, mut draws: Draws) -> usize {
         let n = self.groups[index].candidates.len();
-        match self.config.strategy {
+        match self.strategy {
             Strategy::RoundRobin | Strategy::Weighted => {
                 let candidates = std::mem::take(&mut self.groups[index].candidates);
                 let place = self.smooth_weighted(&candidates);
@@ -90,7 +133,7 @@ impl Balancer {
                 place
             }
             Strategy::WeightedEdf | Strategy::LeastConnectionsEdf => {
-                let bias = if self.config.strategy == Strategy::WeightedEdf { 0.0 } else { self.config.bias };
+                let bias = if self.strategy == Strategy::WeightedEdf { 0.0 } else { self.config.bias };
                 let Table::Deadlines(schedule) = &mut self.groups[index].table else {
                     unreachable!("deadlines are kept for this strategy")
                 };
@@ -101,6 +144,7 @@ impl Balancer {
                 };
                 schedule.pick(weight).expect("there is a candidate") as usize
             }
+            // Weights are even in this group and not in another.
             Strategy::Random => match &self.groups[index].table {
                 Table::Cumulative(sums) => {
                     let i = sampling::weighted(draws.bits(), sums);
@@ -108,6 +152,7 @@ impl Balancer {
                 }
                 _ => unreachable!("sums are kept for this strategy"),
             },
+            Strategy::PowerOfTwoChoices | Strategy::PeakEwma if n == 1 => self.groups[index].candidates[0] as usize,
             Strategy::PowerOfTwoChoices | Strategy::PeakEwma => {
                 let d = self.config.choices;
                 let few = match (self.config.sampling, &self.groups[index].table) {
@@ -122,16 +167,17 @@ impl Balancer {
                 self.best_of(places, now) as usize
             }
             Strategy::JoinIdleQueue => {
-                let group = &self.groups[index];
-                let by_load = group.by_load.as_ref().expect("join idle queue sorts its candidates");
-                let lightest = by_load.lightest();
+                let lightest = self.lightest(index);
                 let idle = self.members[lightest[0] as usize].in_flight == 0;
-                let from = if idle { lightest } else { &group.candidates[..] };
+                let from = if idle { lightest } else { &self.groups[index].candidates[..] };
                 from[pick(draws.bits(), from.len())] as usize
             }
             Strategy::Prequal => self.by_probes(index, now, draws),
             Strategy::IpHash | Strategy::NginxIpHash | Strategy::RingHash | Strategy::Maglev => {
                 self.by_hash(index, request, None)
+            }
+            Strategy::LeastConnections if self.ties == Ties::LeastRecent && !self.groups[index].uneven => {
+                self.least_recent(self.lightest(index))
             }
             Strategy::LeastConnections => {
                 let candidates = std::mem::take(&mut self.groups[index].candidates);
@@ -152,7 +198,7 @@ impl Balancer {
         request: &Request,
         draws: Draws,
     ) -> usize {
-        if self.config.strategy.is_hash() {
+        if self.strategy.is_hash() {
             return self.by_hash(index, request, Some(avoided));
         }
         let others = |_: &Balancer, place: u32| place as usize != avoided;
@@ -186,7 +232,7 @@ impl Balancer {
         draws: Draws,
     ) -> Result<usize, Refusal> {
         let Some(passive) = self.config.passive else { return Err(Refusal::Nobody) };
-        if self.config.strategy == Strategy::NginxIpHash {
+        if self.strategy == Strategy::NginxIpHash {
             let place = self.nginx_peer(index, request, |b, place| {
                 avoided == Some(place)
                     || b.peers[place].is_skipped(&passive, now)
@@ -236,7 +282,7 @@ impl Balancer {
     /// A choice among some of a group's candidates, by the strategy's rule as far as it has a meaning for some.
     fn choose_among(&mut self, index: usize, some: &[u32], now: Time, request: &Request, mut draws: Draws) -> usize {
         let n = some.len();
-        match self.config.strategy {
+        match self.strategy {
             Strategy::RoundRobin if self.config.passive.is_none() && !self.groups[index].uneven => {
                 self.first_after_last(index, some)
             }
@@ -283,7 +329,7 @@ impl Balancer {
     /// The best of a few that were drawn.
     fn best_of(&self, places: impl Iterator<Item = u32>, now: Time) -> u32 {
         let last_wins = self.config.sampling.is_by_weight();
-        if self.config.strategy == Strategy::PeakEwma {
+        if self.strategy == Strategy::PeakEwma {
             let load = |place: u32| {
                 let member = &self.members[place as usize];
                 let latency = &self.latencies[place as usize];
@@ -326,7 +372,7 @@ impl Balancer {
         };
         let best = places.iter().copied().min_by(|&a, &b| order(self, a, b)).expect("there is a candidate");
         let is_tied = |balancer: &Balancer, place: u32| order(balancer, place, best).is_eq();
-        match self.config.ties {
+        match self.ties {
             Ties::Random => {
                 let count = places.iter().filter(|&&place| is_tied(self, place)).count();
                 let i = pick(draws.bits(), count);
@@ -418,7 +464,7 @@ impl Balancer {
             };
             i.map(|i| group.candidates[i as usize] as usize)
         };
-        match self.config.strategy {
+        match self.strategy {
             Strategy::RingHash | Strategy::Maglev => {
                 let attempts = 2 * group.candidates.len() as u64 + 16;
                 if let Some(place) = (0..attempts).filter_map(lookup).find(|&place| fits(place)) {
