@@ -53,8 +53,14 @@ impl Under {
     fn step(&mut self) {
         let instance = self.open.pop_front().expect("requests are in flight");
         let latency = Span(2_000_000 + (self.index * 7919) % 1_000_000);
-        let completion =
-            Completion { instance, permit: Permit::default(), endpoint: 0, outcome: Outcome::Success, latency };
+        let completion = Completion {
+            instance,
+            permit: Permit::default(),
+            endpoint: 0,
+            is_retry: false,
+            outcome: Outcome::Success,
+            latency,
+        };
         self.balancer.finished(Time(self.index * 1000), &completion);
         self.send();
     }

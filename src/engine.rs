@@ -1,7 +1,7 @@
 //! The engine: what lets requests in, chooses an instance, and decides how many instances there should be.
 //!
 //! ```text
-//!            admit ─▶ limiter ─▶ breaker ─▶ balancer ─▶ Forward(instance) | Reject(reason)
+//!            admit ─▶ limiter ─▶ overload ─▶ breaker ─▶ balancer ─▶ Forward(instance) | Reject(reason)
 //! driver ─▶  completed ─▶ balancer, breaker, metrics
 //!            instance_changed, health_checked ─▶ balancer
 //!            tick ─▶ scrape ─▶ autoscaler, healer, analyzer ─▶ commands: launch, drain, check
@@ -20,6 +20,7 @@ pub mod gates;
 pub mod limiter;
 pub mod metrics;
 pub mod observation;
+pub mod overload;
 pub mod request;
 pub mod window;
 
@@ -36,7 +37,8 @@ use crate::engine::gates::{Answer, Gates};
 use crate::engine::limiter::{Key, Limiter};
 use crate::engine::metrics::FleetCounts;
 use crate::engine::observation::{FleetObservation, Scraper};
-use crate::engine::request::{Admission, Completion, InstanceId, Permit, Rejection, Request};
+use crate::engine::overload::Guard;
+use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Permit, Rejection, Request};
 use crate::rng::{Dice, Stream};
 use crate::units::{Span, Time};
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub regions: usize,
     /// Quotas.
     pub limiter: Option<limiter::Config>,
+    /// What is refused under overload.
+    pub overload: overload::Config,
     /// Circuit breakers.
     pub breaker: Option<breaker::Config>,
     /// Choice of an instance.
@@ -124,6 +128,7 @@ const NEAREST_EVERY: Span = Span::from_mins(1);
 pub struct Engine {
     dice: Dice,
     limiter: Option<(Key, Limiter)>,
+    guard: Option<Box<Guard>>,
     gates: Option<Gates>,
     balancer: Balancer,
     health: Option<Health>,
@@ -162,6 +167,7 @@ impl Engine {
         let mut engine = Engine {
             dice: Dice::new(config.seed, Stream::Balancer),
             limiter,
+            guard: Guard::new(&config.overload, config.seed).map(Box::new),
             gates: config.breaker.as_ref().map(|breaker| Gates::new(breaker, &config.endpoints, config.seed)),
             balancer: Balancer::new(&config.balancer, config.seed, config.clients),
             health: config.balancer.health_check.map(|check| Health::new(check, config.seed)),
@@ -224,6 +230,27 @@ impl Engine {
         if let Some((key, limiter)) = &mut self.limiter {
             limiter.admit(now, key.of(request)).map_err(|retry_after| Rejection::RateLimited { retry_after })?;
         }
+        if self.guard.is_some() { self.choose_guarded(now, request) } else { self.choose(now, request) }
+    }
+
+    /// The choice behind the guard against overload, which is told when nothing comes of it.
+    #[inline(never)]
+    fn choose_guarded(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
+        if let Some(guard) = &mut self.guard {
+            guard.admit(now, request)?;
+        }
+        let chosen = self.choose(now, request);
+        if chosen.is_err()
+            && let Some(guard) = &mut self.guard
+        {
+            guard.withdraw(now, request.attempt > 1);
+        }
+        chosen
+    }
+
+    /// Past breakers to an instance.
+    #[inline(always)]
+    fn choose(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
         let dice = self.dice;
         let draws = || match request.attempt {
             1 => dice.draws(request.index),
@@ -266,8 +293,14 @@ impl Engine {
         if self.balancer.finished(now, completion) {
             self.tell_notices();
         }
+        if let Some(guard) = &mut self.guard {
+            guard.ended(now, completion);
+        }
         if let Some(scraper) = &mut self.scraper {
             scraper.ended(completion.latency, completion.outcome.is_failure());
+            if matches!(completion.outcome, Outcome::QueueFull | Outcome::Shed) {
+                scraper.refused();
+            }
         }
         if let Some(gates) = &mut self.gates
             && gates.ended(now, completion)
@@ -626,6 +659,11 @@ impl Engine {
     /// Requests forwarded and not yet completed, to instances that still take traffic.
     pub fn in_flight(&self) -> u64 {
         self.balancer.in_flight_total()
+    }
+
+    /// The limit on requests in flight that follows latency; `None` if there is none.
+    pub fn concurrency_limit(&self) -> Option<u32> {
+        self.guard.as_ref().and_then(|guard| guard.limit())
     }
 
     /// Breakers open or half-open.

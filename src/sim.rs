@@ -26,6 +26,7 @@ mod fault;
 mod fleet;
 pub mod instance;
 mod observation;
+mod overload;
 pub mod plan;
 mod probe;
 pub mod replicate;
@@ -48,6 +49,7 @@ use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
 use crate::sim::instance::{Instance, Life};
 use crate::sim::observation::Observer;
+use crate::sim::overload::Pressure;
 pub use crate::sim::plan::Plan;
 use crate::sim::probe::Probing;
 use crate::traffic::{Arrivals, EndpointMix, Origin, Population};
@@ -67,6 +69,8 @@ pub struct Monitor {
 struct EndpointModel {
     demand: Sampler,
     error_rate: f64,
+    /// Mean demand.
+    mean: Span,
 }
 
 /// The next planned request, with what its origin says already looked up.
@@ -121,6 +125,9 @@ struct World<'a> {
     agenda: Agenda,
     retry: Option<RetryPolicy>,
     probing: Option<Box<Probing>>,
+    pressure: Option<Box<Pressure>>,
+    /// Whether a request may meet more than the plain way: probes, or overload control at clients or instances.
+    has_extras: bool,
     commands: Vec<Command>,
     // What is left.
     recorder: Recorder,
@@ -198,6 +205,7 @@ impl World<'_> {
             Kind::ThinkEnds => self.think_ends(payload),
             Kind::ProbeArrives => self.probe_arrives(InstanceId(payload)),
             Kind::ProbeAnswered => self.probe_answered(),
+            Kind::HedgeDue => self.hedge_due(payload),
         }
     }
 
@@ -264,6 +272,9 @@ impl World<'_> {
     /// An attempt leaves its client.
     #[inline(always)]
     fn send(&mut self, slot: u32, avoid: Option<InstanceId>) {
+        if self.has_extras && self.is_throttled(slot) {
+            return;
+        }
         let attempt = &self.slab[slot];
         let request = Request {
             index: attempt.index,
@@ -286,7 +297,7 @@ impl World<'_> {
                 } else {
                     self.calendar.push(self.now + travel, Kind::ReachesInstance, slot);
                 }
-                if self.probing.is_some() {
+                if self.has_extras {
                     self.send_probes();
                 }
             }
@@ -313,13 +324,19 @@ impl World<'_> {
         }
         let service = &self.plan.scenario().service;
         if instance.busy() < service.workers {
+            if self.has_extras && self.is_shed_on_arrival(slot, place) {
+                return self.answer_with(slot, Outcome::Shed);
+            }
+            let instance = &mut self.instances[place];
             instance.touch(self.now);
             self.serve(slot, place);
         } else if service.queue.is_some_and(|queue| instance.queued >= queue) {
-            if self.probing.is_some() {
+            if self.has_extras {
                 self.gauge(slot, true);
             }
             self.answer_with(slot, Outcome::QueueFull);
+        } else if self.has_extras {
+            self.enqueue_under_pressure(slot, place);
         } else {
             instance.touch(self.now);
             instance.enqueue(&mut self.slab, slot);
@@ -421,7 +438,7 @@ impl World<'_> {
             attempt.failed = u < error_rate;
         }
         let (calling, failed) = (attempt.stage == Stage::Calling, attempt.failed);
-        if self.probing.is_some() {
+        if self.has_extras {
             self.gauge(slot, failed);
         }
         self.release(place, calling);
@@ -439,7 +456,10 @@ impl World<'_> {
         } else {
             instance.serving -= 1;
         }
-        match instance.dequeue(&mut self.slab) {
+        let next =
+            if self.has_extras { self.dequeue_under_pressure(place) } else { instance.dequeue(&mut self.slab) };
+        let instance = &mut self.instances[place];
+        match next {
             Some(next) => self.serve(next, place),
             None if instance.busy() == 0 && instance.life == Life::Draining => self.leaves(place),
             None => {}
@@ -474,12 +494,13 @@ impl World<'_> {
             self.slab.remove(slot);
             return;
         }
-        const OUTCOMES: [Outcome; 6] = [
+        const OUTCOMES: [Outcome; 7] = [
             Outcome::Success,
             Outcome::ServerError,
             Outcome::Timeout,
             Outcome::Connection,
             Outcome::QueueFull,
+            Outcome::Shed,
             Outcome::Abandoned,
         ];
         let outcome = OUTCOMES[usize::from(attempt.calls_left)];
@@ -491,6 +512,9 @@ impl World<'_> {
     fn answer(&mut self, slot: u32, outcome: Outcome) {
         if let Some(failure) = Failure::of(outcome) {
             return self.answered_badly(slot, outcome, failure);
+        }
+        if self.has_extras {
+            self.answer_wins(slot);
         }
         // Field by field: a copy of the whole, whose bytes were just written one by one, would stall the processor.
         let attempt = &self.slab[slot];
@@ -526,6 +550,7 @@ impl World<'_> {
             instance: attempt.instance,
             permit: attempt.permit,
             endpoint: attempt.endpoint,
+            is_retry: attempt.number > 1,
             outcome,
             latency: self.now.since(attempt.sent_at),
         }

@@ -615,7 +615,7 @@ impl Balancer {
         // A single peer is never disabled.
         match outcome {
             Outcome::Success => self.peers[place].succeeded(),
-            Outcome::Abandoned => {}
+            Outcome::Abandoned | Outcome::Shed => {}
             _ if self.members.len() == 1 => {}
             _ => self.peers[place].failed(passive, now, self.standings[place].weight),
         }

@@ -78,14 +78,17 @@ pub enum Outcome {
     Connection,
     /// The instance's bounded queue was full: a 503 at once.
     QueueFull,
+    /// The instance refused it by choice, so that others are served in time: a 503. Feeds no breaker and ejects nobody.
+    Shed,
     /// The client went away, or the end says nothing about the instance. Feeds no breaker and no health.
     Abandoned,
 }
 
 impl Outcome {
     /// Whether breakers, ejection and error rates count this as a failure of the instance.
+    #[inline]
     pub fn is_failure(self) -> bool {
-        !matches!(self, Outcome::Success | Outcome::Abandoned)
+        !matches!(self, Outcome::Success | Outcome::Abandoned | Outcome::Shed)
     }
 }
 
@@ -98,6 +101,8 @@ pub struct Completion {
     pub permit: Permit,
     /// The endpoint it asked for.
     pub endpoint: u16,
+    /// Whether it was not the request's first attempt.
+    pub is_retry: bool,
     /// How it ended.
     pub outcome: Outcome,
     /// From forwarding to the end, as the gateway saw it.

@@ -61,6 +61,7 @@ impl Failure {
             Outcome::Timeout | Outcome::Abandoned => Some(Failure::Timeout),
             Outcome::Connection => Some(Failure::Connection),
             Outcome::QueueFull => Some(Failure::QueueFull),
+            Outcome::Shed => Some(Failure::Shed),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::scenario::{Scenario, schema};
 use crate::units::Span;
 
 /// Every section, in the order of documentation.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "scenario",
     "traffic",
     "clients",
@@ -14,6 +14,7 @@ const SECTIONS: [&str; 13] = [
     "autoscaler",
     "balancer",
     "breaker",
+    "overload",
     "limiter",
     "analyzer",
     "fault",
@@ -62,6 +63,10 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
     let zones = fleet.as_ref().map_or(u32::MAX, |fleet| fleet.zones);
     let balancer = s.or("balancer", Default::default(), |f| schema::balancer::balancer(f, zones));
     let breaker = s.optional("breaker", |f| schema::breaker::breaker(f, clients.timeout));
+    let criticality = endpoints.iter().map(|endpoint| endpoint.criticality).collect();
+    let overload = s.or("overload", Default::default(), |f| {
+        schema::overload::overload(f, clients.timeout, clients.retry.is_some(), criticality)
+    });
     let limiter = s.optional("limiter", schema::limiter::limiter);
     let (analyzer, prediction_window) = s.optional("analyzer", schema::analyzer::analyzer).unzip();
     let faults = s.or("fault", Vec::new(), |f| schema::faults::faults(f, zones));
@@ -89,6 +94,7 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         fleet,
         autoscaler,
         balancer,
+        overload,
         breaker,
         limiter,
         analyzer,

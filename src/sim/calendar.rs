@@ -42,9 +42,11 @@ pub enum Kind {
     ProbeArrives,
     /// The oldest answer to a probe that is under way reaches the balancer. Payload: none.
     ProbeAnswered,
+    /// A copy of a request that is not answered yet may be due. Payload: attempt.
+    HedgeDue,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::ServiceEnds,
     Kind::ShareEnds,
     Kind::CallEnds,
@@ -54,6 +56,7 @@ const KINDS: [Kind; 9] = [
     Kind::ThinkEnds,
     Kind::ProbeArrives,
     Kind::ProbeAnswered,
+    Kind::HedgeDue,
 ];
 
 const PAYLOAD_BITS: u32 = 30;

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::distribution::Sampler;
+use crate::engine::balancer::Strategy;
 use crate::engine::request::InstanceId;
 use crate::engine::{self, Engine};
 use crate::record::recorder::{Settings, Sizing};
@@ -19,6 +20,7 @@ use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
 use crate::sim::observation::Observer;
+use crate::sim::overload::Pressure;
 use crate::sim::probe::Probing;
 use crate::sim::{EndpointModel, Monitor, Next, World};
 use crate::traffic::replay::{self, Dataset};
@@ -125,8 +127,11 @@ impl Plan {
             billing: scenario.fleet.billing,
             sizing: self.sizing(),
         };
-        let model =
-            |endpoint: &Endpoint| EndpointModel { demand: endpoint.time.sampler(), error_rate: endpoint.error_rate };
+        let model = |endpoint: &Endpoint| EndpointModel {
+            demand: endpoint.time.sampler(),
+            error_rate: endpoint.error_rate,
+            mean: endpoint.time.mean(),
+        };
         Ok(World {
             plan: self,
             monitor,
@@ -156,6 +161,8 @@ impl Plan {
             agenda: Agenda::default(),
             retry: scenario.clients.retry.as_ref().map(RetryPolicy::new),
             probing: Probing::new(&scenario.balancer).map(Box::new),
+            pressure: Pressure::new(&scenario.overload, seed).map(Box::new),
+            has_extras: scenario.balancer.strategy == Strategy::Prequal || scenario.overload.is_on(),
             commands: Vec::new(),
             recorder: Recorder::new(settings),
             observer: Observer::default(),
@@ -177,6 +184,7 @@ impl Plan {
             clients,
             regions: self.one_way.len().max(1),
             limiter: scenario.limiter.clone(),
+            overload: scenario.overload.gateway.clone(),
             breaker: scenario.breaker.clone(),
             balancer: scenario.balancer.clone(),
             autoscaler: scenario.autoscaler.clone(),
@@ -268,6 +276,7 @@ fn place_of(path: &str, endpoints: &mut Vec<Endpoint>, scenario: &Scenario) -> u
             weight: 0.0,
             time: scenario.service.time.clone(),
             error_rate: scenario.service.error_rate,
+            criticality: 0,
         });
         endpoints.len() - 1
     });

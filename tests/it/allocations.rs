@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use allocation_counter::measure;
 use wavetank::engine::balancer::prequal::Answer;
 use wavetank::engine::balancer::{self, Joining, Sampling, Score, Strategy, Ties};
+use wavetank::engine::overload::{self, concurrency, limits, priority};
 use wavetank::engine::request::{Admission, Completion, InstanceId, Outcome, Request};
 use wavetank::engine::{Config, Engine, balancer::Balancer, breaker, limiter};
 use wavetank::rng::{Dice, Stream};
@@ -28,7 +29,7 @@ fn play(engine: &mut Engine, open: &mut VecDeque<Completion>, from: u64, request
         if let Admission::Forward { instance, permit } = engine.admit(now, &request) {
             let outcome = if i % 50 == 0 { Outcome::ServerError } else { Outcome::Success };
             let latency = Span(1_000_000 + i % 1000);
-            open.push_back(Completion { instance, permit, endpoint: 0, outcome, latency });
+            open.push_back(Completion { instance, permit, endpoint: 0, is_retry: false, outcome, latency });
         }
         while let Some(id) = engine.next_probe() {
             engine.probed(now, id, Answer { rif: (i % 9) as u32, latency: Span(i % 77) });
@@ -125,6 +126,20 @@ fn neither_limiters_nor_breakers_allocate_for_a_request() {
                 Config { limiter: Some(limiter), breaker: Some(breaker), ..engine(balancer::Config::default()) };
             assert_eq!(allocations(&config), 0, "{name} {scope:?}");
         }
+    }
+}
+
+#[test]
+fn overload_control_allocates_nothing_for_a_request() {
+    for (name, algorithm) in concurrency::Algorithm::ALL {
+        let overload = overload::Config {
+            limits: Some(limits::Limits { requests: Some(30), ..Default::default() }),
+            concurrency: Some(concurrency::Config::of(algorithm)),
+            priority: Some(priority::Config::default()),
+            criticality: vec![1],
+        };
+        let config = Config { overload, ..engine(balancer::Config::default()) };
+        assert_eq!(allocations(&config), 0, "{name}");
     }
 }
 

@@ -16,6 +16,9 @@ mod conservation;
 /// What balancing and ejection do to a fleet in trouble.
 mod balancing;
 
+/// More load than can be served.
+mod overload;
+
 /// The way of a request allocates nothing.
 mod allocations;
 

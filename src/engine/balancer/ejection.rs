@@ -273,7 +273,7 @@ impl Ejection {
     pub fn ended(&mut self, now: Time, place: usize, outcome: Outcome, latency: Span) -> Option<Change> {
         let member = &mut self.members[place];
         match outcome {
-            Outcome::Abandoned => return None,
+            Outcome::Abandoned | Outcome::Shed => return None,
             Outcome::Success => {
                 member.calls += 1;
                 member.successes += 1;

@@ -25,7 +25,7 @@ pub(super) fn avoiding(client: u32, id: u32) -> Request {
 
 pub(super) fn ends(balancer: &mut Balancer, now: Time, instance: InstanceId, outcome: Outcome, latency: Span) {
     let permit = Permit::default();
-    balancer.finished(now, &Completion { instance, permit, endpoint: 0, outcome, latency });
+    balancer.finished(now, &Completion { instance, permit, endpoint: 0, is_retry: false, outcome, latency });
 }
 
 pub(super) fn ends_well(balancer: &mut Balancer, instance: InstanceId) {
