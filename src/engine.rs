@@ -34,6 +34,7 @@ use crate::engine::balancer::routing::TierHealth;
 use crate::engine::balancer::{Balancer, Joining, Notice, Refusal};
 use crate::engine::events::{Event, EventKind};
 use crate::engine::gates::{Answer, Gates};
+use crate::engine::limiter::hierarchy::{Denial, Hierarchy};
 use crate::engine::limiter::{Key, Limiter};
 use crate::engine::metrics::FleetCounts;
 use crate::engine::observation::{FleetObservation, Scraper};
@@ -55,6 +56,8 @@ pub struct Config {
     pub regions: usize,
     /// Quotas.
     pub limiter: Option<limiter::Config>,
+    /// Quotas beyond one plain rule.
+    pub limiter_extras: limiter::hierarchy::Extras,
     /// What is refused under overload.
     pub overload: overload::Config,
     /// Circuit breakers.
@@ -128,6 +131,10 @@ const NEAREST_EVERY: Span = Span::from_mins(1);
 pub struct Engine {
     dice: Dice,
     limiter: Option<(Key, Limiter)>,
+    /// Instead of `limiter`, where there is more than one plain rule.
+    hierarchy: Option<Box<Hierarchy>>,
+    /// Whether there is a hierarchy or a guard.
+    is_guarded: bool,
     guard: Option<Box<Guard>>,
     gates: Option<Gates>,
     balancer: Balancer,
@@ -153,20 +160,24 @@ pub struct Engine {
 impl Engine {
     /// An engine without instances.
     pub fn new(config: &Config) -> Engine {
-        let limiter = config.limiter.as_ref().map(|limiter| {
-            let keys = match limiter.key {
-                Key::Client => config.clients,
-                Key::Endpoint => config.endpoints.len(),
-                Key::Region => config.regions,
-                Key::Global => 1,
-            };
-            (limiter.key, Limiter::new(limiter, keys))
-        });
+        let keys = |key: Key| match key {
+            Key::Client => config.clients,
+            Key::Endpoint => config.endpoints.len(),
+            Key::Region => config.regions,
+            Key::Global => 1,
+        };
+        let extras = &config.limiter_extras;
+        let plain = config.limiter.as_ref().filter(|_| !extras.is_on());
+        let limiter = plain.map(|limiter| (limiter.key, Limiter::new(limiter, keys(limiter.key))));
+        let hierarchy = config.limiter.as_ref().filter(|_| extras.is_on());
+        let hierarchy = hierarchy.map(|first| Box::new(Hierarchy::new(first, extras, keys, config.seed)));
         let autoscaler = config.autoscaler.clone().map(Autoscaler::new);
         let scraper = config.autoscaler.as_ref().map(Scraper::new);
         let mut engine = Engine {
             dice: Dice::new(config.seed, Stream::Balancer),
             limiter,
+            is_guarded: hierarchy.is_some() || config.overload.is_on(),
+            hierarchy,
             guard: Guard::new(&config.overload, config.seed).map(Box::new),
             gates: config.breaker.as_ref().map(|breaker| Gates::new(breaker, &config.endpoints, config.seed)),
             balancer: Balancer::new(&config.balancer, config.seed, config.clients),
@@ -230,12 +241,15 @@ impl Engine {
         if let Some((key, limiter)) = &mut self.limiter {
             limiter.admit(now, key.of(request)).map_err(|retry_after| Rejection::RateLimited { retry_after })?;
         }
-        if self.guard.is_some() { self.choose_guarded(now, request) } else { self.choose(now, request) }
+        if self.is_guarded { self.choose_guarded(now, request) } else { self.choose(now, request) }
     }
 
     /// The choice behind the guard against overload, which is told when nothing comes of it.
     #[inline(never)]
     fn choose_guarded(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
+        if let Some(hierarchy) = &mut self.hierarchy {
+            hierarchy.admit(now, request)?;
+        }
         if let Some(guard) = &mut self.guard {
             guard.admit(now, request)?;
         }
@@ -725,6 +739,15 @@ impl Engine {
 /// How a tier is named where there is more than one.
 fn tier_words(tier: u32) -> String {
     if tier == 0 { String::new() } else { format!(" of tier {tier}") }
+}
+
+impl From<Denial> for Rejection {
+    fn from(denial: Denial) -> Rejection {
+        match denial {
+            Denial::Quota { retry_after } => Rejection::RateLimited { retry_after: retry_after.unwrap_or(Span::MAX) },
+            Denial::StoreDown => Rejection::Shed,
+        }
+    }
 }
 
 impl From<Refusal> for Rejection {

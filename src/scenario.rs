@@ -80,6 +80,8 @@ pub struct Scenario {
     pub breaker: Option<breaker::Config>,
     /// Whom to refuse; `None`: nobody.
     pub limiter: Option<limiter::Config>,
+    /// What goes beyond one plain quota.
+    pub limiter_extras: limiter::hierarchy::Extras,
     /// What kind of traffic it is; `None`: not analyzed.
     pub analyzer: Option<analyzer::Config>,
     /// How far ahead the offered load is to be forecast (`analyzer.prediction_window`); `None`: not at all. Whoever runs

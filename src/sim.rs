@@ -272,9 +272,15 @@ impl World<'_> {
     /// An attempt leaves its client.
     #[inline(always)]
     fn send(&mut self, slot: u32, avoid: Option<InstanceId>) {
-        if self.has_extras && self.is_throttled(slot) {
-            return;
+        if self.has_extras {
+            return self.send_under_pressure(slot, avoid);
         }
+        self.send_plainly(slot, avoid);
+    }
+
+    /// The way to an instance, or a refusal.
+    #[inline(always)]
+    fn send_plainly(&mut self, slot: u32, avoid: Option<InstanceId>) {
         let attempt = &self.slab[slot];
         let request = Request {
             index: attempt.index,
@@ -297,9 +303,6 @@ impl World<'_> {
                 } else {
                     self.calendar.push(self.now + travel, Kind::ReachesInstance, slot);
                 }
-                if self.has_extras {
-                    self.send_probes();
-                }
             }
             Admission::Reject(rejection) => {
                 let attempt = self.slab[slot];
@@ -312,6 +315,9 @@ impl World<'_> {
     /// An attempt reaches the instance it was sent to.
     #[inline(always)]
     fn reaches_instance(&mut self, slot: u32) {
+        if self.has_extras {
+            return self.reaches_under_pressure(slot);
+        }
         if self.slab[slot].stage == Stage::Dead {
             self.slab.remove(slot);
             return;
@@ -324,19 +330,10 @@ impl World<'_> {
         }
         let service = &self.plan.scenario().service;
         if instance.busy() < service.workers {
-            if self.has_extras && self.is_shed_on_arrival(slot, place) {
-                return self.answer_with(slot, Outcome::Shed);
-            }
-            let instance = &mut self.instances[place];
             instance.touch(self.now);
             self.serve(slot, place);
         } else if service.queue.is_some_and(|queue| instance.queued >= queue) {
-            if self.has_extras {
-                self.gauge(slot, true);
-            }
             self.answer_with(slot, Outcome::QueueFull);
-        } else if self.has_extras {
-            self.enqueue_under_pressure(slot, place);
         } else {
             instance.touch(self.now);
             instance.enqueue(&mut self.slab, slot);
@@ -456,10 +453,10 @@ impl World<'_> {
         } else {
             instance.serving -= 1;
         }
-        let next =
-            if self.has_extras { self.dequeue_under_pressure(place) } else { instance.dequeue(&mut self.slab) };
-        let instance = &mut self.instances[place];
-        match next {
+        if self.has_extras {
+            return self.serve_next_under_pressure(place);
+        }
+        match instance.dequeue(&mut self.slab) {
             Some(next) => self.serve(next, place),
             None if instance.busy() == 0 && instance.life == Life::Draining => self.leaves(place),
             None => {}

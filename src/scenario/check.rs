@@ -68,6 +68,9 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         schema::overload::overload(f, clients.timeout, clients.retry.is_some(), criticality)
     });
     let limiter = s.optional("limiter", schema::limiter::limiter);
+    let (limiter, mut limiter_extras) =
+        limiter.map_or((None, Default::default()), |(first, extras)| (Some(first), extras));
+    limiter_extras.costs = endpoints.iter().map(|endpoint| endpoint.cost).collect();
     let (analyzer, prediction_window) = s.optional("analyzer", schema::analyzer::analyzer).unzip();
     let faults = s.or("fault", Vec::new(), |f| schema::faults::faults(f, zones));
     let dependencies = s.or("dependency", Vec::new(), schema::service::dependencies);
@@ -97,6 +100,7 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         overload,
         breaker,
         limiter,
+        limiter_extras,
         analyzer,
         prediction_window: prediction_window.flatten(),
         faults,

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use crate::engine::overload::codel::{self, Codel};
 use crate::engine::overload::hedge::Hedge;
 use crate::engine::overload::throttle::Throttle;
-use crate::engine::request::Outcome;
+use crate::engine::request::{InstanceId, Outcome};
 use crate::record::outcome::Failure;
 use crate::rng::{Dice, Stream};
 use crate::scenario::overload::Overload;
 use crate::sim::World;
 use crate::sim::attempt::{Attempt, Stage};
 use crate::sim::calendar::Kind;
+use crate::sim::instance::Life;
 use crate::units::Time;
 
 /// The state of all of it.
@@ -78,8 +79,7 @@ impl Pressure {
 
 impl World<'_> {
     /// Whether the client holds an attempt back; it has failed then. Otherwise its copy, if it may get one, is put on the calendar.
-    #[inline(never)]
-    pub(super) fn is_throttled(&mut self, slot: u32) -> bool {
+    fn is_throttled(&mut self, slot: u32) -> bool {
         let Some(pressure) = &mut self.pressure else { return false };
         let attempt = &self.slab[slot];
         if attempt.number & COPY != 0 {
@@ -193,9 +193,55 @@ impl World<'_> {
         }
     }
 
-    /// An attempt finds a free worker: its queue is empty, and it may be too late already.
+    /// [`World::send_plainly`] with what may come before and after it.
     #[inline(never)]
-    pub(super) fn is_shed_on_arrival(&mut self, slot: u32, place: usize) -> bool {
+    pub(super) fn send_under_pressure(&mut self, slot: u32, avoid: Option<InstanceId>) {
+        if !self.is_throttled(slot) {
+            self.send_plainly(slot, avoid);
+            self.send_probes();
+        }
+    }
+
+    /// An attempt reaches its instance: [`World::reaches_instance`] with queues that shed.
+    #[inline(never)]
+    pub(super) fn reaches_under_pressure(&mut self, slot: u32) {
+        if self.slab[slot].stage == Stage::Dead {
+            return self.slab.remove(slot);
+        }
+        let place = self.slab[slot].instance.0 as usize;
+        let instance = &mut self.instances[place];
+        instance.attempts += 1;
+        let service = &self.plan.scenario().service;
+        if !instance.is_alive() {
+            self.answer_with(slot, Outcome::Connection);
+        } else if instance.busy() < service.workers {
+            if self.is_shed_on_arrival(slot, place) {
+                return self.answer_with(slot, Outcome::Shed);
+            }
+            self.instances[place].touch(self.now);
+            self.serve(slot, place);
+        } else if service.queue.is_some_and(|queue| instance.queued >= queue) {
+            self.gauge(slot, true);
+            self.answer_with(slot, Outcome::QueueFull);
+        } else {
+            self.enqueue_under_pressure(slot, place);
+        }
+    }
+
+    /// A worker is free: the next attempt that is worth it gets it.
+    #[inline(never)]
+    pub(super) fn serve_next_under_pressure(&mut self, place: usize) {
+        let next = self.dequeue_under_pressure(place);
+        let instance = &self.instances[place];
+        match next {
+            Some(next) => self.serve(next, place),
+            None if instance.busy() == 0 && instance.life == Life::Draining => self.leaves(place),
+            None => {}
+        }
+    }
+
+    /// An attempt finds a free worker: its queue is empty, and it may be too late already.
+    fn is_shed_on_arrival(&mut self, slot: u32, place: usize) -> bool {
         let now = self.now;
         let Some(pressure) = &mut self.pressure else { return false };
         if let Some(queue) = pressure.queue(place) {
@@ -205,8 +251,7 @@ impl World<'_> {
     }
 
     /// An attempt has to wait.
-    #[inline(never)]
-    pub(super) fn enqueue_under_pressure(&mut self, slot: u32, place: usize) {
+    fn enqueue_under_pressure(&mut self, slot: u32, place: usize) {
         self.instances[place].touch(self.now);
         let newest_first = self.pressure.as_mut().is_some_and(|pressure| {
             pressure.adaptive_lifo && pressure.queue(place).is_some_and(|queue| queue.is_overloaded())
@@ -219,8 +264,7 @@ impl World<'_> {
     }
 
     /// The next attempt worth serving; the others are shed. The instance's integrals are up to date.
-    #[inline(never)]
-    pub(super) fn dequeue_under_pressure(&mut self, place: usize) -> Option<u32> {
+    fn dequeue_under_pressure(&mut self, place: usize) -> Option<u32> {
         loop {
             let slot = self.instances[place].dequeue(&mut self.slab)?;
             if !self.is_shed(slot, place) {

@@ -184,6 +184,7 @@ impl Plan {
             clients,
             regions: self.one_way.len().max(1),
             limiter: scenario.limiter.clone(),
+            limiter_extras: scenario.limiter_extras.clone(),
             overload: scenario.overload.gateway.clone(),
             breaker: scenario.breaker.clone(),
             balancer: scenario.balancer.clone(),
@@ -277,6 +278,7 @@ fn place_of(path: &str, endpoints: &mut Vec<Endpoint>, scenario: &Scenario) -> u
             time: scenario.service.time.clone(),
             error_rate: scenario.service.error_rate,
             criticality: 0,
+            cost: 1,
         });
         endpoints.len() - 1
     });

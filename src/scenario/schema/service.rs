@@ -26,9 +26,9 @@ pub(crate) fn service(field: &Field) -> Option<Service> {
         let sections_own = s.is_sound();
         let endpoints = match s.field("endpoint") {
             Some(f) => endpoints(&f, time.as_ref(), error_rate),
-            None => time
-                .clone()
-                .map(|time| vec![Endpoint { path: "/".to_string(), weight: 1.0, time, error_rate, criticality: 0 }]),
+            None => time.clone().map(|time| {
+                vec![Endpoint { path: "/".to_string(), weight: 1.0, time, error_rate, criticality: 0, cost: 1 }]
+            }),
         };
         if sections_own {
             check_capacity(s, discipline, needed, cores);
@@ -75,7 +75,14 @@ fn endpoints(field: &Field, time: Option<&Distribution>, error_rate: f64) -> Opt
                 level if level <= 15 => Some(level as u8),
                 _ => f.unfit("a level from 0 (most important) to 15"),
             });
-            Some(Endpoint { path: path?, weight, time: time?, error_rate, criticality })
+            Some(Endpoint {
+                path: path?,
+                weight,
+                time: time?,
+                error_rate,
+                criticality,
+                cost: s.or("cost", 1, |f| f.count(1)),
+            })
         });
         endpoints.extend(endpoint);
     }
