@@ -4,9 +4,9 @@
 //! in `exit.rs`. This is the only place that knows threads by number, Ctrl-C, and the name of the machine.
 
 mod args;
+mod compare;
 mod dataset;
 mod describe;
-mod compare;
 mod exit;
 mod explain;
 mod gate;

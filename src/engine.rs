@@ -1,7 +1,7 @@
 //! The engine: what lets requests in, chooses an instance, and decides how many instances there should be.
 //!
 //! ```text
-//!            admit ─▶ limiter ─▶ breaker ─▶ balancer ─▶ Forward(instance) | Reject(reason)
+//!            admit ─▶ limiter ─▶ overload ─▶ breaker ─▶ balancer ─▶ Forward(instance) | Reject(reason)
 //! driver ─▶  completed ─▶ balancer, breaker, metrics
 //!            instance_changed, health_checked ─▶ balancer
 //!            tick ─▶ scrape ─▶ autoscaler, healer, analyzer ─▶ commands: launch, drain, check
@@ -21,6 +21,7 @@ pub mod hold;
 pub mod limiter;
 pub mod metrics;
 pub mod observation;
+pub mod overload;
 pub mod request;
 pub mod window;
 
@@ -28,15 +29,19 @@ use std::collections::BTreeMap;
 
 use crate::engine::analyzer::Analyzer;
 use crate::engine::autoscaler::{Autoscaler, Decision, Direction, Guards, Manual, Nearest};
-use crate::engine::balancer::Balancer;
+use crate::engine::balancer::ejection::Change;
 use crate::engine::balancer::health::{Health, Opinion};
+use crate::engine::balancer::routing::TierHealth;
+use crate::engine::balancer::{Balancer, Joining, Notice, Refusal};
 use crate::engine::events::{Event, EventKind};
 use crate::engine::gates::{Answer, Gates};
 use crate::engine::hold::Hold;
+use crate::engine::limiter::hierarchy::{Denial, Hierarchy};
 use crate::engine::limiter::{Key, Limiter};
 use crate::engine::metrics::{FleetCounts, InstanceView, Stage};
 use crate::engine::observation::{FleetObservation, Scraper};
-use crate::engine::request::{Admission, Completion, InstanceId, Permit, Rejection, Request};
+use crate::engine::overload::Guard;
+use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Permit, Rejection, Request};
 use crate::rng::{Dice, Stream};
 use crate::units::{Span, Time};
 
@@ -53,6 +58,10 @@ pub struct Config {
     pub regions: usize,
     /// Quotas.
     pub limiter: Option<limiter::Config>,
+    /// Quotas beyond one plain rule.
+    pub limiter_extras: limiter::hierarchy::Extras,
+    /// What is refused under overload.
+    pub overload: overload::Config,
     /// Circuit breakers.
     pub breaker: Option<breaker::Config>,
     /// Choice of an instance.
@@ -96,6 +105,8 @@ pub enum Wake {
     Evaluate,
     /// A health check is due.
     HealthCheck,
+    /// The balancer sweeps for outliers.
+    Sweep,
     /// A breaker's open interval ends.
     BreakerProbe,
     /// A bin of the traffic analyzer closes.
@@ -130,6 +141,11 @@ const NEAREST_EVERY: Span = Span::from_mins(1);
 pub struct Engine {
     dice: Dice,
     limiter: Option<(Key, Limiter)>,
+    /// Instead of `limiter`, where there is more than one plain rule.
+    hierarchy: Option<Box<Hierarchy>>,
+    /// Whether there is a hierarchy or a guard.
+    is_guarded: bool,
+    guard: Option<Box<Guard>>,
     gates: Option<Gates>,
     balancer: Balancer,
     health: Option<Health>,
@@ -156,22 +172,27 @@ pub struct Engine {
 impl Engine {
     /// An engine without instances.
     pub fn new(config: &Config) -> Engine {
-        let limiter = config.limiter.as_ref().map(|limiter| {
-            let keys = match limiter.key {
-                Key::Client => config.clients,
-                Key::Endpoint => config.endpoints.len(),
-                Key::Region => config.regions,
-                Key::Global => 1,
-            };
-            (limiter.key, Limiter::new(limiter, keys))
-        });
+        let keys = |key: Key| match key {
+            Key::Client => config.clients,
+            Key::Endpoint => config.endpoints.len(),
+            Key::Region => config.regions,
+            Key::Global => 1,
+        };
+        let extras = &config.limiter_extras;
+        let plain = config.limiter.as_ref().filter(|_| !extras.is_on());
+        let limiter = plain.map(|limiter| (limiter.key, Limiter::new(limiter, keys(limiter.key))));
+        let hierarchy = config.limiter.as_ref().filter(|_| extras.is_on());
+        let hierarchy = hierarchy.map(|first| Box::new(Hierarchy::new(first, extras, keys, config.seed)));
         let autoscaler = config.autoscaler.clone().map(Autoscaler::new);
         let scraper = config.autoscaler.as_ref().map(Scraper::new);
         let mut engine = Engine {
             dice: Dice::new(config.seed, Stream::Balancer),
             limiter,
+            is_guarded: hierarchy.is_some() || config.overload.is_on(),
+            hierarchy,
+            guard: Guard::new(&config.overload, config.seed).map(Box::new),
             gates: config.breaker.as_ref().map(|breaker| Gates::new(breaker, &config.endpoints, config.seed)),
-            balancer: Balancer::new(&config.balancer),
+            balancer: Balancer::new(&config.balancer, config.seed, config.clients),
             health: config.balancer.health_check.map(|check| Health::new(check, config.seed)),
             health_timeout: config.balancer.health_check.map_or(Span::ZERO, |check| check.timeout),
             autoscaler,
@@ -203,7 +224,7 @@ impl Engine {
         if let Some(health) = &mut self.health {
             health.join(now, id, true);
         }
-        self.balancer.join(id, true);
+        self.balancer.join(now, id, Joining::Adopted);
         self.schedule();
         id
     }
@@ -280,10 +301,28 @@ impl Engine {
         if let Some((key, limiter)) = &mut self.limiter {
             limiter.admit(now, key.of(request)).map_err(|retry_after| Rejection::RateLimited { retry_after })?;
         }
-        self.choose(now, request)
+        if self.is_guarded { self.choose_guarded(now, request) } else { self.choose(now, request) }
     }
 
-    /// Breaker and balancer.
+    /// The choice behind the guard against overload, which is told when nothing comes of it.
+    #[inline(never)]
+    fn choose_guarded(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
+        if let Some(hierarchy) = &mut self.hierarchy {
+            hierarchy.admit(now, request)?;
+        }
+        if let Some(guard) = &mut self.guard {
+            guard.admit(now, request)?;
+        }
+        let chosen = self.choose(now, request);
+        if chosen.is_err()
+            && let Some(guard) = &mut self.guard
+        {
+            guard.withdraw(now, request.attempt > 1);
+        }
+        chosen
+    }
+
+    /// Past breakers to an instance.
     #[inline(always)]
     fn choose(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
         let dice = self.dice;
@@ -292,25 +331,28 @@ impl Engine {
             n => dice.sub(request.index, u64::from(n)),
         };
         let Some(gates) = &mut self.gates else {
-            let instance = self.balancer.pick(request.client, request.avoid, draws);
-            return instance.map(|id| (id, Permit::default())).ok_or(Rejection::NoReadyInstance);
+            let instance = self.balancer.pick(now, request, draws);
+            return instance.map(|id| (id, Permit::default())).map_err(Rejection::from);
         };
         let permit = match gates.before_choice(now, request) {
             Answer::Pass(permit) => permit,
             Answer::Refuse(until) => return Err(Rejection::BreakerOpen { until }),
         };
         loop {
-            let Some(instance) = self.balancer.pick(request.client, request.avoid, draws) else {
-                gates.cancel(now, request, permit);
-                let broken = gates.per_instance() && self.balancer.any_broken();
-                let until = self.retries.values().min().copied();
-                return Err(if broken { Rejection::BreakerOpen { until } } else { Rejection::NoReadyInstance });
+            let instance = match self.balancer.pick(now, request, draws) {
+                Ok(instance) => instance,
+                Err(refusal) => {
+                    gates.cancel(now, request, permit);
+                    let broken = refusal == Refusal::Nobody && gates.per_instance() && self.balancer.any_broken();
+                    let until = self.retries.values().min().copied();
+                    return Err(if broken { Rejection::BreakerOpen { until } } else { refusal.into() });
+                }
             };
             match gates.before_instance(now, instance, request, permit) {
                 Answer::Pass(permit) => return Ok((instance, permit)),
                 Answer::Refuse(until) => {
-                    self.balancer.finished(instance);
-                    self.balancer.set_broken(instance, true);
+                    self.balancer.withdraw(instance);
+                    self.balancer.set_broken(now, instance, true);
                     let at = until.unwrap_or(now + gates.open_for());
                     self.retries.insert(instance, at);
                     self.wake = self.wake.min_by_time((at, Wake::BreakerProbe));
@@ -322,9 +364,17 @@ impl Engine {
     /// Learns how a forwarded attempt ended.
     #[inline(always)]
     pub fn completed(&mut self, now: Time, completion: &Completion) {
-        self.balancer.finished(completion.instance);
+        if self.balancer.finished(now, completion) {
+            self.tell_notices();
+        }
+        if let Some(guard) = &mut self.guard {
+            guard.ended(now, completion);
+        }
         if let Some(scraper) = &mut self.scraper {
             scraper.ended(completion.latency, completion.outcome.is_failure());
+            if matches!(completion.outcome, Outcome::QueueFull | Outcome::Shed) {
+                scraper.refused();
+            }
         }
         if let Some(gates) = &mut self.gates
             && gates.ended(now, completion)
@@ -340,12 +390,12 @@ impl Engine {
         let Some(gates) = &mut self.gates else { return };
         match gates.reopens_at(instance) {
             Some(at) if at > now => {
-                self.balancer.set_broken(instance, true);
+                self.balancer.set_broken(now, instance, true);
                 self.retries.insert(instance, at);
                 self.wake = self.wake.min_by_time((at, Wake::BreakerProbe));
             }
             _ => {
-                self.balancer.set_broken(instance, false);
+                self.balancer.set_broken(now, instance, false);
                 self.retries.remove(&instance);
             }
         }
@@ -372,7 +422,7 @@ impl Engine {
                 }
             }
             InstanceState::Gone => {
-                self.leave(id);
+                self.leave(now, id);
                 self.fleet.remove(&id);
                 self.lives.remove(&id);
                 let kind = EventKind::InstanceGone { instance: id };
@@ -398,7 +448,8 @@ impl Engine {
         if let Some(health) = &mut self.health {
             health.join(now, id, false);
         }
-        self.balancer.join(id, self.health.is_none());
+        let joining = if self.health.is_none() { Joining::Started } else { Joining::Unchecked };
+        self.balancer.join(now, id, joining);
         let cause = if warming { "booted, warming up" } else { "booted" };
         self.note(now, EventKind::InstanceReady { instance: id, warming }, cause);
     }
@@ -410,11 +461,11 @@ impl Engine {
         let cause = health.in_words(opinion);
         match opinion {
             Opinion::Healthy => {
-                self.balancer.set_healthy(id, true);
+                self.balancer.set_healthy(now, id, true);
                 self.note(now, EventKind::InstanceHealthy { instance: id }, &cause);
             }
             Opinion::Unhealthy => {
-                self.balancer.set_healthy(id, false);
+                self.balancer.set_healthy(now, id, false);
                 self.note(now, EventKind::InstanceUnhealthy { instance: id }, &cause);
                 if let Some(belief) = self.fleet.get_mut(&id)
                     && matches!(belief, Belief::Ready | Belief::Warming)
@@ -434,6 +485,22 @@ impl Engine {
         self.health_timeout
     }
 
+    /// Whether the balancer asks instances how they are: then [`Engine::next_probe`] is to be asked after every admission.
+    #[inline]
+    pub fn probes(&self) -> bool {
+        self.balancer.probes()
+    }
+
+    /// An instance that is to be probed now; each is told once.
+    pub fn next_probe(&mut self) -> Option<InstanceId> {
+        self.balancer.next_probe()
+    }
+
+    /// Learns an instance's answer to a probe.
+    pub fn probed(&mut self, now: Time, id: InstanceId, answer: balancer::prequal::Answer) {
+        self.balancer.probed(now, id, answer);
+    }
+
     /// Whether [`Engine::tick`] at `now` wants a [`FleetObservation`].
     pub fn scrape_due(&self, now: Time) -> bool {
         self.scraper.as_ref().is_some_and(|scraper| scraper.next_wake() <= now)
@@ -446,6 +513,8 @@ impl Engine {
         {
             scraper.scraped(now, fleet);
         }
+        self.balancer.tick(now);
+        self.tell_notices();
         self.heal(now, commands);
         self.autoscale(now, commands);
         if let Some(health) = &mut self.health {
@@ -456,12 +525,45 @@ impl Engine {
         while let Some((&id, &at)) = self.retries.iter().find(|(_, at)| **at <= now) {
             debug_assert!(at <= now);
             self.retries.remove(&id);
-            self.balancer.set_broken(id, false);
+            self.balancer.set_broken(now, id, false);
         }
         if let Some(analyzer) = &mut self.analyzer {
             analyzer.tick(now, &mut self.events);
         }
         self.schedule();
+    }
+
+    /// Writes down what the balancer did by itself.
+    #[cold]
+    fn tell_notices(&mut self) {
+        for notice in self.balancer.take_notices() {
+            match notice {
+                Notice::Ejection { at, change: Change::Ejected { id, length, row, cause } } => {
+                    self.note(at, EventKind::InstanceEjected { instance: id, length, row }, &cause);
+                }
+                Notice::Ejection { at, change: Change::Readmitted { id, after } } => {
+                    let cause = format!("its ejection is over after {after}");
+                    self.note(at, EventKind::InstanceReadmitted { instance: id, after }, &cause);
+                }
+                Notice::Replace { at, id } => {
+                    if let Some(belief) = self.fleet.get_mut(&id)
+                        && matches!(belief, Belief::Ready | Belief::Warming)
+                    {
+                        *belief = Belief::Unhealthy;
+                        self.replacements.push(format!("replaces instance {}, ejected again and again", id.0));
+                        self.wake = (at, Wake::Evaluate);
+                    }
+                }
+                Notice::PanicBegan { at, tier, health: TierHealth { healthy, initialised } } => {
+                    let cause = format!("{healthy} of {initialised} instances{} are healthy", tier_words(tier));
+                    self.note(at, EventKind::PanicBegan { healthy, initialised }, &cause);
+                }
+                Notice::PanicEnded { at, tier, health: TierHealth { healthy, initialised } } => {
+                    let cause = format!("{healthy} of {initialised} instances{} are healthy", tier_words(tier));
+                    self.note(at, EventKind::PanicEnded { healthy, initialised }, &cause);
+                }
+            }
+        }
     }
 
     /// Replaces what was found dead: not a scaling action, and subject to no cooldown.
@@ -570,14 +672,14 @@ impl Engine {
 
     fn drain(&mut self, now: Time, id: InstanceId, cause: &str, commands: &mut Vec<Command>) {
         let was = self.fleet.insert(id, Belief::Draining);
-        self.leave(id);
+        self.leave(now, id);
         commands.push(if was == Some(Belief::Provisioning) { Command::Terminate(id) } else { Command::Drain(id) });
         self.note(now, EventKind::InstanceDraining { instance: id }, cause);
     }
 
     /// Nobody sends anything new to `id`.
-    fn leave(&mut self, id: InstanceId) {
-        self.balancer.leave(id);
+    fn leave(&mut self, now: Time, id: InstanceId) {
+        self.balancer.leave(now, id);
         self.retries.remove(&id);
         if let Some(health) = &mut self.health {
             health.leave(id);
@@ -641,6 +743,11 @@ impl Engine {
         self.balancer.in_flight_total()
     }
 
+    /// The limit on requests in flight that follows latency; `None` if there is none.
+    pub fn concurrency_limit(&self) -> Option<u32> {
+        self.guard.as_ref().and_then(|guard| guard.limit())
+    }
+
     /// Breakers open or half-open.
     pub fn breakers_open(&self) -> u32 {
         self.gates.as_ref().map_or(0, Gates::tripped)
@@ -663,6 +770,9 @@ impl Engine {
         if let Some(gates) = &mut self.gates {
             gates.drain_events(&mut self.events);
         }
+        if self.balancer.has_notices() {
+            self.tell_notices();
+        }
         events.append(&mut self.events);
     }
 
@@ -680,6 +790,9 @@ impl Engine {
         }
         if let Some(health) = &self.health {
             wake = wake.min_by_time((health.next_wake(), Wake::HealthCheck));
+        }
+        if self.balancer.next_wake() < Time::MAX {
+            wake = wake.min_by_time((self.balancer.next_wake(), Wake::Sweep));
         }
         if let Some(&at) = self.retries.values().min() {
             wake = wake.min_by_time((at, Wake::BreakerProbe));
@@ -712,6 +825,30 @@ fn views(
         Some(InstanceView { id, stage, launched_at, changed_at, values, sampled_at, window: scraper.window_length() })
     };
     fleet.iter().filter_map(view).collect()
+}
+
+/// How a tier is named where there is more than one.
+fn tier_words(tier: u32) -> String {
+    if tier == 0 { String::new() } else { format!(" of tier {tier}") }
+}
+
+impl From<Denial> for Rejection {
+    fn from(denial: Denial) -> Rejection {
+        match denial {
+            Denial::Quota { retry_after } => Rejection::RateLimited { retry_after: retry_after.unwrap_or(Span::MAX) },
+            Denial::StoreDown => Rejection::Shed,
+        }
+    }
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Rejection {
+        match refusal {
+            Refusal::Nobody => Rejection::NoReadyInstance,
+            Refusal::Full => Rejection::QueueFull,
+            Refusal::Shed => Rejection::Shed,
+        }
+    }
 }
 
 /// The earlier of two wakes.

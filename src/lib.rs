@@ -53,9 +53,9 @@
 //! **Why integers for time?** A float of seconds loses nanoseconds after months, and ties between events then depend on rounding.
 
 pub mod cli;
+pub mod compare;
 #[cfg(feature = "data")]
 pub mod dataset;
-pub mod compare;
 pub mod distribution;
 pub mod engine;
 pub mod gate;

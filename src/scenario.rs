@@ -26,6 +26,7 @@ pub mod dependency;
 mod document;
 pub mod faults;
 pub mod fleet;
+pub mod overload;
 mod overrides;
 pub mod problem;
 mod reader;
@@ -73,10 +74,14 @@ pub struct Scenario {
     pub autoscaler: Option<autoscaler::Config>,
     /// Which one gets a request.
     pub balancer: balancer::Config,
+    /// What is refused or asked twice under overload.
+    pub overload: overload::Overload,
     /// When not to send; `None`: always send.
     pub breaker: Option<breaker::Config>,
     /// Whom to refuse; `None`: nobody.
     pub limiter: Option<limiter::Config>,
+    /// What goes beyond one plain quota.
+    pub limiter_extras: limiter::hierarchy::Extras,
     /// What kind of traffic it is; `None`: not analyzed.
     pub analyzer: Option<analyzer::Config>,
     /// How far ahead the offered load is to be forecast (`analyzer.prediction_window`); `None`: not at all. Whoever runs

@@ -28,7 +28,9 @@ mod hold;
 pub mod instance;
 mod observation;
 pub mod outlook;
+mod overload;
 pub mod plan;
+mod probe;
 pub mod replicate;
 pub mod sharing;
 
@@ -50,7 +52,9 @@ use crate::sim::fault::Faults;
 use crate::sim::hold::Holding;
 use crate::sim::instance::{Instance, Life};
 use crate::sim::observation::Observer;
+use crate::sim::overload::Pressure;
 pub use crate::sim::plan::Plan;
+use crate::sim::probe::Probing;
 use crate::traffic::formats::Work;
 use crate::traffic::{Arrivals, EndpointMix, Origin, Population};
 use crate::units::{Span, Time};
@@ -127,6 +131,10 @@ struct World<'a> {
     holding: Holding,
     agenda: Agenda,
     retry: Option<RetryPolicy>,
+    probing: Option<Box<Probing>>,
+    pressure: Option<Box<Pressure>>,
+    /// Whether a request may meet more than the plain way: probes, or overload control at clients or instances.
+    has_extras: bool,
     commands: Vec<Command>,
     // What is left.
     recorder: Recorder,
@@ -202,6 +210,9 @@ impl World<'_> {
             Kind::ReachesInstance => self.reaches_instance(payload),
             Kind::RetryDue => self.retry_due(payload),
             Kind::ThinkEnds => self.think_ends(payload),
+            Kind::ProbeArrives => self.probe_arrives(InstanceId(payload)),
+            Kind::ProbeAnswered => self.probe_answered(),
+            Kind::HedgeDue => self.hedge_due(payload),
         }
     }
 
@@ -283,6 +294,15 @@ impl World<'_> {
     /// An attempt leaves its client.
     #[inline(always)]
     fn send(&mut self, slot: u32, avoid: Option<InstanceId>) {
+        if self.has_extras {
+            return self.send_under_pressure(slot, avoid);
+        }
+        self.send_plainly(slot, avoid);
+    }
+
+    /// The way to an instance, or a refusal.
+    #[inline(always)]
+    fn send_plainly(&mut self, slot: u32, avoid: Option<InstanceId>) {
         let request = self.request(slot, avoid);
         self.patience.begin(self.now, slot, self.slab[slot].stamp);
         let admission = self.engine.admit(self.now, &request);
@@ -331,6 +351,9 @@ impl World<'_> {
     /// An attempt reaches the instance it was sent to.
     #[inline(always)]
     fn reaches_instance(&mut self, slot: u32) {
+        if self.has_extras {
+            return self.reaches_under_pressure(slot);
+        }
         if self.slab[slot].stage == Stage::Dead {
             self.slab.remove(slot);
             return;
@@ -448,6 +471,9 @@ impl World<'_> {
             attempt.failed = u < error_rate;
         }
         let (calling, failed) = (attempt.stage == Stage::Calling, attempt.failed);
+        if self.has_extras {
+            self.gauge(slot, failed);
+        }
         self.release(place, calling);
         let outcome = if failed { Outcome::ServerError } else { Outcome::Success };
         self.answer_with(slot, outcome);
@@ -462,6 +488,9 @@ impl World<'_> {
             instance.calling -= 1;
         } else {
             instance.serving -= 1;
+        }
+        if self.has_extras {
+            return self.serve_next_under_pressure(place);
         }
         match instance.dequeue(&mut self.slab) {
             Some(next) => self.serve(next, place),
@@ -498,12 +527,13 @@ impl World<'_> {
             self.slab.remove(slot);
             return;
         }
-        const OUTCOMES: [Outcome; 6] = [
+        const OUTCOMES: [Outcome; 7] = [
             Outcome::Success,
             Outcome::ServerError,
             Outcome::Timeout,
             Outcome::Connection,
             Outcome::QueueFull,
+            Outcome::Shed,
             Outcome::Abandoned,
         ];
         let outcome = OUTCOMES[usize::from(attempt.calls_left)];
@@ -515,6 +545,9 @@ impl World<'_> {
     fn answer(&mut self, slot: u32, outcome: Outcome) {
         if let Some(failure) = Failure::of(outcome) {
             return self.answered_badly(slot, outcome, failure);
+        }
+        if self.has_extras {
+            self.answer_wins(slot);
         }
         // Field by field: a copy of the whole, whose bytes were just written one by one, would stall the processor.
         let attempt = &self.slab[slot];
@@ -550,6 +583,7 @@ impl World<'_> {
             instance: attempt.instance,
             permit: attempt.permit,
             endpoint: attempt.endpoint,
+            is_retry: attempt.number > 1,
             outcome,
             latency: self.now.since(attempt.sent_at),
         }

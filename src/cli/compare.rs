@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use super::args::CompareArgs;
-use super::exit::{Exit, Failure, OrExit};
 use super::dataset::quoted;
+use super::exit::{Exit, Failure, OrExit};
 use super::run::{check_length, experiment, timed};
 use crate::compare::{self, Comparison, Contender};
 use crate::record::Run;

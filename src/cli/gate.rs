@@ -11,8 +11,8 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 
 use super::args::{Budget, GateArgs, Inconclusive};
-use super::exit::{Exit, Failure, OrExit};
 use super::dataset::quoted;
+use super::exit::{Exit, Failure, OrExit};
 use super::run::{check_length, timed};
 use crate::gate::history::{self, Entry, KEPT, Trend};
 use crate::gate::output::{self, Github, Severity, Told};

@@ -207,7 +207,7 @@ impl Breaker {
         self.admit_unless_closed(rules, now, draw)
     }
 
-    /// Counts how an admitted call ended; [`Outcome::Abandoned`] counts nothing.
+    /// Counts how an admitted call ended; [`Outcome::Abandoned`] and [`Outcome::Shed`] count nothing.
     ///
     /// `retry_after` is what a failure's answer asked for, if it did.
     #[inline]
@@ -222,7 +222,7 @@ impl Breaker {
         retry_after: Option<Span>,
     ) -> Option<Box<Transition>> {
         let now = self.advance_clock(now);
-        if outcome == Outcome::Abandoned {
+        if matches!(outcome, Outcome::Abandoned | Outcome::Shed) {
             self.cancel(rules, now, permit);
             return None;
         }

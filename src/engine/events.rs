@@ -101,6 +101,36 @@ pub enum EventKind {
         /// How long the hold lasted.
         lasted: Span,
     },
+    /// The balancer avoids an instance that stands out.
+    InstanceEjected {
+        /// Which.
+        instance: InstanceId,
+        /// For how long, at least: readmission waits for a sweep.
+        length: Span,
+        /// Ejections in a row, this one included.
+        row: u32,
+    },
+    /// An ejected instance gets traffic again.
+    InstanceReadmitted {
+        /// Which.
+        instance: InstanceId,
+        /// How long it was ejected.
+        after: Span,
+    },
+    /// So few instances are healthy that the rule for panic applies.
+    PanicBegan {
+        /// Healthy instances.
+        healthy: u32,
+        /// Of so many that ever were healthy.
+        initialised: u32,
+    },
+    /// Enough instances are healthy again.
+    PanicEnded {
+        /// As above.
+        healthy: u32,
+        /// As above.
+        initialised: u32,
+    },
     /// A breaker refuses traffic from now on.
     BreakerOpened {
         /// "service", "instance 3" or an endpoint's path.

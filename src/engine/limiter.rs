@@ -20,11 +20,17 @@
 //! Keys are dense numbers, so their state is one flat `Vec`; asking costs a handful of instructions and allocates
 //! nothing, but for a log that grows.
 //!
+//! Several rules at once, costs, and gateways that share a store are in [`hierarchy`] and [`shared`]; the values of response headers in
+//! [`headers`].
+//!
 //! What is absent: a clock, names and addresses of clients, forgetting idle keys (they are as many as the scenario has
-//! clients), several rules at once, stores shared by gateways, and response headers.
+//! clients).
 
 mod fixed_window;
 mod gcra;
+pub mod headers;
+pub mod hierarchy;
+pub mod shared;
 mod sliding_log;
 mod sliding_window;
 mod sub_windows;

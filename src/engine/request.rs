@@ -64,6 +64,10 @@ pub enum Rejection {
     },
     /// Nobody to send it to.
     NoReadyInstance,
+    /// Every instance holds as many requests as it may.
+    QueueFull,
+    /// Refused by choice under overload, so that the rest is served in time.
+    Shed,
 }
 
 /// How an attempt that was forwarded ended.
@@ -79,14 +83,17 @@ pub enum Outcome {
     Connection,
     /// The instance's bounded queue was full: a 503 at once.
     QueueFull,
+    /// The instance refused it by choice, so that others are served in time: a 503. Feeds no breaker and ejects nobody.
+    Shed,
     /// The client went away, or the end says nothing about the instance. Feeds no breaker and no health.
     Abandoned,
 }
 
 impl Outcome {
     /// Whether breakers, ejection and error rates count this as a failure of the instance.
+    #[inline]
     pub fn is_failure(self) -> bool {
-        !matches!(self, Outcome::Success | Outcome::Abandoned)
+        !matches!(self, Outcome::Success | Outcome::Abandoned | Outcome::Shed)
     }
 }
 
@@ -99,6 +106,8 @@ pub struct Completion {
     pub permit: Permit,
     /// The endpoint it asked for.
     pub endpoint: u16,
+    /// Whether it was not the request's first attempt.
+    pub is_retry: bool,
     /// How it ended.
     pub outcome: Outcome,
     /// From forwarding to the end, as the gateway saw it.

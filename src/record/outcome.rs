@@ -61,6 +61,7 @@ impl Failure {
             Outcome::Timeout | Outcome::Abandoned => Some(Failure::Timeout),
             Outcome::Connection => Some(Failure::Connection),
             Outcome::QueueFull => Some(Failure::QueueFull),
+            Outcome::Shed => Some(Failure::Shed),
         }
     }
 }
@@ -71,6 +72,8 @@ impl From<Rejection> for Failure {
             Rejection::RateLimited { .. } => Failure::RateLimited,
             Rejection::BreakerOpen { .. } => Failure::CircuitOpen,
             Rejection::NoReadyInstance => Failure::NoInstance,
+            Rejection::QueueFull => Failure::QueueFull,
+            Rejection::Shed => Failure::Shed,
         }
     }
 }

@@ -258,6 +258,8 @@ fn decisions(out: &mut String, x: &Experiment, width: usize, ink: &Ink) {
                 | EventKind::BreakerOpened { .. }
                 | EventKind::FaultStarted { .. }
                 | EventKind::InstanceUnhealthy { .. }
+                | EventKind::InstanceEjected { .. }
+                | EventKind::PanicBegan { .. }
         )
     };
     let events: Vec<_> = x.first().events.iter().filter(|event| told(&event.kind)).collect();

@@ -419,6 +419,19 @@ fn event(event: &Event) -> Value {
             put("abandoned", value!(abandoned));
             put("lasted", value!(lasted.as_secs_f64()));
         }
+        EventKind::InstanceEjected { instance, length, row } => {
+            put("instance", value!(instance.0));
+            put("length", number(length.as_secs_f64()));
+            put("row", value!(row));
+        }
+        EventKind::InstanceReadmitted { instance, after } => {
+            put("instance", value!(instance.0));
+            put("after", number(after.as_secs_f64()));
+        }
+        EventKind::PanicBegan { healthy, initialised } | EventKind::PanicEnded { healthy, initialised } => {
+            put("healthy", value!(healthy));
+            put("initialised", value!(initialised));
+        }
         EventKind::BreakerOpened { scope, open_for } => {
             put("scope", value!(scope));
             put("open_for", number(open_for.as_secs_f64()));
@@ -503,6 +516,10 @@ pub(super) fn kind(kind: &EventKind) -> &'static str {
         EventKind::InstanceGone { .. } => "instance_gone",
         EventKind::InstanceUnhealthy { .. } => "instance_unhealthy",
         EventKind::InstanceHealthy { .. } => "instance_healthy",
+        EventKind::InstanceEjected { .. } => "instance_ejected",
+        EventKind::InstanceReadmitted { .. } => "instance_readmitted",
+        EventKind::PanicBegan { .. } => "panic_began",
+        EventKind::PanicEnded { .. } => "panic_ended",
         EventKind::BreakerOpened { .. } => "breaker_opened",
         EventKind::BreakerHalfOpen { .. } => "breaker_half_open",
         EventKind::BreakerClosed { .. } => "breaker_closed",

@@ -5,7 +5,7 @@ use crate::scenario::{Scenario, schema};
 use crate::units::Span;
 
 /// Every section, in the order of documentation.
-pub(crate) const SECTIONS: [&str; 13] = [
+pub(crate) const SECTIONS: [&str; 14] = [
     "scenario",
     "traffic",
     "clients",
@@ -14,6 +14,7 @@ pub(crate) const SECTIONS: [&str; 13] = [
     "autoscaler",
     "balancer",
     "breaker",
+    "overload",
     "limiter",
     "analyzer",
     "fault",
@@ -60,9 +61,16 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         None => Some(schema::fleet::default_fleet(initial)),
     };
     let zones = fleet.as_ref().map_or(u32::MAX, |fleet| fleet.zones);
-    let balancer = s.or("balancer", Default::default(), schema::fleet::balancer);
+    let balancer = s.or("balancer", Default::default(), |f| schema::balancer::balancer(f, zones));
     let breaker = s.optional("breaker", |f| schema::breaker::breaker(f, clients.timeout));
+    let criticality = endpoints.iter().map(|endpoint| endpoint.criticality).collect();
+    let overload = s.or("overload", Default::default(), |f| {
+        schema::overload::overload(f, clients.timeout, clients.retry.is_some(), criticality)
+    });
     let limiter = s.optional("limiter", schema::limiter::limiter);
+    let (limiter, mut limiter_extras) =
+        limiter.map_or((None, Default::default()), |(first, extras)| (Some(first), extras));
+    limiter_extras.costs = endpoints.iter().map(|endpoint| endpoint.cost).collect();
     let (analyzer, prediction_window) = s.optional("analyzer", schema::analyzer::analyzer).unzip();
     let faults = s.or("fault", Vec::new(), |f| schema::faults::faults(f, zones));
     let dependencies = s.or("dependency", Vec::new(), schema::service::dependencies);
@@ -89,8 +97,10 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         fleet,
         autoscaler,
         balancer,
+        overload,
         breaker,
         limiter,
+        limiter_extras,
         analyzer,
         prediction_window: prediction_window.flatten(),
         faults,

@@ -5,12 +5,15 @@
 
 pub(crate) mod analyzer;
 pub(crate) mod autoscaler;
+pub(crate) mod balancer;
 pub(crate) mod breaker;
 pub(crate) mod clients;
 mod distribution;
+mod ejection;
 pub(crate) mod faults;
 pub(crate) mod fleet;
 pub(crate) mod limiter;
+pub(crate) mod overload;
 mod policy;
 pub(crate) mod service;
 pub(crate) mod slo;

@@ -45,6 +45,10 @@ pub struct Endpoint {
     pub time: Distribution,
     /// Probability that a served request ends in a 5xx, 0..1.
     pub error_rate: f64,
+    /// How important it is under overload: 0 most, 15 least. Default 0.
+    pub criticality: u8,
+    /// What a request counts against quotas, ≥ 1. Default 1.
+    pub cost: u32,
 }
 
 impl Service {

@@ -38,9 +38,15 @@ pub enum Kind {
     RetryDue,
     /// A user has thought. Payload: user.
     ThinkEnds,
+    /// A probe reaches an instance. Payload: instance.
+    ProbeArrives,
+    /// The oldest answer to a probe that is under way reaches the balancer. Payload: none.
+    ProbeAnswered,
+    /// A copy of a request that is not answered yet may be due. Payload: attempt.
+    HedgeDue,
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 10] = [
     Kind::ServiceEnds,
     Kind::ShareEnds,
     Kind::CallEnds,
@@ -48,6 +54,9 @@ const KINDS: [Kind; 7] = [
     Kind::ReachesInstance,
     Kind::RetryDue,
     Kind::ThinkEnds,
+    Kind::ProbeArrives,
+    Kind::ProbeAnswered,
+    Kind::HedgeDue,
 ];
 
 const PAYLOAD_BITS: u32 = 30;

@@ -138,7 +138,7 @@ impl World<'_> {
     }
 
     /// The work that an attempt causes stops.
-    fn cancel(&mut self, slot: u32) {
+    pub(super) fn cancel(&mut self, slot: u32) {
         let attempt = self.slab[slot];
         let place = attempt.instance.0 as usize;
         match attempt.stage {
@@ -176,7 +176,10 @@ impl World<'_> {
     }
 
     /// An attempt failed: its request is tried again, or has failed for good.
-    pub(super) fn attempt_failed(&mut self, attempt: Attempt, failure: Failure) {
+    pub(super) fn attempt_failed(&mut self, mut attempt: Attempt, failure: Failure) {
+        if self.has_extras && self.goes_on_without(&mut attempt, failure) {
+            return;
+        }
         let (now, dice) = (self.now, self.retry_dice);
         let wait = self.retry.as_mut().and_then(|retry| retry.wait(now, &attempt, failure, dice));
         match wait {

@@ -173,6 +173,17 @@ impl Instance {
         self.queued += 1;
     }
 
+    /// Puts an attempt in front of the queue.
+    pub fn enqueue_first(&mut self, slab: &mut Slab, slot: u32) {
+        slab[slot].next = self.head;
+        slab[slot].stage = Stage::Queued;
+        if self.head == NONE {
+            self.tail = slot;
+        }
+        self.head = slot;
+        self.queued += 1;
+    }
+
     /// Takes the first attempt that somebody may still want from the queue, freeing those that nobody does.
     #[inline]
     pub fn dequeue(&mut self, slab: &mut Slab) -> Option<u32> {

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::distribution::Sampler;
+use crate::engine::balancer::Strategy;
 use crate::engine::request::InstanceId;
 use crate::engine::{self, Engine};
 use crate::record::recorder::{Settings, Sizing};
@@ -20,6 +21,8 @@ use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
 use crate::sim::hold::Holding;
 use crate::sim::observation::Observer;
+use crate::sim::overload::Pressure;
+use crate::sim::probe::Probing;
 use crate::sim::{EndpointModel, Monitor, Next, World};
 use crate::traffic::formats::Work;
 use crate::traffic::replay::{self, Dataset};
@@ -164,6 +167,9 @@ impl Plan {
             holding: Holding::default(),
             agenda: Agenda::default(),
             retry: scenario.clients.retry.as_ref().map(RetryPolicy::new),
+            probing: Probing::new(&scenario.balancer).map(Box::new),
+            pressure: Pressure::new(&scenario.overload, seed).map(Box::new),
+            has_extras: scenario.balancer.strategy == Strategy::Prequal || scenario.overload.is_on(),
             commands: Vec::new(),
             recorder: Recorder::new(settings),
             observer: Observer::default(),
@@ -185,6 +191,8 @@ impl Plan {
             clients,
             regions: self.one_way.len().max(1),
             limiter: scenario.limiter.clone(),
+            limiter_extras: scenario.limiter_extras.clone(),
+            overload: scenario.overload.gateway.clone(),
             breaker: scenario.breaker.clone(),
             balancer: scenario.balancer.clone(),
             autoscaler: scenario.autoscaler.clone(),
@@ -281,6 +289,8 @@ fn place_of(path: &str, endpoints: &mut Vec<Endpoint>, scenario: &Scenario) -> u
             weight: 0.0,
             time: scenario.service.time.clone(),
             error_rate: scenario.service.error_rate,
+            criticality: 0,
+            cost: 1,
         });
         endpoints.len() - 1
     });

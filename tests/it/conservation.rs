@@ -78,7 +78,32 @@ fn control() -> impl Strategy<Value = String> {
              [[autoscaler.rule]]\nname = 'down'\nmetric = 'cpu_utilization'\noperator = 'lt'\nthreshold = 30\n\
              action = 'scale_down'\nstep = 2\n",
         ]),
-        select(&["round_robin", "least_connections", "ip_hash", "random", "power_of_two_choices", "weighted"][..]),
+        select(
+            &[
+                "strategy = 'round_robin'",
+                "strategy = 'least_connections'",
+                "strategy = 'least_connections'\nties = 'least_recent'\nslow_start = '5s'",
+                "strategy = 'least_connections_edf'\nweights = [1, 3]",
+                "strategy = 'ip_hash'\nbounded_load = 1.5",
+                "strategy = 'ring_hash'\nring = { min = 64 }",
+                "strategy = 'maglev'\ntable_size = 251\nbounded_load = 1.25",
+                "strategy = 'random'\nzone_aware = { callers = [0.8, 0.2], min_instances = 2 }",
+                "strategy = 'power_of_two_choices'\nchoices = 3\nslow_start = '5s'",
+                "strategy = 'peak_ewma'",
+                "strategy = 'join_idle_queue'",
+                "strategy = 'prequal'\nprobing = { pool = 4, round_trip = '10ms' }",
+                "strategy = 'weighted'\npriorities = [0, 1]\nsticky = '2s'",
+                "strategy = 'round_robin'\ninstance_limit = 4",
+                "preset = 'nginx'",
+                "preset = 'haproxy'\nstrategy = 'least_connections'",
+                "preset = 'envoy'\nstrategy = 'least_connections'",
+                "preset = 'finagle'",
+            ][..],
+        ),
+        maybe(&[
+            "ejection = { consecutive = 3, interval = '2s', base = '3s', max_share = 0.5 }\n",
+            "ejection = { success_rate = { min_requests = 5 }, interval = '1s', latency = { min_requests = 5 } }\n",
+        ]),
         maybe(&["health_check = { interval = '1s', timeout = '500ms', unhealthy_after = 2 }\n"]),
         maybe(&[
             "[breaker]\nscope = 'service'\nminimum_calls = 10\nopen_for = '2s'\n",
@@ -89,10 +114,16 @@ fn control() -> impl Strategy<Value = String> {
             "[limiter]\nalgorithm = 'token_bucket'\nkey = 'client'\nlimit = 2\nwindow = '1s'\n",
             "[limiter]\nalgorithm = 'sliding_log'\nkey = 'global'\nlimit = 60\nwindow = '1s'\n",
         ]),
+        maybe(&[
+            "[overload]\ncodel = true\nadaptive_lifo = true\nhedge = { quantile = 0.5, budget = 0.3 }\n",
+            "[overload]\nconcurrency = { algorithm = 'gradient', initial = 5 }\nthrottle = 'sre'\n",
+            "[overload]\npriority = { window = '500ms' }\nlimits = { connections = 10, pending = 5 }\n\
+             concurrency = 'vegas'\nhedge = { quantile = 0.8, budget = 0.1 }\n",
+        ]),
         maybe(&["[[dependency]]\nname = 'database'\nconnections = 5\ntime = '8ms'\ncalls_per_request = 1.5\n"]),
     )
-        .prop_map(|(autoscaler, strategy, health, breaker, limiter, dependency)| {
-            format!("{autoscaler}[balancer]\nstrategy = '{strategy}'\n{health}{breaker}{limiter}{dependency}")
+        .prop_map(|(autoscaler, strategy, ejection, health, breaker, limiter, overload, dependency)| {
+            format!("{autoscaler}[balancer]\n{strategy}\n{ejection}{health}{breaker}{limiter}{overload}{dependency}")
         })
 }
 
@@ -144,7 +175,7 @@ fn conserves(run: &Run, toml: &str) -> Result<(), TestCaseError> {
     prop_assert_eq!((run.service_time.count(), run.waiting_time.count()), (counts.succeeded, counts.succeeded));
     let attempts: u64 = run.instances.iter().map(|instance| instance.attempts).sum();
     prop_assert!(attempts >= counts.succeeded, "{} attempts for {} answers", attempts, counts.succeeded);
-    if !toml.contains("retry") {
+    if !toml.contains("retry") && !toml.contains("hedge") {
         prop_assert_eq!(counts.retries, 0);
         prop_assert!(attempts <= run.simulated, "{} attempts of {} requests", attempts, run.simulated);
     }

@@ -13,6 +13,15 @@ mod traps;
 /// Nothing is lost in any world.
 mod conservation;
 
+/// What balancing and ejection do to a fleet in trouble.
+mod balancing;
+
+/// More load than can be served.
+mod overload;
+
+/// The way of a request allocates nothing.
+mod allocations;
+
 /// The same seed, the same bytes.
 mod determinism;
 

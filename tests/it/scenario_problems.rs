@@ -133,7 +133,7 @@ retries = 3
     x.toml:9:25: fleet.warmup.slow_down: unknown key, did you mean "slowdown"?
     x.toml:10:1: fleet.colour: unknown key, expected one of initial, boot, warmup, memory, price_per_hour, zones, drain_timeout, billing
     x.toml:12:1: clients.retries: unknown key, expected one of population, zipf, regions, bots, timeout, cancel, retry
-    x.toml:13:2: weather: unknown section, expected one of scenario, traffic, clients, service, fleet, autoscaler, balancer, breaker, limiter, analyzer, fault, dependency, slo
+    x.toml:13:2: weather: unknown section, expected one of scenario, traffic, clients, service, fleet, autoscaler, balancer, breaker, overload, limiter, analyzer, fault, dependency, slo
     "#);
 }
 
@@ -270,11 +270,11 @@ fn the_fleet_and_the_balancer_fit_together() {
     x.toml:2:36: fleet.warmup.slowdown: found 0.5, expected a factor of 1 or more
     x.toml:3:27: fleet.billing.granularity: found 60, expected a duration with a unit: write "60s" or "60ms"
     "#);
-    assert_snapshot!(words("[balancer]\nstrategy = 'least_connection'\n"), @r#"x.toml:2:12: balancer.strategy: found "least_connection", expected one of round_robin, weighted, least_connections, ip_hash, random, power_of_two_choices, did you mean "least_connections"?"#);
-    assert_snapshot!(words("[balancer]\nstrategy = 'fastest'\n"), @r#"x.toml:2:12: balancer.strategy: found "fastest", expected one of round_robin, weighted, least_connections, ip_hash, random, power_of_two_choices"#);
-    assert_snapshot!(words("[balancer]\nweights = [1, 2]\n"), @r#"x.toml:2:1: balancer.weights: strategy = "least_connections" looks at no weights, only "weighted" does"#);
+    assert_snapshot!(words("[balancer]\nstrategy = 'least_connection'\n"), @r#"x.toml:2:12: balancer.strategy: found "least_connection", expected one of round_robin, weighted, weighted_edf, least_connections, least_connections_edf, ip_hash, nginx_ip_hash, ring_hash, maglev, random, power_of_two_choices, peak_ewma, join_idle_queue, prequal, did you mean "least_connections"?"#);
+    assert_snapshot!(words("[balancer]\nstrategy = 'fastest'\n"), @r#"x.toml:2:12: balancer.strategy: found "fastest", expected one of round_robin, weighted, weighted_edf, least_connections, least_connections_edf, ip_hash, nginx_ip_hash, ring_hash, maglev, random, power_of_two_choices, peak_ewma, join_idle_queue, prequal"#);
+    assert_snapshot!(words("[balancer]\nstrategy = 'round_robin'\nweights = [1, 2]\n"), @r#"x.toml:3:1: balancer.weights: strategy = "round_robin" looks at no weights"#);
     assert_snapshot!(words("[balancer]\nstrategy = 'weighted'\nweights = [0, 2, 1001]\n"), @"
-    x.toml:3:12: balancer.weights.0: found 0, expected a whole number, 1 or more
+    x.toml:3:12: balancer.weights.0: found 0, expected a weight from 1 to 1000
     x.toml:3:18: balancer.weights.2: found 1001, expected a weight from 1 to 1000
     ");
     assert_snapshot!(words("[balancer]\nstrategy = 'random'\nties = 'random'\n"), @r#"x.toml:3:1: balancer.ties: strategy = "random" has no ties, only "least_connections" has"#);
@@ -283,6 +283,55 @@ fn the_fleet_and_the_balancer_fit_together() {
     x.toml:2:36: balancer.health_check.unhealthy_after: found 0, expected a whole number, 1 or more
     x.toml:2:48: balancer.health_check.jitter: found 2, expected a ratio from 0 to 1: write 0.02 or "2%"
     "#);
+}
+
+#[test]
+fn settings_of_the_balancer_are_of_use_to_its_strategy() {
+    assert_snapshot!(words(
+        r#"
+[balancer]
+strategy = "round_robin"
+bias = 0.5
+choices = 3
+bounded_load = 1.25
+ring = { min = 64 }
+table_size = 65537
+ewma = { tau = "5s" }
+probing = { pool = 8 }
+slow_start = "60s"
+overprovisioning = 1.4
+panic_threshold = 0.4
+"#), @r#"
+    x.toml:4:1: balancer.bias: strategy = "round_robin" has no bias, only "least_connections_edf" has
+    x.toml:5:1: balancer.choices: strategy = "round_robin" has no choices, only "power_of_two_choices" and "peak_ewma" have
+    x.toml:6:1: balancer.bounded_load: strategy = "round_robin" has no bounded load, only hash strategies have
+    x.toml:7:1: balancer.ring: strategy = "round_robin" has no ring, only "ring_hash" has
+    x.toml:8:1: balancer.table_size: strategy = "round_robin" has no table, only "maglev" has
+    x.toml:9:1: balancer.ewma: strategy = "round_robin" has no average, only "peak_ewma" has
+    x.toml:10:1: balancer.probing: strategy = "round_robin" has no probes, only "prequal" has
+    x.toml:12:1: balancer.overprovisioning: without tiers (priorities) there is nobody to hand traffic on to
+    x.toml:13:1: balancer.panic_threshold: no instance is ever found unhealthy: there is neither health_check nor ejection
+    "#);
+    assert_snapshot!(words(
+        r#"
+[balancer]
+preset = "nginx"
+strategy = "maglev"
+zone_aware = true
+priorities = [0, 99]
+table_size = 65536
+sticky = 60
+ejection = { base = "60s", max = "30s" }
+"#), @r#"
+    x.toml:4:12: balancer.strategy: found "maglev", expected one of round_robin, least_connections, ip_hash, random, power_of_two_choices
+    x.toml:5:1: balancer.zone_aware: fleet.zones is 1: there is no other zone to stay away from
+    x.toml:6:18: balancer.priorities.1: found 99, expected a tier from 0 to 15
+    x.toml:7:14: balancer.table_size: found 65536, expected a prime, such as 65537
+    x.toml:8:10: balancer.sticky: found 60, expected a duration with a unit: write "60s" or "60ms"
+    x.toml:9:14: balancer.ejection.base: base "1m" is more than max "30s"
+    "#);
+    assert_snapshot!(words("[fleet]\nzones = 3\n[balancer]\nzone_aware = { callers = [0.5, 0.6, 0.1] }\n"), @"x.toml:4:26: balancer.zone_aware.callers: found shares with the sum 1.2000000000000002, expected shares with the sum 1");
+    assert_snapshot!(words("[balancer]\nstrategy = 'maglev'\nslow_start = '60s'\n"), @r#"x.toml:3:1: balancer.slow_start: strategy = "maglev" looks at no weights that could grow: slow start would do nothing"#);
 }
 
 #[test]
@@ -864,7 +913,7 @@ availability = 99.9
     x.toml:25:1: autoscaler.scale_down_cooldwon: unknown key, did you mean "scale_down_cooldown"?
     x.toml:29:10: autoscaler.rule.cpu.metric: found "cpu_usage", expected one of requests_per_second, average_response_time, p50_response_time, p95_response_time, p99_response_time, error_rate, cpu_utilization, memory_utilization, active_connections, queue_length, event_loop_lag, did you mean "cpu_utilization"?
     x.toml:30:12: autoscaler.rule.cpu.operator: found "ne", expected one of gt, gte, lt, lte: a measured value hardly ever equals a number exactly
-    x.toml:35:12: balancer.strategy: found "round-robin", expected one of round_robin, weighted, least_connections, ip_hash, random, power_of_two_choices, did you mean "round_robin"?
+    x.toml:35:12: balancer.strategy: found "round-robin", expected one of round_robin, weighted, weighted_edf, least_connections, least_connections_edf, ip_hash, nginx_ip_hash, ring_hash, maglev, random, power_of_two_choices, peak_ewma, join_idle_queue, prequal, did you mean "round_robin"?
     x.toml:38:16: slo.availability: found 99.9, expected a ratio from 0 to 1: write 0.999 or "99.9%"
     "#);
 }

@@ -26,7 +26,9 @@ pub(crate) fn service(field: &Field) -> Option<Service> {
         let sections_own = s.is_sound();
         let endpoints = match s.field("endpoint") {
             Some(f) => endpoints(&f, time.as_ref(), error_rate),
-            None => time.clone().map(|time| vec![Endpoint { path: "/".to_string(), weight: 1.0, time, error_rate }]),
+            None => time.clone().map(|time| {
+                vec![Endpoint { path: "/".to_string(), weight: 1.0, time, error_rate, criticality: 0, cost: 1 }]
+            }),
         };
         if sections_own {
             check_capacity(s, discipline, needed, cores);
@@ -69,7 +71,18 @@ fn endpoints(field: &Field, time: Option<&Distribution>, error_rate: f64) -> Opt
                 None => time.cloned(),
             };
             let error_rate = s.or("error_rate", error_rate, Field::ratio);
-            Some(Endpoint { path: path?, weight, time: time?, error_rate })
+            let criticality = s.or("criticality", 0, |f| match f.count(0)? {
+                level if level <= 15 => Some(level as u8),
+                _ => f.unfit("a level from 0 (most important) to 15"),
+            });
+            Some(Endpoint {
+                path: path?,
+                weight,
+                time: time?,
+                error_rate,
+                criticality,
+                cost: s.or("cost", 1, |f| f.count(1)),
+            })
         });
         endpoints.extend(endpoint);
     }
