@@ -16,6 +16,7 @@ pub mod autoscaler;
 pub mod balancer;
 pub mod breaker;
 pub mod events;
+pub mod forecast;
 pub mod gates;
 pub mod limiter;
 pub mod metrics;
