@@ -2,10 +2,11 @@
 
 use wavetank::engine::forecast::score::{IntervalScore, Score, scale};
 use wavetank::engine::forecast::season;
+use wavetank::engine::forecast::{Config, Forecaster, Prediction};
 use wavetank::engine::forecast::selection::{Choice, Refit};
 use wavetank::units::Span;
 
-use crate::public_series::m4_hourly;
+use crate::public_series::{m4_hourly, stamped, sums};
 
 fn choice(train: &[f64], step: Span, horizon: usize) -> Choice {
     let periods = season::accepted(train, &season::natural_periods(step));
@@ -51,5 +52,79 @@ fn m4_table() {
     worst.sort_by(|a, b| b.0.total_cmp(&a.0));
     for (_, line) in worst.iter().take(12) {
         println!("{line}");
+    }
+}
+
+/// Figures of one series under one way to forecast.
+#[derive(Clone, Default)]
+struct Figures {
+    own: Score,
+    daily: Score,
+    weekly: Score,
+    cover: IntervalScore,
+    models: std::collections::BTreeMap<&'static str, u32>,
+}
+
+/// A forecast `horizon` steps ahead every `horizon` steps, once `warm` steps have been seen.
+fn roll(values: &[f64], step: Span, horizon: usize, warm: usize, day: usize) -> Figures {
+    let mut forecaster = Forecaster::new(Config::new(step, horizon));
+    let mut figures = Figures::default();
+    let mut path: Vec<Prediction> = Vec::new();
+    let mut at = 0;
+    for (t, value) in values.iter().enumerate() {
+        if t >= warm && (t - warm) % horizon == 0 {
+            while forecaster.work() {}
+            path = forecaster.lay_out();
+            at = t;
+            *figures.models.entry(forecaster.model().map_or("none", |m| m.name())).or_default() += 1;
+        }
+        if t >= warm {
+            let h = t - at;
+            let before = |period: usize| values[at - period + h % period];
+            if value.is_finite() {
+                if before(day).is_finite() {
+                    figures.daily.add(*value, before(day));
+                }
+                if at >= 7 * day && before(7 * day).is_finite() {
+                    figures.weekly.add(*value, before(7 * day));
+                }
+                figures.own.add(*value, path[h].mean);
+                figures.cover.add(0.1, path[h].low, path[h].high, *value);
+            }
+        }
+        forecaster.observe(value.is_finite().then_some(*value));
+        while t < warm && forecaster.work() {}
+    }
+    figures
+}
+
+#[test]
+#[ignore = "prints a table of figures"]
+fn rolling_table() {
+    let hour = Span::from_mins(60);
+    let mut all = Vec::new();
+    if let Some(series) = stamped("appserver-hourly/rate_per_hour.csv.gz", "appserver-hourly", 3600) {
+        all.push(series);
+    }
+    if let Some(series) = stamped("nasa-http-1995/rate_per_minute.csv.gz", "nasa-http-1995", 60) {
+        all.push(sums(&series, 60, 0));
+    }
+    if let Some(series) = stamped("worldcup98/rate_per_minute.csv.gz", "worldcup98", 60) {
+        all.push(sums(&series, 60, 3));
+    }
+    for i in 0..8 {
+        if let Some(series) = stamped(&format!("crane-metrics/input{i}.csv.gz"), &format!("crane{i}"), 60) {
+            all.push(sums(&series, 60, 5));
+        }
+    }
+    for series in &all {
+        let days = series.values.len() / 24;
+        let warm = if days < 18 { 24 * 7 } else { 24 * 14 };
+        let f = roll(&series.values, hour, 24, warm, 24);
+        println!(
+            "{:18} n {:6}/{:6} WAPE own {:.2} daily {:.2} weekly {:.2}  sMAPE {:.2} {:.2} {:.2} cover {:.3} pinball {:.3} {:?}",
+            series.name, f.own.n, f.daily.n, 100.0 * f.own.wape(), 100.0 * f.daily.wape(), 100.0 * f.weekly.wape(),
+            f.own.smape(), f.daily.smape(), f.weekly.smape(), f.cover.coverage(), f.cover.pinball(), f.models
+        );
     }
 }

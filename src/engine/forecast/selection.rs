@@ -13,7 +13,7 @@ use super::model::{Family, Fitted, Fitting, Model, Scale};
 use super::score::Score;
 
 /// Origins at most.
-const ORIGINS: usize = 8;
+const ORIGINS: usize = 7;
 /// Origins that a ranking needs.
 const MIN_ORIGINS: usize = 3;
 /// The chosen forecast must have at most this share of the seasonal naive forecast's error.
@@ -256,23 +256,16 @@ impl Refit {
             order.iter().copied().find(plain).unwrap_or(order[0])
         });
         let benchmark = mae(naive);
-        let mut best: (Vec<(usize, f64)>, Vec<Outcome>, Score) =
-            (vec![(order[0], 1.0)], self.outcomes(&[(order[0], 1.0)]), self.candidates[order[0]].score);
-        for size in 2..=MEMBERS.min(order.len()) {
-            let members = self.weigh(&order[..size]);
-            let outcomes = self.outcomes(&members);
-            let score = Refit::score(&outcomes);
-            if score.mae() < best.2.mae() {
-                best = (members, outcomes, score);
-            }
-        }
-        let gated = best.2.mae() > GATE * benchmark;
+        // Always several: who was best by a little is best by chance.
+        let mut members = self.weigh(&order[..MEMBERS.min(order.len())]);
+        let mut outcomes = self.outcomes(&members);
+        let mut score = Refit::score(&outcomes);
+        let gated = score.mae() > GATE * benchmark;
         if gated {
-            let members = vec![(naive, 1.0)];
-            let outcomes = self.outcomes(&members);
-            best = (members, outcomes, self.candidates[naive].score);
+            members = vec![(naive, 1.0)];
+            outcomes = self.outcomes(&members);
+            score = self.candidates[naive].score;
         }
-        let (members, outcomes, score) = best;
         let model =
             if members.len() == 1 { self.candidates[members[0].0].fitted.model } else { Model::Combination };
         let mut families: Vec<Family> = Vec::new();
