@@ -63,6 +63,7 @@ struct Figures {
     weekly: Score,
     cover: IntervalScore,
     models: std::collections::BTreeMap<&'static str, u32>,
+    board: std::collections::BTreeMap<&'static str, (f64, u32)>,
 }
 
 /// A forecast `horizon` steps ahead every `horizon` steps, once `warm` steps have been seen.
@@ -76,6 +77,14 @@ fn roll(values: &[f64], step: Span, horizon: usize, warm: usize, day: usize) -> 
             while forecaster.work() {}
             path = forecaster.lay_out();
             at = t;
+            if let Some(choice) = forecaster.choice() {
+                let naive = choice.board.iter().filter(|s| s.model.name() == "seasonal_naive").map(|s| s.score.mae()).fold(f64::INFINITY, f64::min);
+                for s in &choice.board {
+                    let e = figures.board.entry(s.model.name()).or_default();
+                    e.0 += (s.score.mae() / naive).min(5.0);
+                    e.1 += 1;
+                }
+            }
             *figures.models.entry(forecaster.model().map_or("none", |m| m.name())).or_default() += 1;
         }
         if t >= warm {
@@ -118,13 +127,20 @@ fn rolling_table() {
         }
     }
     for series in &all {
+        let short = std::env::var("SHORT").is_ok();
+        let values = if short { &series.values[..series.values.len().min(6000)] } else { &series.values[..] };
         let days = series.values.len() / 24;
         let warm = if days < 18 { 24 * 7 } else { 24 * 14 };
-        let f = roll(&series.values, hour, 24, warm, 24);
+        let f = roll(values, hour, 24, warm, 24);
         println!(
             "{:18} n {:6}/{:6} WAPE own {:.2} daily {:.2} weekly {:.2}  sMAPE {:.2} {:.2} {:.2} cover {:.3} pinball {:.3} {:?}",
             series.name, f.own.n, f.daily.n, 100.0 * f.own.wape(), 100.0 * f.daily.wape(), 100.0 * f.weekly.wape(),
             f.own.smape(), f.daily.smape(), f.weekly.smape(), f.cover.coverage(), f.cover.pinball(), f.models
         );
+        if std::env::var("BOARD").is_ok() {
+            let mut b: Vec<_> = f.board.iter().map(|(k, v)| (v.0 / v.1 as f64, k)).collect();
+            b.sort_by(|a, b| a.0.total_cmp(&b.0));
+            println!("WAPE  {}", b.iter().map(|(v, k)| format!("{k} {v:.2}")).collect::<Vec<_>>().join(", "));
+        }
     }
 }

@@ -22,6 +22,8 @@ pub enum Model {
     SeasonalNaive(usize),
     /// Level of now times the shape of the period.
     Profile,
+    /// The shape of the short period, times a factor for each of them in the long one: hours of the day, days of the week.
+    ProfileByDay,
     /// Simple exponential smoothing.
     Simple,
     /// Damped trend.
@@ -60,6 +62,7 @@ impl Model {
             Model::Drift => "drift",
             Model::SeasonalNaive(_) => "seasonal_naive",
             Model::Profile => "profile",
+            Model::ProfileByDay => "profile_by_day",
             Model::Simple => "ses",
             Model::Damped => "damped",
             Model::HoltWinters => "holt_winters",
@@ -130,6 +133,7 @@ pub enum Family {
 pub struct Fitting {
     family: Family,
     periods: Vec<usize>,
+    seasons: Vec<usize>,
     stage: Stage,
 }
 
@@ -161,10 +165,10 @@ struct Cycle {
 }
 
 impl Fitting {
-    /// Begins to fit `family` to `series` with these `periods`, the shortest first.
-    pub fn new(family: Family, series: &[f64], periods: &[usize]) -> Fitting {
+    /// Begins to fit `family` to `series`. Seasonal naive forecasts take all `periods`, the shortest first; models that learn a
+    /// season take the `seasons` among them, which `series` shows two whole cycles of.
+    pub fn new(family: Family, series: &[f64], periods: &[usize], seasons: &[usize]) -> Fitting {
         let n = series.len();
-        let whole: Vec<usize> = periods.iter().copied().filter(|period| n >= 2 * period + 2).collect();
         let stage = match family {
             Family::Plain => Stage::Plain,
             Family::Smoothing => Stage::Smoothing {
@@ -172,17 +176,17 @@ impl Fitting {
                 damped: smoothing::Fit::damped(),
                 first: None,
             },
-            Family::HoltWinters(scale) => Stage::HoltWinters(AdditiveFit::new(&whole), scale.all(series)),
+            Family::HoltWinters(scale) => Stage::HoltWinters(AdditiveFit::new(seasons), scale.all(series)),
             Family::Multiplicative(floor) => {
-                Stage::Multiplicative(MultiplicativeFit::new(whole.first().copied().unwrap_or(1), floor))
+                Stage::Multiplicative(MultiplicativeFit::new(seasons.first().copied().unwrap_or(1), floor))
             }
-            Family::Decomposition(scale) => Stage::Mstl(Mstl::new(n, &whole), scale.all(series)),
+            Family::Decomposition(scale) => Stage::Mstl(Mstl::new(n, seasons), scale.all(series)),
             Family::Lags(scale) => {
-                let lags = lags_for(&whole).into_iter().filter(|lag| lag * 2 < n).collect();
+                let lags = lags_for(seasons).into_iter().filter(|lag| lag * 2 < n).collect();
                 Stage::Lags(LagsFit::new(lags), scale.all(series))
             }
         };
-        Fitting { family, periods: periods.to_vec(), stage }
+        Fitting { family, periods: periods.to_vec(), seasons: seasons.to_vec(), stage }
     }
 
     /// Does a piece of the work; the models, once there is nothing more to do.
@@ -194,7 +198,7 @@ impl Fitting {
         let log = scale != Scale::Raw;
         let fitted = |model, state| Fitted { model, scale, state };
         match &mut self.stage {
-            Stage::Plain => Some(plain(series, &self.periods)),
+            Stage::Plain => Some(plain(series, &self.periods, &self.seasons)),
             Stage::Smoothing { simple, damped, first } => match first {
                 None => {
                     *first = simple.advance(series);
@@ -250,7 +254,7 @@ impl Fitting {
     }
 }
 
-fn plain(series: &[f64], periods: &[usize]) -> Vec<Fitted> {
+fn plain(series: &[f64], periods: &[usize], seasons: &[usize]) -> Vec<Fitted> {
     let fitted = |model, state| Fitted { model, scale: Scale::Raw, state };
     let n = series.len();
     let mut models = vec![
@@ -261,9 +265,15 @@ fn plain(series: &[f64], periods: &[usize]) -> Vec<Fitted> {
         let naive = SeasonalNaive::fit(series, period);
         models.push(fitted(Model::SeasonalNaive(period), State::SeasonalNaive(naive)));
     }
-    if let Some(&period) = periods.iter().rev().find(|period| n >= 2 * **period) {
+    if let Some(&period) = seasons.last() {
         let window = periods.first().copied().unwrap_or(period);
         models.push(fitted(Model::Profile, State::Profile(Profile::fit(series, period, window))));
+    }
+    if let [short, .., long] = periods
+        && long % short == 0
+        && n > long + short
+    {
+        models.push(fitted(Model::ProfileByDay, State::Profile(Profile::by_day(series, *short, *long))));
     }
     models
 }

@@ -57,6 +57,46 @@ impl Profile {
         profile
     }
 
+    /// The profile of a `series` that shows a long period too short a time to learn it whole: the shape of the `short` period, times
+    /// a factor for each of the short periods in the `long` one, a multiple of it. Hours of the day, days of the week.
+    pub fn by_day(series: &[f64], short: usize, long: usize) -> Profile {
+        let daily = Profile::fit(series, short, short);
+        let days = long / short;
+        let whole = series.len() / short;
+        let from = series.len() - whole * short;
+        let means: Vec<f64> = series[from..].chunks_exact(short).map(mean).collect();
+        // Each day against the mean of the long period about it.
+        let mut factors: Vec<Vec<f64>> = vec![Vec::new(); days];
+        for (day, own) in means.iter().enumerate().rev().take(4 * days) {
+            let low = day.saturating_sub(days / 2).min(means.len().saturating_sub(days));
+            let level = mean(&means[low..(low + days).min(means.len())]);
+            if level > 0.0 {
+                factors[day % days].push(own / level);
+            }
+        }
+        let factors: Vec<f64> = factors.iter().map(|ratios| if ratios.is_empty() { 1.0 } else { mean(ratios) }).collect();
+        // Place 0 of the index is the slot of `from`, on day 0.
+        let index = (0..long).map(|t| (daily.index[t % short] * factors[t / short]).max(1e-3)).collect();
+        let start = series.len() - long.min(series.len());
+        let at = (start + long - from % long) % long;
+        let mut profile = Profile { index, at, recent: VecDeque::new(), sorted: Vec::new() };
+        for value in &series[start..] {
+            profile.push(*value);
+        }
+        // The level of the last day counts, not that of the last week.
+        while profile.recent.len() > short {
+            profile.forget();
+        }
+        profile
+    }
+
+    fn forget(&mut self) {
+        if let Some(old) = self.recent.pop_front() {
+            let place = self.sorted.partition_point(|&x| x < old);
+            self.sorted.remove(place);
+        }
+    }
+
     fn push(&mut self, value: f64) {
         let level = value / self.index[self.at];
         self.at = (self.at + 1) % self.index.len();
@@ -68,10 +108,7 @@ impl Profile {
     /// Takes the next value.
     pub fn update(&mut self, value: f64) {
         self.push(value);
-        if let Some(old) = self.recent.pop_front() {
-            let place = self.sorted.partition_point(|&x| x < old);
-            self.sorted.remove(place);
-        }
+        self.forget();
     }
 
     /// Level times index.

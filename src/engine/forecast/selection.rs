@@ -18,6 +18,8 @@ const ORIGINS: usize = 7;
 const MIN_ORIGINS: usize = 3;
 /// The chosen forecast must have at most this share of the seasonal naive forecast's error.
 const GATE: f64 = 0.97;
+/// Cycles of a season that the first origin must have seen for a model to use it.
+const CYCLES: f64 = 2.0;
 /// Members of a combination at most.
 const MEMBERS: usize = 5;
 /// Forecasts are at most this many times the highest value seen.
@@ -82,6 +84,8 @@ pub struct Refit {
     /// Whether a value was observed and is an ordinary one, so that it may judge.
     judges: Vec<bool>,
     periods: Vec<usize>,
+    /// Those of which the first origin has seen enough cycles: models are used as they were judged.
+    seasons: Vec<usize>,
     horizon: usize,
     spacing: usize,
     origins: Vec<usize>,
@@ -136,13 +140,18 @@ impl Refit {
         let shortest = periods.first().copied().unwrap_or(1);
         let daily = periods.iter().copied().find(|period| *period >= horizon / 2).unwrap_or(shortest);
         let spacing = if periods.is_empty() { horizon } else { horizon.min(daily) };
-        let least = (2 * shortest + 2).max(16).max(n / 2);
-        let room = n.saturating_sub(least + horizon);
-        let count = if n >= least + horizon { (room / spacing + 1).min(ORIGINS) } else { 0 };
+        // The longest season that leaves room for enough origins after two cycles of it is judged, and used.
+        let room = |least: usize| n.checked_sub(least + horizon).map_or(0, |rest| rest / spacing + 1);
+        let two_cycles = |period: usize| (CYCLES * period as f64) as usize + 2;
+        let longest = periods.iter().rev().copied().find(|period| room(two_cycles(*period)) >= MIN_ORIGINS);
+        let least = two_cycles(longest.unwrap_or(shortest)).max(16);
+        let count = room(least).min(ORIGINS).min((n / 2 / spacing).max(MIN_ORIGINS));
         let count = if count < MIN_ORIGINS { 0 } else { count };
         let origins = (0..count).map(|k| n - horizon - (count - 1 - k) * spacing).collect::<Vec<_>>();
         let head = origins.first().copied().unwrap_or(n);
-        let families = families(&series[..head], &periods);
+        let seasons: Vec<usize> =
+            periods.iter().copied().filter(|period| head as f64 >= CYCLES * *period as f64 + 2.0).collect();
+        let families = families(&series[..head], &seasons);
         let highest = series.iter().copied().fold(0.0, f64::max);
         let stage = Stage::Head { family: 0, fitting: None };
         let ceiling = CEILING * highest;
@@ -150,6 +159,7 @@ impl Refit {
             series,
             judges,
             periods,
+            seasons,
             horizon,
             spacing,
             origins,
@@ -188,7 +198,7 @@ impl Refit {
         }
         let Some(&which) = self.families.get(family) else { return Stage::Backtest { origin: 0, candidate: 0 } };
         let head = &self.series[..self.origins[0]];
-        let mut fitting = fitting.unwrap_or_else(|| Fitting::new(which, head, &self.periods));
+        let mut fitting = fitting.unwrap_or_else(|| Fitting::new(which, head, &self.periods, &self.seasons));
         match fitting.advance(head) {
             None => Stage::Head { family, fitting: Some(fitting) },
             Some(models) => {
@@ -311,7 +321,7 @@ impl Refit {
 
     /// Weights by inverse squared error, none below a twentieth.
     fn weigh(&self, members: &[usize]) -> Vec<(usize, f64)> {
-        let mse: Vec<f64> = members.iter().map(|i| self.candidates[*i].score.mse()).collect();
+        let mse: Vec<f64> = members.iter().map(|i| self.candidates[*i].score.mae().powi(2)).collect();
         members.iter().copied().zip(super::combination::weights(&mse)).collect()
     }
 
@@ -336,7 +346,7 @@ impl Refit {
             });
             return Stage::Choose;
         };
-        let mut fitting = fitting.unwrap_or_else(|| Fitting::new(which, &self.series, &self.periods));
+        let mut fitting = fitting.unwrap_or_else(|| Fitting::new(which, &self.series, &self.periods, &self.seasons));
         match fitting.advance(&self.series) {
             None => Stage::Whole { chosen, family, fitting: Some(fitting), members },
             Some(models) => {
@@ -352,10 +362,10 @@ impl Refit {
 }
 
 /// The families worth fitting to `head`.
-fn families(head: &[f64], periods: &[usize]) -> Vec<Family> {
+fn families(head: &[f64], seasons: &[usize]) -> Vec<Family> {
     let mut families = vec![Family::Plain, Family::Smoothing];
     let n = head.len();
-    let seasonal = periods.iter().any(|period| n >= 2 * period + 2);
+    let seasonal = !seasons.is_empty();
     // Logarithms and factors want values that stay away from zero.
     let mut sorted = head.to_vec();
     sorted.sort_by(f64::total_cmp);
