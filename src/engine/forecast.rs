@@ -225,3 +225,6 @@ impl Forecaster {
         ratios.get(ratios.len() / 2).map(|ratio| ratio - 1.0)
     }
 }
+
+#[cfg(test)]
+mod examples;

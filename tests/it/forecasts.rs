@@ -144,3 +144,39 @@ fn rolling_table() {
         }
     }
 }
+
+#[test]
+#[ignore = "prints a table of figures"]
+fn m4rolling_table() {
+    let Some(all) = m4_hourly() else { return };
+    let (mut wins24, mut wins168, mut winsboth) = (0, 0, 0);
+    let mut cover = IntervalScore::default();
+    let mut lost = Vec::new();
+    for series in &all {
+        let whole: Vec<f64> = series.train.iter().chain(&series.test).copied().collect();
+        let (mut own, mut naive, mut weekly) = (Score::default(), Score::default(), Score::default());
+        for k in 0..7 {
+            let n = whole.len() - 48 - 24 * k;
+            let choice = choice(&whole[..n], Span::from_mins(60), 48);
+            let mut out = vec![0.0; 48];
+            choice.forecast(&mut out);
+            for h in 0..48 {
+                own.add(whole[n + h], out[h]);
+                naive.add(whole[n + h], whole[n - 24 + h % 24]);
+                weekly.add(whole[n + h], whole[n - 168 + h]);
+                let half = choice.calibration.half_width(h, out[h], 0.1);
+                cover.add(0.1, (out[h] - half).max(0.0), out[h] + half, whole[n + h]);
+            }
+        }
+        wins24 += u32::from(own.mae() <= naive.mae());
+        wins168 += u32::from(own.mae() <= weekly.mae());
+        winsboth += u32::from(own.mae() <= naive.mae().min(weekly.mae()));
+        if ["H265","H123","H229","H33"].contains(&series.id.as_str()) {
+            let c = choice(&series.train, Span::from_mins(60), 48);
+            println!("M4 {} {:?} own {:.1} naive {:.1} weekly {:.1}: {}", series.id, c.periods, own.mae(), naive.mae(), weekly.mae(), c.board.iter().map(|s| format!("{} {:.1}", s.model.name(), s.score.mae())).collect::<Vec<_>>().join(", "));
+        }
+        if own.mae() > naive.mae() { lost.push((own.mae() / naive.mae(), series.id.clone())); }
+    }
+    lost.sort_by(|a, b| b.0.total_cmp(&a.0));
+    println!("M4 rolling: wins {wins24} daily, {wins168} weekly, {winsboth} both; coverage {:.3} lost {:?}", cover.coverage(), lost);
+}

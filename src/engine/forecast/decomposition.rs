@@ -188,7 +188,13 @@ fn local_mean(values: &[f64], trust: &[f64], x: f64, window: usize) -> f64 {
         sum += weight * values[k];
         total += weight;
     }
-    if total > 1e-9 { sum / total } else { values.iter().sum::<f64>() / n as f64 }
+    if total > 1e-9 {
+        return sum / total;
+    }
+    // Nothing here is trusted: the middle one is least likely to be the culprit.
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[n / 2]
 }
 
 fn tricube(u: f64) -> f64 {

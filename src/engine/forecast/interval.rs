@@ -13,6 +13,8 @@ pub fn half_width(errors: &[f64], alpha: f64) -> f64 {
 
 /// Buckets that horizons are put into: errors grow with the horizon, and a bucket needs enough of them.
 const BUCKETS: usize = 4;
+/// Errors of one path resemble each other: a path is worth about this many independent ones.
+const INDEPENDENT: f64 = 4.0;
 /// How fast the width adapts, per value that comes true.
 const ADAPTATION: f64 = 0.03;
 /// Powers of the forecast that errors may be proportional to.
@@ -35,6 +37,8 @@ pub struct Calibration {
     horizon: usize,
     power: f64,
     floor: f64,
+    /// Paths that the errors come from.
+    paths: usize,
     /// Relative absolute errors, sorted, a list a bucket.
     buckets: Vec<Vec<f64>>,
 }
@@ -53,7 +57,8 @@ impl Calibration {
     }
 
     fn with(horizon: usize, outcomes: &[Outcome], power: f64, floor: f64) -> Calibration {
-        let mut calibration = Calibration { horizon, power, floor, buckets: vec![Vec::new(); BUCKETS] };
+        let paths = outcomes.iter().filter(|o| o.h == 0).count();
+        let mut calibration = Calibration { horizon, power, floor, paths, buckets: vec![Vec::new(); BUCKETS] };
         for outcome in outcomes {
             let error = (outcome.actual - outcome.forecast).abs() / calibration.unit(outcome.forecast);
             if error.is_finite() {
@@ -89,7 +94,11 @@ impl Calibration {
     /// Half width of an interval about `forecast`, `h` steps ahead from 0, that misses with probability `alpha`.
     pub fn half_width(&self, h: usize, forecast: f64, alpha: f64) -> f64 {
         let Some(errors) = self.buckets.get(self.bucket(h)) else { return f64::INFINITY };
-        half_width(errors, alpha) * self.unit(forecast)
+        let level = ((1.0 - alpha) * (1.0 + 1.0 / (INDEPENDENT * self.paths.max(1) as f64))).min(1.0);
+        let half = half_width(errors, 1.0 - level);
+        // The highest error seen is the best guess for a rank just beyond it.
+        let half = if half.is_finite() { half } else { errors.last().copied().unwrap_or(f64::INFINITY) };
+        half * self.unit(forecast)
     }
 }
 

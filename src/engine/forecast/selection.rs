@@ -267,7 +267,11 @@ impl Refit {
         });
         let benchmark = mae(naive);
         // Always several: who was best by a little is best by chance.
-        let mut members = self.weigh(&order[..MEMBERS.min(order.len())]);
+        let mut best = order[..MEMBERS.min(order.len())].to_vec();
+        if !best.contains(&naive) {
+            best.push(naive);
+        }
+        let mut members = self.weigh(&best);
         let mut outcomes = self.outcomes(&members);
         let mut score = Refit::score(&outcomes);
         let gated = score.mae() > GATE * benchmark;
