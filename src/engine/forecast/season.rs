@@ -1,7 +1,7 @@
 //! Which periods a series has.
 //!
 //! Knowledge of the scale first: an hour, a day, a week. Then, for what nobody expected, the autocorrelation and the periodogram.
-//! A period is accepted with an autocorrelation of 0.3 and two full cycles.
+//! A period is accepted with an autocorrelation of 0.3.
 
 use super::autoregression::autocovariances;
 use crate::units::Span;
@@ -47,7 +47,7 @@ pub fn natural_periods(step: Span) -> Vec<usize> {
 /// Correlation of a series with itself `lag` steps later, detrended by the difference of its halves; 0 if it is too short.
 fn correlation(series: &[f64], lag: usize) -> f64 {
     let n = series.len();
-    if n < 2 * lag || n < 4 {
+    if n < lag + lag / 3 || n < 4 {
         return 0.0;
     }
     let mean = series.iter().sum::<f64>() / n as f64;
@@ -62,7 +62,8 @@ fn correlation(series: &[f64], lag: usize) -> f64 {
     if own > 0.0 { both / own * n as f64 / (n - lag) as f64 } else { 0.0 }
 }
 
-/// The periods of `candidates` that `series` shows, the shortest first.
+/// The periods of `candidates` that `series` shows, the shortest first. A cycle and a third is enough for a period to be a candidate:
+/// the backtest will tell whether the value one period ago is worth anything. To learn a season takes two cycles.
 pub fn accepted(series: &[f64], candidates: &[usize]) -> Vec<usize> {
     let clean = winsorized(series);
     candidates.iter().copied().filter(|&period| correlation(&clean, period) >= MIN_CORRELATION).collect()
