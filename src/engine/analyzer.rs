@@ -6,6 +6,7 @@
 //!
 //! What is absent, so far: who the clients are, what they ask for, and what will come next.
 
+pub mod anomaly;
 pub mod baseline;
 pub mod spike;
 

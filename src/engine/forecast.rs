@@ -220,7 +220,8 @@ impl Forecaster {
         let from = values.len() - cycles * period;
         let sums: Vec<f64> =
             (0..cycles).map(|c| values.range(from + c * period..from + (c + 1) * period).sum()).collect();
-        let mut ratios: Vec<f64> = sums.windows(2).filter(|pair| pair[0] > 0.0).map(|pair| pair[1] / pair[0]).collect();
+        let mut ratios: Vec<f64> =
+            sums.windows(2).filter(|pair| pair[0] > 0.0).map(|pair| pair[1] / pair[0]).collect();
         ratios.sort_by(f64::total_cmp);
         ratios.get(ratios.len() / 2).map(|ratio| ratio - 1.0)
     }

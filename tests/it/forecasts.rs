@@ -198,7 +198,8 @@ fn m4_table() {
     }
     println!("\n## M4 hourly, {} series, 48 hours ahead\n", all.len());
     println!("| model | series | sMAPE | MASE |\n|---|---|---|---|");
-    let mut rows: Vec<_> = sums.into_iter().map(|(k, (a, b, n))| (a / f64::from(n), b / f64::from(n), n, k)).collect();
+    let mut rows: Vec<_> =
+        sums.into_iter().map(|(k, (a, b, n))| (a / f64::from(n), b / f64::from(n), n, k)).collect();
     rows.sort_by(|a, b| a.1.total_cmp(&b.1));
     for (smape, mase, n, name) in rows {
         println!("| {name} | {n} | {smape:.3} | {mase:.3} |");
@@ -253,7 +254,9 @@ fn day_by_day_table() {
         all.extend(stamped(&format!("crane-metrics/input{i}.csv.gz"), &name, 60).map(|s| sums(&s, 60, 5)));
     }
     println!("\n## A day ahead, every day, by the hour, after two weeks (one week where two are all there is)\n");
-    println!("| series | model | forecasts | WAPE % | sMAPE | MASE | pinball | coverage % |\n|---|---|---|---|---|---|---|---|");
+    println!(
+        "| series | model | forecasts | WAPE % | sMAPE | MASE | pinball | coverage % |\n|---|---|---|---|---|---|---|---|"
+    );
     for series in &all {
         let warm = if series.values.len() < 24 * 25 { 24 * 7 } else { 24 * 14 };
         let f = roll(&series.values, warm);

@@ -13,6 +13,9 @@ mod public_series;
 /// Forecasts of public series against published figures.
 mod forecasts;
 
+/// The anomaly detector in a public benchmark.
+mod nab;
+
 /// Traps that other simulators fell into.
 mod traps;
 

@@ -218,7 +218,8 @@ impl Lags {
         for h in 0..out.len() {
             let mut value = self.weights[0];
             for (weight, lag) in self.weights[1..].iter().zip(&self.lags) {
-                let before = if *lag <= h { out[h - lag] } else { self.recent.get(lag - 1 - h).copied().unwrap_or(0.0) };
+                let before =
+                    if *lag <= h { out[h - lag] } else { self.recent.get(lag - 1 - h).copied().unwrap_or(0.0) };
                 value += weight * before;
             }
             out[h] = value;

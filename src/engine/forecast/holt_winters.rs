@@ -148,14 +148,11 @@ impl AdditiveFit {
         let periods: Vec<usize> = periods.iter().copied().take(SEASONS).collect();
         // α, β, γ of the shortest season, γ of the other, ρ.
         let second = if periods.len() > 1 { 0.5 } else { 0.0 };
-        let search =
-            Search::new([0.002, 0.0, 0.01, 0.0, 0.0], [0.5, 0.1, 0.5, second, 0.98], [
-                0.05,
-                0.0,
-                0.15,
-                second.min(0.15),
-                0.7,
-            ]);
+        let search = Search::new(
+            [0.002, 0.0, 0.01, 0.0, 0.0],
+            [0.5, 0.1, 0.5, second, 0.98],
+            [0.05, 0.0, 0.15, second.min(0.15), 0.7],
+        );
         AdditiveFit { periods, search }
     }
 

@@ -171,11 +171,9 @@ impl Fitting {
         let n = series.len();
         let stage = match family {
             Family::Plain => Stage::Plain,
-            Family::Smoothing => Stage::Smoothing {
-                simple: smoothing::Fit::simple(),
-                damped: smoothing::Fit::damped(),
-                first: None,
-            },
+            Family::Smoothing => {
+                Stage::Smoothing { simple: smoothing::Fit::simple(), damped: smoothing::Fit::damped(), first: None }
+            }
             Family::HoltWinters(scale) => Stage::HoltWinters(AdditiveFit::new(seasons), scale.all(series)),
             Family::Multiplicative(floor) => {
                 Stage::Multiplicative(MultiplicativeFit::new(seasons.first().copied().unwrap_or(1), floor))

@@ -74,7 +74,8 @@ impl Profile {
                 factors[day % days].push(own / level);
             }
         }
-        let factors: Vec<f64> = factors.iter().map(|ratios| if ratios.is_empty() { 1.0 } else { mean(ratios) }).collect();
+        let factors: Vec<f64> =
+            factors.iter().map(|ratios| if ratios.is_empty() { 1.0 } else { mean(ratios) }).collect();
         // Place 0 of the index is the slot of `from`, on day 0.
         let index = (0..long).map(|t| (daily.index[t % short] * factors[t / short]).max(1e-3)).collect();
         let start = series.len() - long.min(series.len());

@@ -280,8 +280,7 @@ impl Refit {
             outcomes = self.outcomes(&members);
             score = self.candidates[naive].score;
         }
-        let model =
-            if members.len() == 1 { self.candidates[members[0].0].fitted.model } else { Model::Combination };
+        let model = if members.len() == 1 { self.candidates[members[0].0].fitted.model } else { Model::Combination };
         let mut families: Vec<Family> = Vec::new();
         for (i, _) in &members {
             let family = self.candidates[*i].family;
