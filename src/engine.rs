@@ -27,6 +27,7 @@ pub mod window;
 use std::collections::BTreeMap;
 
 use crate::engine::analyzer::Analyzer;
+use crate::engine::analyzer::audience::Visit;
 use crate::engine::autoscaler::{Autoscaler, Decision, Direction, Guards, Manual, Nearest};
 use crate::engine::balancer::Balancer;
 use crate::engine::balancer::health::{Health, Opinion};
@@ -200,7 +201,17 @@ impl Engine {
         if let Some(analyzer) = &mut self.analyzer
             && request.attempt == 1
         {
-            analyzer.arrived();
+            // A simulated client has no address: it is a network of its own.
+            let client = u64::from(request.client);
+            analyzer.visited(&Visit {
+                at: now,
+                client,
+                prefix: client,
+                agent: None,
+                endpoint: u32::from(request.endpoint),
+                region: u32::from(request.region),
+                client_error: None,
+            });
         }
         if let Some(scraper) = &mut self.scraper {
             scraper.offered();
@@ -390,7 +401,9 @@ impl Engine {
             self.retries.remove(&id);
             self.balancer.set_broken(id, false);
         }
+        let ready = self.balancer.candidates() as u32;
         if let Some(analyzer) = &mut self.analyzer {
+            analyzer.fleet_is(ready);
             analyzer.tick(now, &mut self.events);
         }
         self.schedule();

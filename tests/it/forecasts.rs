@@ -15,7 +15,7 @@ use wavetank::engine::forecast::selection::{Choice, Refit};
 use wavetank::engine::forecast::{ALPHA, Config, Forecaster, Prediction};
 use wavetank::units::Span;
 
-use crate::public_series::{Competition, Regular, m4_hourly, stamped, sums, text};
+use crate::public_series::{Regular, m4_hourly, stamped, sums, text};
 
 const HOUR: Span = Span::from_mins(60);
 
@@ -60,7 +60,7 @@ fn roll(values: &[f64], warm: usize) -> Figures {
     let (mut path, mut at): (Vec<Prediction>, usize) = (Vec::new(), 0);
     let whole = warm + (values.len() - warm) / 24 * 24;
     for (t, value) in values[..whole].iter().enumerate() {
-        if t >= warm && (t - warm) % 24 == 0 {
+        if t >= warm && (t - warm).is_multiple_of(24) {
             while forecaster.work() {}
             (path, at) = (forecaster.lay_out(), t);
             *figures.used.entry(forecaster.model().map_or("none", Model::name)).or_default() += 1;

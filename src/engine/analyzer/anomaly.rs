@@ -40,8 +40,8 @@ const HOURS: usize = 24;
 #[derive(Clone, Debug)]
 pub struct Anomalies {
     slots: [Slot; HOURS],
-    /// The last values, the newest last.
-    values: VecDeque<f64>,
+    /// The last values, the newest last, and whether each was unusual.
+    values: VecDeque<(f64, bool)>,
     /// The last absolute residuals, the newest last, with their sums.
     residuals: VecDeque<f64>,
     sum: f64,
@@ -119,6 +119,9 @@ impl Anomalies {
         let quiet = self.alarm_at.is_some_and(|at| self.seen - at <= REFRACTORY);
         if score > 0.5 {
             self.alarm_at = Some(self.seen);
+            if let Some(last) = self.values.back_mut() {
+                last.1 = true;
+            }
         }
         if quiet { score / 2.0 } else { score }
     }
@@ -159,17 +162,18 @@ impl Anomalies {
 
     fn record(&mut self, value: f64, residual: f64) -> f64 {
         let before = if self.values.len() == GROSS { self.values.pop_front() } else { None };
-        self.values.push_back(value);
+        self.values.push_back((value, false));
         let warm = self.seen >= RECORDS_AFTER;
         let mut best = self.records[0].judge(value);
         if self.values.len() >= DOZEN {
-            let dozen = self.values.iter().rev().take(DOZEN).sum::<f64>() / DOZEN as f64;
+            let dozen = self.values.iter().rev().take(DOZEN).map(|(value, _)| value).sum::<f64>() / DOZEN as f64;
             let score = self.records[1].judge(dozen);
             best = if warm { best.max(score) } else { best };
         }
         let score = self.records[2].judge(residual);
         best = if warm { best.max(score) } else { best };
-        if let Some(before) = before {
+        // The way back from a spike is no news: changes are measured from ordinary values.
+        if let Some((before, false)) = before {
             let score = self.records[3].judge(value - before);
             best = if warm { best.max(score) } else { best };
         }
@@ -189,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_series_is_never_unusual_and_a_wave_is_not_after_two_days() {
+    fn a_constant_series_is_never_unusual_and_a_noisy_wave_is_not_after_three_days() {
         let (mut constant, mut wave) = (Anomalies::new(), Anomalies::new());
         for t in 0..12 * 24 * 14 {
             assert_eq!(constant.observe(noisy(t).0, 7.0), 0.0);
             let (hour, value) = noisy(t);
             let score = wave.observe(hour, value);
-            assert!(t < 12 * 48 || score < 0.5, "{t}: {score}");
+            assert!(t < 12 * 72 || score < 0.5, "{t}: {score}");
         }
     }
 
@@ -207,7 +211,7 @@ mod tests {
                 let (hour, value) = noisy(t);
                 let spike = (1300..1330).contains(&t);
                 let score = detector.observe(hour, if spike { 4.0 * value } else { value });
-                t > 12 * 48 && score > Anomalies::threshold(0.5)
+                t > 12 * 72 && score > Anomalies::threshold(0.5)
             })
             .collect();
         assert_eq!(alarms, [1300]);

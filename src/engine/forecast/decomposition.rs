@@ -216,8 +216,8 @@ fn loess(series: &[f64], weights: &[f64], span: usize) -> Vec<f64> {
         smooth[t] = local_line(series, weights, t, span);
         if let Some(from) = before {
             let (a, b) = (smooth[from], smooth[t]);
-            for k in from + 1..t {
-                smooth[k] = a + (b - a) * (k - from) as f64 / (t - from) as f64;
+            for (k, between) in smooth[from + 1..t].iter_mut().enumerate() {
+                *between = a + (b - a) * (k + 1) as f64 / (t - from) as f64;
             }
         }
         if t == n - 1 {

@@ -219,7 +219,7 @@ impl Fitting {
             Stage::Mstl(mstl, values) => {
                 if let Some(done) = mstl.advance(values) {
                     let rest = Box::new(Rest::of(values, done));
-                    let (damped, theta) = (smoothing::Fit::damped(), theta::Fit::new());
+                    let (damped, theta) = (smoothing::Fit::damped(), theta::Fit::default());
                     self.stage = Stage::Adjusted { rest, damped, first: None, theta };
                 }
                 None

@@ -115,7 +115,7 @@ enum Stage {
     /// Choosing.
     Choose,
     /// Fitting the families of the chosen members to everything.
-    Whole { chosen: Chosen, family: usize, fitting: Option<Fitting>, members: Vec<(Fitted, f64)> },
+    Whole { chosen: Box<Chosen>, family: usize, fitting: Option<Fitting>, members: Vec<(Fitted, f64)> },
 }
 
 /// What the backtest said.
@@ -288,7 +288,7 @@ impl Refit {
                 families.push(family);
             }
         }
-        let chosen = Chosen {
+        let chosen = Box::new(Chosen {
             model,
             members: members.iter().map(|(i, w)| (self.candidates[*i].fitted.model, *w)).collect(),
             families,
@@ -300,7 +300,7 @@ impl Refit {
                 .iter()
                 .map(|&i| Standing { model: self.candidates[i].fitted.model, score: self.candidates[i].score })
                 .collect(),
-        };
+        });
         Stage::Whole { chosen, family: 0, fitting: None, members: Vec::new() }
     }
 
@@ -309,7 +309,7 @@ impl Refit {
         let n = self.series.len();
         let period = self.periods.iter().copied().rfind(|period| n >= *period);
         let model = period.map_or(Model::Naive, Model::SeasonalNaive);
-        let chosen = Chosen {
+        let chosen = Box::new(Chosen {
             model,
             members: vec![(model, 1.0)],
             families: vec![Family::Plain],
@@ -318,7 +318,7 @@ impl Refit {
             gated: false,
             calibration: Calibration::default(),
             board: Vec::new(),
-        };
+        });
         Stage::Whole { chosen, family: 0, fitting: None, members: Vec::new() }
     }
 
@@ -330,7 +330,7 @@ impl Refit {
 
     fn fit_whole(
         &mut self,
-        chosen: Chosen,
+        chosen: Box<Chosen>,
         family: usize,
         fitting: Option<Fitting>,
         mut members: Vec<(Fitted, f64)>,

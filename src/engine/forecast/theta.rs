@@ -64,12 +64,14 @@ pub struct Fit {
     search: Search<1>,
 }
 
-impl Fit {
+impl Default for Fit {
     /// α from 0.01 to 0.99.
-    pub fn new() -> Fit {
+    fn default() -> Fit {
         Fit { search: Search::new([0.01], [0.99], [0.3]) }
     }
+}
 
+impl Fit {
     /// Tries one α; the lines at the end of `series`, once the search is over.
     pub fn advance(&mut self, series: &[f64]) -> Option<Theta> {
         let [alpha] = self.search.trial();
