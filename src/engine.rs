@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::analyzer::Analyzer;
 use crate::engine::analyzer::audience::Visit;
+use crate::engine::analyzer::outlook::Outlook;
 use crate::engine::autoscaler::{Autoscaler, Decision, Direction, Guards, Manual, Nearest};
 use crate::engine::balancer::Balancer;
 use crate::engine::balancer::health::{Health, Opinion};
@@ -589,6 +590,16 @@ impl Engine {
     /// Baseline of offered load \[1/s\]; `None` without an analyzer, or before it has seen enough.
     pub fn baseline_rps(&self) -> Option<f64> {
         self.analyzer.as_ref().and_then(Analyzer::baseline_rps)
+    }
+
+    /// What was forecast for now, a prediction window ago \[1/s\]; `None` if nothing was.
+    pub fn forecast_rps(&self) -> Option<f64> {
+        self.outlook().and_then(Outlook::forecast_rps)
+    }
+
+    /// The load of the next while; `None` without an analyzer that looks ahead.
+    pub fn outlook(&self) -> Option<&Outlook> {
+        self.analyzer.as_ref().and_then(Analyzer::outlook)
     }
 
     /// When, and for what, the engine next wants a tick. May change after any call above.

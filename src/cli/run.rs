@@ -162,11 +162,6 @@ fn experiment<'a>(plan: &'a Plan, runs: &'a [Run], command: String, info: RunInf
         notes.push(format!("traffic: {path}, {}", dataset.summary()));
         notes.push("requests of one second or step are spread inside it by keyed draws".to_string());
     }
-    if scenario.prediction_window.is_some() {
-        notes.push(
-            "analyzer.prediction_window is set, but nothing forecasts yet: forecast_rps stays empty".to_string(),
-        );
-    }
     Experiment {
         name: &scenario.name,
         description: &scenario.description,

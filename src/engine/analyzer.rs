@@ -14,6 +14,7 @@ pub mod audience;
 pub mod baseline;
 pub mod bot;
 pub mod diversity;
+pub mod outlook;
 pub mod pattern;
 pub mod sketch;
 pub mod spike;
@@ -24,6 +25,7 @@ use std::collections::VecDeque;
 use crate::engine::analyzer::advice::Situation;
 use crate::engine::analyzer::audience::{Audience, Visit};
 use crate::engine::analyzer::baseline::{Baseline, Expected};
+use crate::engine::analyzer::outlook::{Exception, Outlook};
 use crate::engine::analyzer::pattern::Patterns;
 use crate::engine::analyzer::spike::Detector;
 use crate::engine::analyzer::verdict::{Circumstances, Verdict};
@@ -49,6 +51,10 @@ pub struct Config {
     pub exit_hold: Span,
     /// A spike that lasts longer than this is the new normal, and learned. Default 6 h.
     pub relearn_after: Span,
+    /// How far ahead load is forecast, > 0; `None`: not at all.
+    pub prediction_window: Option<Span>,
+    /// Unusual load that is known beforehand.
+    pub holidays: Vec<Exception>,
 }
 
 impl Default for Config {
@@ -62,6 +68,8 @@ impl Default for Config {
             fast_ratio: 4.0,
             exit_hold: Span::from_secs(60),
             relearn_after: Span::from_mins(6 * 60),
+            prediction_window: None,
+            holidays: Vec::new(),
         }
     }
 }
@@ -74,6 +82,7 @@ pub struct Analyzer {
     detector: Detector,
     audience: Audience,
     patterns: Patterns,
+    outlook: Option<Outlook>,
     count: u64,
     bin_ends: Time,
     /// Instances that take traffic, and those of the last ordinary bin.
@@ -100,6 +109,7 @@ impl Analyzer {
             detector: Detector::new(config.clone()),
             audience: Audience::new(config.bin),
             patterns: Patterns::default(),
+            outlook: config.prediction_window.map(|window| Outlook::new(config.bin, window, &config.holidays)),
             ready: 0,
             ready_before: 0,
             steepest: 0.0,
@@ -159,6 +169,9 @@ impl Analyzer {
         }
         self.audience.close_bin(ended, ordinary);
         self.patterns.close_bin(began, self.config.bin, count);
+        if let Some(outlook) = &mut self.outlook {
+            outlook.close_bin(ended, count);
+        }
         if let Some((change, expected)) = change {
             self.tell(ended, count, change, &expected, events);
         }
@@ -246,6 +259,11 @@ impl Analyzer {
     pub fn baseline_rps(&self) -> Option<f64> {
         let began = Time(self.bin_ends.0 - self.config.bin.0);
         self.baseline.at(began).map(|expected| expected.level / self.config.bin.as_secs_f64())
+    }
+
+    /// What comes next; `None` unless a prediction window is set.
+    pub fn outlook(&self) -> Option<&Outlook> {
+        self.outlook.as_ref()
     }
 
     /// How much the baseline is worth, 0..1: coverage of the window, less for a wide spread.

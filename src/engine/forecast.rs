@@ -211,11 +211,12 @@ impl Forecaster {
         if wape.is_finite() { (1.0 - wape).max(0.0) } else { 0.0 }
     }
 
-    /// Growth of the level from one longest period to the next, as a ratio (0.02 is 2 % a week, say): the median over the history.
-    /// `None` with fewer than two cycles.
+    /// Growth of the level from one period to the next, as a ratio (0.02 is 2 % a week, say), of the longest period seen twice: the
+    /// median over the history. `None` if none was.
     pub fn growth(&self) -> Option<f64> {
-        let period = self.choice.as_ref()?.periods.last().copied()?;
         let values = self.history.values();
+        let twice = |period: &usize| 2 * period <= values.len();
+        let period = self.choice.as_ref()?.periods.iter().copied().rfind(twice)?;
         let cycles = values.len() / period;
         let from = values.len() - cycles * period;
         let sums: Vec<f64> =
