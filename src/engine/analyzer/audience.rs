@@ -140,8 +140,8 @@ impl Audience {
         mix.total += 1.0;
         if !self.seen[0].has(visit.prefix) && !self.seen[1].has(visit.prefix) {
             mix.new += 1.0;
+            self.pending.add(visit.prefix);
         }
-        self.pending.add(visit.prefix);
         mix.endpoints[(visit.endpoint as usize).min(ENDPOINTS - 1)] += 1.0;
         mix.regions[(visit.region as usize).min(REGIONS - 1)] += 1.0;
         if let Some(agent) = visit.agent {
@@ -152,7 +152,12 @@ impl Audience {
             mix.errors += f64::from(u8::from(error));
             mix.errors_known += 1.0;
         }
-        self.heavy.add(visit.at, visit.client);
+        // Intervals matter in a spike only.
+        if self.spike.is_some() {
+            self.heavy.add_at(visit.at, visit.client);
+        } else {
+            self.heavy.add(visit.client);
+        }
         self.distinct.add(visit.client);
     }
 
