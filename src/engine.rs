@@ -16,6 +16,7 @@ pub mod autoscaler;
 pub mod balancer;
 pub mod breaker;
 pub mod events;
+pub mod forecast;
 pub mod gates;
 pub mod hold;
 pub mod limiter;
@@ -28,6 +29,8 @@ pub mod window;
 use std::collections::BTreeMap;
 
 use crate::engine::analyzer::Analyzer;
+use crate::engine::analyzer::audience::Visit;
+use crate::engine::analyzer::outlook::Outlook;
 use crate::engine::autoscaler::{Autoscaler, Decision, Direction, Guards, Manual, Nearest};
 use crate::engine::balancer::ejection::Change;
 use crate::engine::balancer::health::{Health, Opinion};
@@ -235,7 +238,17 @@ impl Engine {
         if let Some(analyzer) = &mut self.analyzer
             && request.attempt == 1
         {
-            analyzer.arrived();
+            // A simulated client has no address: it is a network of its own.
+            let client = u64::from(request.client);
+            analyzer.visited(&Visit {
+                at: now,
+                client,
+                prefix: client,
+                agent: None,
+                endpoint: u32::from(request.endpoint),
+                region: u32::from(request.region),
+                client_error: None,
+            });
         }
         if let Some(scraper) = &mut self.scraper {
             scraper.offered();
@@ -527,7 +540,9 @@ impl Engine {
             self.retries.remove(&id);
             self.balancer.set_broken(now, id, false);
         }
+        let ready = self.balancer.candidates() as u32;
         if let Some(analyzer) = &mut self.analyzer {
+            analyzer.fleet_is(ready);
             analyzer.tick(now, &mut self.events);
         }
         self.schedule();
@@ -756,6 +771,16 @@ impl Engine {
     /// Baseline of offered load \[1/s\]; `None` without an analyzer, or before it has seen enough.
     pub fn baseline_rps(&self) -> Option<f64> {
         self.analyzer.as_ref().and_then(Analyzer::baseline_rps)
+    }
+
+    /// What was forecast for now, a prediction window ago \[1/s\]; `None` if nothing was.
+    pub fn forecast_rps(&self) -> Option<f64> {
+        self.outlook().and_then(Outlook::forecast_rps)
+    }
+
+    /// The load of the next while; `None` without an analyzer that looks ahead.
+    pub fn outlook(&self) -> Option<&Outlook> {
+        self.analyzer.as_ref().and_then(Analyzer::outlook)
     }
 
     /// When, and for what, the engine next wants a tick. May change after any call above.

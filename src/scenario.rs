@@ -84,8 +84,7 @@ pub struct Scenario {
     pub limiter_extras: limiter::hierarchy::Extras,
     /// What kind of traffic it is; `None`: not analyzed.
     pub analyzer: Option<analyzer::Config>,
-    /// How far ahead the offered load is to be forecast (`analyzer.prediction_window`); `None`: not at all. Whoever runs
-    /// a scenario and cannot forecast has to say so if this is set.
+    /// How far ahead the offered load is to be forecast (`analyzer.prediction_window`); `None`: not at all.
     pub prediction_window: Option<Span>,
     /// What goes wrong.
     pub faults: Vec<faults::Fault>,

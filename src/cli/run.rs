@@ -185,11 +185,6 @@ pub(super) fn experiment<'a>(
             dataset.paths().iter().take(3).filter_map(|path| Some(path.file_name()?.to_string_lossy())).collect();
         notes.push(format!("traffic: {}, {}", names.join(", "), dataset.summary()));
     }
-    if scenario.prediction_window.is_some() {
-        notes.push(
-            "analyzer.prediction_window is set, but nothing forecasts yet: forecast_rps stays empty".to_string(),
-        );
-    }
     Experiment {
         name: &scenario.name,
         description: &scenario.description,

@@ -4,13 +4,31 @@
 //! compared with a [`baseline`] and fed to the state machine of [`spike`]. Counted is *offered* load: completions of an
 //! overloaded system look like low demand.
 //!
-//! What is absent, so far: who the clients are, what they ask for, and what will come next.
+//! A spike is judged by who sends it ([`audience`], [`verdict`]) when it is confirmed and again when it ends, and comes with
+//! [`advice`]. [`anomaly`] scores any series of values; [`bot`] judges clients of an access log; [`pattern`] says how load goes over the
+//! hours and where it comes from.
 
+pub mod advice;
+pub mod anomaly;
+pub mod audience;
 pub mod baseline;
+pub mod bot;
+pub mod diversity;
+pub mod outlook;
+pub mod pattern;
+pub mod sketch;
 pub mod spike;
+pub mod verdict;
 
-use crate::engine::analyzer::baseline::Baseline;
+use std::collections::VecDeque;
+
+use crate::engine::analyzer::advice::Situation;
+use crate::engine::analyzer::audience::{Audience, Visit};
+use crate::engine::analyzer::baseline::{Baseline, Expected};
+use crate::engine::analyzer::outlook::{Exception, Outlook};
+use crate::engine::analyzer::pattern::Patterns;
 use crate::engine::analyzer::spike::Detector;
+use crate::engine::analyzer::verdict::{Circumstances, Verdict};
 use crate::engine::events::{Event, EventKind, Spike};
 use crate::units::{Span, Time};
 
@@ -33,6 +51,10 @@ pub struct Config {
     pub exit_hold: Span,
     /// A spike that lasts longer than this is the new normal, and learned. Default 6 h.
     pub relearn_after: Span,
+    /// How far ahead load is forecast, > 0; `None`: not at all.
+    pub prediction_window: Option<Span>,
+    /// Unusual load that is known beforehand.
+    pub holidays: Vec<Exception>,
 }
 
 impl Default for Config {
@@ -46,6 +68,8 @@ impl Default for Config {
             fast_ratio: 4.0,
             exit_hold: Span::from_secs(60),
             relearn_after: Span::from_mins(6 * 60),
+            prediction_window: None,
+            holidays: Vec::new(),
         }
     }
 }
@@ -56,9 +80,26 @@ pub struct Analyzer {
     config: Config,
     baseline: Baseline,
     detector: Detector,
+    audience: Audience,
+    patterns: Patterns,
+    outlook: Option<Outlook>,
     count: u64,
     bin_ends: Time,
+    /// Instances that take traffic, and those of the last ordinary bin.
+    ready: u32,
+    ready_before: u32,
+    /// The steepest rise from one bin to the next since the spike began, and the count before.
+    steepest: f64,
+    last_count: f64,
+    /// When earlier spikes began.
+    past: VecDeque<Time>,
 }
+
+/// Spikes remembered, to know those that come again.
+const PAST: usize = 64;
+/// How near in the day two spikes are the same appointment.
+const APPOINTMENT: Span = Span::from_mins(30);
+const DAY: u64 = 86_400_000_000_000;
 
 impl Analyzer {
     /// Has seen nothing yet.
@@ -66,6 +107,14 @@ impl Analyzer {
         Analyzer {
             baseline: Baseline::new(config.bin, config.baseline_window),
             detector: Detector::new(config.clone()),
+            audience: Audience::new(config.bin),
+            patterns: Patterns::default(),
+            outlook: config.prediction_window.map(|window| Outlook::new(config.bin, window, &config.holidays)),
+            ready: 0,
+            ready_before: 0,
+            steepest: 0.0,
+            last_count: 0.0,
+            past: VecDeque::new(),
             count: 0,
             bin_ends: Time(config.bin.0),
             config: config.clone(),
@@ -74,8 +123,20 @@ impl Analyzer {
 
     /// A request was offered.
     #[inline]
-    pub fn arrived(&mut self) {
+    pub fn visited(&mut self, visit: &Visit) {
         self.count += 1;
+        self.audience.visit(visit);
+        self.patterns.visit(visit.endpoint, visit.region);
+    }
+
+    /// How many instances take traffic now: advice is given in instances.
+    pub fn fleet_is(&mut self, ready: u32) {
+        self.ready = ready;
+    }
+
+    /// How load goes over the hours, and where it comes from.
+    pub fn patterns(&self) -> &Patterns {
+        &self.patterns
     }
 
     /// When the current bin ends.
@@ -95,36 +156,24 @@ impl Analyzer {
     }
 
     fn close_bin(&mut self, began: Time, count: f64, events: &mut Vec<Event>) {
-        let seconds = self.config.bin.as_secs_f64();
-        if let Some(expected) = self.baseline.at(began) {
-            let ended = began + self.config.bin;
-            let change = self.detector.observe(began, count, &expected);
-            let now_is = |spike: &Spike| {
-                format!(
-                    "offered {}/s is {:.1} times the baseline of {}/s (z {:.1}) since {}",
-                    rate(count / seconds),
-                    count / expected.level.max(1.0),
-                    rate(spike.baseline_rps),
-                    expected.z(count),
-                    spike.started_at
-                )
-            };
-            match change {
-                Some(spike::Change::Began(spike)) => {
-                    let cause = now_is(&spike);
-                    events.push(Event { at: ended, kind: EventKind::SpikeDetected(spike), cause });
-                }
-                Some(spike::Change::Ended(spike)) => {
-                    let lasted = ended.since(spike.started_at);
-                    let cause = format!(
-                        "offered load is back near its baseline after {lasted}; peak {}/s, {:.1} times the baseline",
-                        rate(spike.peak_rps),
-                        spike.magnitude
-                    );
-                    events.push(Event { at: ended, kind: EventKind::SpikeEnded(spike), cause });
-                }
-                None => {}
-            }
+        let ended = began + self.config.bin;
+        let change = self.baseline.at(began).and_then(|expected| {
+            let change = self.detector.observe(began, count, &expected)?;
+            Some((change, expected))
+        });
+        let ordinary = self.detector.spike().is_none() && change.is_none();
+        self.steepest = if ordinary { 0.0 } else { self.steepest.max(count - self.last_count) };
+        self.last_count = count;
+        if ordinary {
+            self.ready_before = self.ready;
+        }
+        self.audience.close_bin(ended, ordinary);
+        self.patterns.close_bin(began, self.config.bin, count);
+        if let Some(outlook) = &mut self.outlook {
+            outlook.close_bin(ended, count);
+        }
+        if let Some((change, expected)) = change {
+            self.tell(ended, count, change, &expected, events);
         }
         // What is inside a spike is not normal, until it has lasted so long that it is.
         let learn = match self.detector.active_since() {
@@ -134,10 +183,87 @@ impl Analyzer {
         self.baseline.learn(began, count, learn);
     }
 
+    fn tell(&mut self, ended: Time, count: f64, change: spike::Change, expected: &Expected, events: &mut Vec<Event>) {
+        let rps = count / self.config.bin.as_secs_f64();
+        match change {
+            spike::Change::Began(spike) => {
+                let spike = self.judge(ended, rps, spike);
+                let cause = format!(
+                    "offered {}/s is {:.1} times the baseline of {}/s (z {:.1}) since {}{}",
+                    rate(rps),
+                    count / expected.level.max(1.0),
+                    rate(spike.baseline_rps),
+                    expected.z(count),
+                    spike.started_at,
+                    in_words(&spike)
+                );
+                events.push(Event { at: ended, kind: EventKind::SpikeDetected(spike), cause });
+            }
+            spike::Change::Ended(spike) => {
+                let spike = self.judge(ended, rps, spike);
+                self.past.push_back(spike.started_at);
+                if self.past.len() > PAST {
+                    self.past.pop_front();
+                }
+                let cause = format!(
+                    "offered load is back near its baseline after {}; peak {}/s, {:.1} times the baseline{}",
+                    ended.since(spike.started_at),
+                    rate(spike.peak_rps),
+                    spike.magnitude,
+                    in_words(&spike)
+                );
+                events.push(Event { at: ended, kind: EventKind::SpikeEnded(spike), cause });
+            }
+        }
+    }
+
+    /// Says who a spike is, and what to do. A drop is nobody.
+    fn judge(&self, now: Time, rps: f64, mut spike: Spike) -> Spike {
+        if spike.drop {
+            return spike;
+        }
+        let rise = spike.peak_rps - spike.baseline_rps;
+        let step = self.steepest / self.config.bin.as_secs_f64() / rise.max(1e-9);
+        let evidence = self.audience.evidence(now, Some(step.clamp(0.0, 1.0)));
+        let busiest = self.audience.busiest(now);
+        let circumstances = Circumstances {
+            requests: self.audience.spike_requests(),
+            dominant: busiest.map_or(0.0, |busiest| busiest.share),
+            recurs: self.recurs(spike.started_at),
+        };
+        let verdict = Verdict::of(evidence, circumstances);
+        let situation = Situation {
+            rps,
+            baseline_rps: spike.baseline_rps,
+            peak_rps: spike.peak_rps,
+            ready: self.ready,
+            ready_before: self.ready_before,
+            client_rps: self.audience.client_rate(),
+            busiest_rps: busiest.map_or(0.0, |busiest| busiest.rps),
+        };
+        spike.advice = advice::for_spike(&verdict, &situation);
+        spike.verdict = Some(verdict);
+        spike
+    }
+
+    /// Whether a spike began at this time of day on an earlier day.
+    fn recurs(&self, started_at: Time) -> bool {
+        self.past.iter().any(|past| {
+            let apart = started_at.since(*past).0;
+            let off = (apart % DAY).min(DAY - apart % DAY);
+            apart > DAY / 2 && off <= APPOINTMENT.0
+        })
+    }
+
     /// The baseline of the current bin \[1/s\]; `None` before enough bins have been seen.
     pub fn baseline_rps(&self) -> Option<f64> {
         let began = Time(self.bin_ends.0 - self.config.bin.0);
         self.baseline.at(began).map(|expected| expected.level / self.config.bin.as_secs_f64())
+    }
+
+    /// What comes next; `None` unless a prediction window is set.
+    pub fn outlook(&self) -> Option<&Outlook> {
+        self.outlook.as_ref()
     }
 
     /// How much the baseline is worth, 0..1: coverage of the window, less for a wide spread.
@@ -155,10 +281,25 @@ impl Analyzer {
     }
 }
 
+/// Who a spike is, in words.
+fn in_words(spike: &Spike) -> String {
+    spike.verdict.as_ref().map_or(String::new(), |verdict| {
+        format!(
+            "; {} (score {:.2}, confidence {:.0} %)",
+            verdict.class.name(),
+            verdict.score,
+            100.0 * verdict.confidence
+        )
+    })
+}
+
 /// A rate in words: whole when it is large.
 fn rate(rps: f64) -> String {
     if rps >= 10.0 { format!("{rps:.0}") } else { format!("{rps:.2}") }
 }
+
+#[cfg(test)]
+mod examples;
 
 #[cfg(test)]
 mod tests {
@@ -166,13 +307,26 @@ mod tests {
     use crate::rng::{Dice, Stream};
     use rand_distr::{Distribution, Poisson};
 
+    fn visit(bin: u64, i: u64) -> Visit {
+        let client = crate::rng::mix(bin * 7919 + i) % 500;
+        Visit {
+            at: Time((bin * 10_000 + i) * 1_000_000),
+            client,
+            prefix: client,
+            agent: None,
+            endpoint: 0,
+            region: 0,
+            client_error: None,
+        }
+    }
+
     fn run(config: Config, minutes: u64, rate: impl Fn(u64) -> f64, noise: bool) -> Vec<Event> {
         let (mut analyzer, mut events) = (Analyzer::new(&config), Vec::new());
         let dice = Dice::new(5, Stream::Noise);
         for bin in 0..minutes * 6 {
             let mean = rate(bin * 10) * 10.0;
             let n = if noise && mean > 0.0 { Poisson::new(mean).unwrap().sample(&mut dice.draws(bin)) } else { mean };
-            (0..n as u64).for_each(|_| analyzer.arrived());
+            (0..n as u64).for_each(|i| analyzer.visited(&visit(bin, i)));
             analyzer.tick(analyzer.next_wake(), &mut events);
         }
         events
@@ -216,7 +370,7 @@ mod tests {
     fn asking_changes_nothing() {
         let (mut analyzer, mut events) = (Analyzer::new(&Config::default()), Vec::new());
         for _ in 0..60 {
-            (0..1000).for_each(|_| analyzer.arrived());
+            (0..1000).for_each(|i| analyzer.visited(&visit(0, i)));
             analyzer.tick(analyzer.next_wake(), &mut events);
         }
         let before = format!("{analyzer:?}");

@@ -4,6 +4,8 @@
 //! a person can read ("cpu_utilization 82.4% > 70% for 2m (rule cpu_scale_up)") and, as fields of its kind, the
 //! values behind it.
 
+use crate::engine::analyzer::advice::Advice;
+use crate::engine::analyzer::verdict::Verdict;
 use crate::engine::request::InstanceId;
 use crate::units::{Span, Time};
 
@@ -255,4 +257,8 @@ pub struct Spike {
     pub magnitude: f64,
     /// True if load fell instead of rising.
     pub drop: bool,
+    /// Who it is taken for; `None` for a drop.
+    pub verdict: Option<Verdict>,
+    /// What to do about it.
+    pub advice: Vec<Advice>,
 }

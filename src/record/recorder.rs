@@ -63,6 +63,8 @@ pub struct FleetSample {
     pub active: f64,
     /// Baseline of offered load \[1/s\]; NaN if there is none.
     pub baseline_rps: f64,
+    /// Forecast of offered load, made a prediction window before \[1/s\]; NaN if there is none.
+    pub forecast_rps: f64,
     /// Breakers open or half-open, at the end of the step.
     pub breakers_open: u32,
 }
@@ -284,6 +286,7 @@ impl Recorder {
                 (Column::QueueLength, fleet.queued),
                 (Column::ActiveConnections, fleet.active),
                 (Column::BaselineRps, fleet.baseline_rps),
+                (Column::ForecastRps, fleet.forecast_rps),
                 (Column::BreakerOpen, f64::from(fleet.breakers_open)),
             ],
         );

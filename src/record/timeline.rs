@@ -45,7 +45,7 @@ pub enum Column {
     ActiveConnections,
     /// Baseline of offered load \[1/s\].
     BaselineRps,
-    /// Forecast of offered load for this step \[1/s\].
+    /// Forecast of offered load for this step, made a prediction window before \[1/s\].
     ForecastRps,
     /// Breakers that were open or half-open at the end of the step.
     BreakerOpen,

@@ -4,6 +4,8 @@
 use serde_json::{Map, Value, json as value};
 
 use super::{Experiment, RecordedService, verdict};
+use crate::engine::analyzer::advice::Advice;
+use crate::engine::analyzer::verdict::WEIGHTS;
 use crate::engine::events::{Event, EventKind, Scaling, Spike};
 use crate::record::Run;
 use crate::record::latency::Latency;
@@ -497,6 +499,22 @@ fn put_spike(map: &mut Map<String, Value>, spike: &Spike) {
     put("peak_rps", number(spike.peak_rps));
     put("magnitude", number(spike.magnitude));
     put("direction", value!(if spike.drop { "drop" } else { "surge" }));
+    let Some(verdict) = &spike.verdict else { return };
+    put("class", value!(verdict.class.name()));
+    put("score", number(verdict.score));
+    put("confidence", number(verdict.confidence));
+    let pieces = WEIGHTS.iter().zip(verdict.evidence.pieces());
+    let known = pieces.filter_map(|((name, _), piece)| Some((name.to_string(), number(piece?))));
+    put("evidence", Value::Object(known.collect()));
+    let advice = |advice: &Advice| {
+        object([
+            ("id", value!(advice.id)),
+            ("setting", advice.setting.map_or(Value::Null, |setting| value!(setting))),
+            ("value", advice.value.map_or(Value::Null, number)),
+            ("text", value!(advice.text)),
+        ])
+    };
+    put("advice", Value::Array(spike.advice.iter().map(advice).collect()));
 }
 
 /// The name of an event's kind.

@@ -75,6 +75,7 @@ impl World<'_> {
             desired: self.engine.desired(),
             memory: f64::NAN,
             baseline_rps: self.engine.baseline_rps().unwrap_or(f64::NAN),
+            forecast_rps: self.engine.forecast_rps().unwrap_or(f64::NAN),
             breakers_open: self.engine.breakers_open(),
             queued: held,
             ..FleetSample::default()

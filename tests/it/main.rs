@@ -7,6 +7,15 @@ mod world;
 /// The simulator against paper.
 mod theory;
 
+/// Public series, read from the shared data.
+mod public_series;
+
+/// Forecasts of public series against published figures.
+mod forecasts;
+
+/// The anomaly detector in a public benchmark.
+mod nab;
+
 /// Traps that other simulators fell into.
 mod traps;
 

@@ -111,6 +111,11 @@ impl Detector {
         self.state == State::Candidate
     }
 
+    /// The spike in the making, or on.
+    pub fn spike(&self) -> Option<&Spike> {
+        self.spike.as_ref()
+    }
+
     /// What a bin of `count` would be, without changing anything.
     pub fn would_be(&self, count: f64, expected: &Expected) -> State {
         match (self.state, self.breach(count, expected)) {
@@ -152,7 +157,16 @@ impl Detector {
         let baseline_rps = expected.level / self.config.bin.as_secs_f64();
         let peak_rps = if drop { f64::INFINITY } else { 0.0 };
         let (id, started_at) = (self.next_id, began);
-        self.spike = Some(Spike { id, started_at, baseline_rps, peak_rps, magnitude: 0.0, drop });
+        self.spike = Some(Spike {
+            id,
+            started_at,
+            baseline_rps,
+            peak_rps,
+            magnitude: 0.0,
+            drop,
+            verdict: None,
+            advice: Vec::new(),
+        });
         self.state = State::Candidate;
         (self.steep_bins, self.bins, self.gaps, self.last_was_gap) = (0, 0, 0, false);
     }

@@ -118,5 +118,8 @@ fn spike(at: &At) -> Result<Spike, String> {
         peak_rps: at.at("peak_rps").number()?,
         magnitude: at.at("magnitude").number()?,
         drop: at.at("direction").text()? == "drop",
+        // No form that is made again shows them.
+        verdict: None,
+        advice: Vec::new(),
     })
 }

@@ -1,7 +1,8 @@
 //! `[analyzer]`.
 
 use crate::engine::analyzer::Config;
-use crate::scenario::reader::Field;
+use crate::engine::analyzer::outlook::Exception;
+use crate::scenario::reader::{Field, Section};
 use crate::units::Span;
 
 /// `[analyzer]`, and its `prediction_window`.
@@ -10,7 +11,11 @@ pub(crate) fn analyzer(field: &Field) -> Option<(Config, Option<Span>)> {
         let default = Config::default();
         let ratio = |f: &Field| f.number("a factor above 1", |x| x > 1.0 && x <= 1e6);
         let spike_threshold = s.or("spike_threshold", default.spike_threshold, ratio);
+        let prediction_window = s.optional("prediction_window", Field::positive_span);
+        let holidays = s.or("holidays", Vec::new(), |f| f.list(|element| element.section(holiday)));
         let config = Config {
+            prediction_window,
+            holidays,
             baseline_window: s.or("baseline_window", default.baseline_window, Field::positive_span),
             spike_threshold,
             min_spike_duration: s.or("min_spike_duration", default.min_spike_duration, Field::span),
@@ -23,7 +28,6 @@ pub(crate) fn analyzer(field: &Field) -> Option<(Config, Option<Span>)> {
             exit_hold: s.or("exit_hold", default.exit_hold, Field::span),
             relearn_after: s.or("relearn_after", default.relearn_after, Field::positive_span),
         };
-        let prediction_window = s.optional("prediction_window", Field::positive_span);
         let complain = |key, sentence: String| {
             let _: Option<()> = s.field(key).and_then(|f| f.contradiction(sentence));
         };
@@ -46,4 +50,12 @@ pub(crate) fn analyzer(field: &Field) -> Option<(Config, Option<Span>)> {
         }
         Some((config, prediction_window))
     })
+}
+
+/// An element of `holidays`.
+fn holiday(s: &Section) -> Option<Exception> {
+    let from = s.required("from", "from = \"24h\"", Field::time);
+    let lasts = s.required("for", "for = \"24h\"", Field::positive_span);
+    let factor = s.optional("factor", |f| f.number("a factor from 0 to 1000000", |x| (0.0..=1e6).contains(&x)));
+    Some(Exception { from: from?, lasts: lasts?, factor })
 }

@@ -1,0 +1,101 @@
+//! Which periods a series has.
+//!
+//! Knowledge of the scale first: an hour, a day, a week. Then, for what nobody expected, the autocorrelation and the periodogram.
+//! A period is accepted with an autocorrelation of 0.3.
+
+use super::autoregression::autocovariances;
+use crate::units::Span;
+
+/// Autocorrelation that a period needs.
+pub const MIN_CORRELATION: f64 = 0.3;
+
+/// Autocorrelations of lags 0..=`lags` by the biased estimator.
+pub fn autocorrelations(series: &[f64], lags: usize) -> Vec<f64> {
+    let covariances = autocovariances(series, lags);
+    let variance = covariances[0];
+    covariances.iter().map(|c| if variance > 0.0 { c / variance } else { 0.0 }).collect()
+}
+
+/// Amplitude at the frequencies k/n for k = 1..=n/2; the last is counted once if n is even.
+pub fn amplitudes(series: &[f64]) -> Vec<f64> {
+    let n = series.len();
+    let mean = series.iter().sum::<f64>() / n.max(1) as f64;
+    (1..=n / 2)
+        .map(|k| {
+            let (mut re, mut im) = (0.0, 0.0);
+            for (t, value) in series.iter().enumerate() {
+                let angle = std::f64::consts::TAU * ((k * t) % n) as f64 / n as f64;
+                re += (value - mean) * libm::cos(angle);
+                im += (value - mean) * libm::sin(angle);
+            }
+            let sides = if 2 * k == n { 1.0 } else { 2.0 };
+            sides * (re * re + im * im).sqrt() / n as f64
+        })
+        .collect()
+}
+
+/// Steps in an hour, a day and a week, of those that are a whole number of steps ≥ 2, the shortest first.
+pub fn natural_periods(step: Span) -> Vec<usize> {
+    let hour = Span::from_mins(60).0;
+    [hour, 24 * hour, 168 * hour]
+        .into_iter()
+        .filter(|period| step.0 > 0 && period % step.0 == 0 && period / step.0 >= 2)
+        .map(|period| (period / step.0) as usize)
+        .collect()
+}
+
+/// Correlation of a series with itself `lag` steps later, detrended by the difference of its halves; 0 if it is too short.
+fn correlation(series: &[f64], lag: usize) -> f64 {
+    let n = series.len();
+    if n < lag + lag / 3 || n < 4 {
+        return 0.0;
+    }
+    let mean = series.iter().sum::<f64>() / n as f64;
+    let (mut both, mut own) = (0.0, 0.0);
+    for (t, value) in series.iter().enumerate() {
+        own += (value - mean) * (value - mean);
+        if t >= lag {
+            both += (value - mean) * (series[t - lag] - mean);
+        }
+    }
+    // The pairs are fewer than the values: made up for, so that a long period is not at a disadvantage.
+    if own > 0.0 { both / own * n as f64 / (n - lag) as f64 } else { 0.0 }
+}
+
+/// The periods of `candidates` that `series` shows, the shortest first. A cycle and a third is enough for a period to be a candidate:
+/// the backtest will tell whether the value one period ago is worth anything. To learn a season takes two cycles.
+pub fn accepted(series: &[f64], candidates: &[usize]) -> Vec<usize> {
+    let clean = winsorized(series);
+    candidates.iter().copied().filter(|&period| correlation(&clean, period) >= MIN_CORRELATION).collect()
+}
+
+/// The series with values beyond five robust deviations of its median brought back to them.
+fn winsorized(series: &[f64]) -> Vec<f64> {
+    let mut sorted = series.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let Some(median) = sorted.get(sorted.len() / 2).copied() else { return Vec::new() };
+    let mut deviations: Vec<f64> = series.iter().map(|value| (value - median).abs()).collect();
+    deviations.sort_by(f64::total_cmp);
+    let limit = 5.0 * 1.4826 * deviations[deviations.len() / 2];
+    if limit > 0.0 {
+        series.iter().map(|value| value.clamp(median - limit, median + limit)).collect()
+    } else {
+        series.to_vec()
+    }
+}
+
+/// The period that nobody named: the highest peak of the autocorrelation from lag 4 to a third of the series; `None` if none is
+/// accepted.
+pub fn found(series: &[f64], most: usize) -> Option<usize> {
+    let clean = winsorized(series);
+    let most = most.min(clean.len() / 3);
+    if most < 5 {
+        return None;
+    }
+    let r = autocorrelations(&clean, most + 1);
+    // A peak that the neighbours do not share, after the correlation has fallen off once.
+    let fallen = (1..=most).find(|&lag| r[lag] < MIN_CORRELATION / 2.0)?;
+    (fallen.max(4)..=most)
+        .filter(|&lag| r[lag] >= MIN_CORRELATION && r[lag] >= r[lag - 1] && r[lag] >= r[lag + 1])
+        .max_by(|&a, &b| r[a].total_cmp(&r[b]).then(b.cmp(&a)))
+}
