@@ -3,7 +3,6 @@ use std::io::Write;
 use tempfile::TempDir;
 
 use super::*;
-use crate::record::timeline::Timeline;
 use crate::traffic::replay::{Dataset, TableReader};
 use crate::traffic::{Arrival, Arrivals, Config};
 use crate::units::{Span, Time};
@@ -90,8 +89,9 @@ fn a_table_that_is_none_says_so() {
     assert!(error.contains("broken.parquet"), "{error}");
     let error = Dataset::open(&path, &Options::default()).unwrap_err().to_string();
     assert!(error.contains("this build of the program reads none"), "{error}");
-    let path = folder.path().join("timeline.parquet");
-    write_timeline(&Timeline::default(), &path).unwrap();
+    let path = folder.path().join("matches.parquet");
+    let mut frame = DataFrame::new_infer_height(vec![Column::new("who".into(), vec!["a", "b"])]).unwrap();
+    ParquetWriter::new(File::create(&path).unwrap()).finish(&mut frame).unwrap();
     let error = Dataset::open(&path, &options()).unwrap_err().to_string();
-    assert!(error.contains("no column"), "{error}");
+    assert!(error.contains("no column with a time among [\"who\"]"), "{error}");
 }
