@@ -29,7 +29,7 @@ pub enum Trend {
     Worse,
     /// Every pair is the same.
     Same,
-    /// The interval contains no difference, or there is none.
+    /// The interval contains no difference, or might by the number of comparisons; or there is none.
     Unclear,
     /// A difference is certain, and neither good nor bad by itself: less regret is no merit of a fleet that lacked more instances.
     Different,
@@ -95,6 +95,10 @@ impl Difference {
     /// What can be said.
     pub fn trend(&self) -> Trend {
         let Some((low, high)) = self.interval else { return Trend::Unclear };
+        // Among many comparisons one interval in twenty misses by chance.
+        if self.p_adjusted.is_some_and(|p| p >= 1.0 - CONFIDENCE) && (low, high) != (0.0, 0.0) {
+            return Trend::Unclear;
+        }
         match (low, high, self.measure.more_is_better()) {
             (0.0, 0.0, _) => Trend::Same,
             (low, high, _) if low <= 0.0 && high >= 0.0 => Trend::Unclear,

@@ -170,9 +170,11 @@ impl Finding {
     fn smallest(&self, visible: f64) -> String {
         let by_ratio = self.criterion.quantity.is_ratio();
         match self.criterion.bound {
-            Bound::AtMost(x) if by_ratio => self.show(x * (1.0 + visible)),
+            Bound::AtMost(x) if by_ratio => format!("{} ({:+.2} %)", self.show(x * (1.0 + visible)), visible * 100.0),
             Bound::AtMost(x) => self.show(x + visible),
-            Bound::AtLeast(x) if by_ratio => self.show(x / (1.0 + visible)),
+            Bound::AtLeast(x) if by_ratio => {
+                format!("{} (-{:.2} %)", self.show(x / (1.0 + visible)), visible * 100.0)
+            }
             Bound::AtLeast(x) => self.show((x - visible).max(0.0)),
             Bound::Regression(m) if by_ratio => self.show((1.0 + m) * (1.0 + visible) - 1.0),
             Bound::Regression(m) => self.show(m + visible),

@@ -113,17 +113,17 @@ impl Log {
         tags
     }
 
-    /// The sum of lines that a condition holds for; lossless. `None` if there is none.
+    /// The sum of lines that a condition holds for, in as many digits as the finest of them, at least three; lossless: each count is
+    /// at the lowest value of its slot, as in Java's HdrHistogram. `None` if there is none.
     pub fn sum(&self, of: impl Fn(&Interval) -> bool) -> Option<Histogram<u64>> {
-        let mut wanted = self.intervals.iter().filter(|interval| of(interval));
-        let mut sum = wanted.next()?.histogram.clone();
-        sum.auto(true);
-        for interval in wanted {
-            if sum.add(&interval.histogram).is_err() {
-                // Shapes too different to be one: each value by itself.
-                for each in interval.histogram.iter_recorded() {
-                    let _ = sum.record_n(each.value_iterated_to(), each.count_at_value());
-                }
+        let wanted: Vec<&Histogram<u64>> =
+            self.intervals.iter().filter(|interval| of(interval)).map(|interval| &interval.histogram).collect();
+        let digits = wanted.iter().map(|histogram| histogram.sigfig()).max()?.max(3);
+        let mut sum = Histogram::<u64>::new(digits).ok()?;
+        for histogram in wanted {
+            for each in histogram.iter_recorded() {
+                // It resizes itself, so every value fits.
+                sum.record_n(histogram.lowest_equivalent(each.value_iterated_to()), each.count_at_value()).ok()?;
             }
         }
         Some(sum)

@@ -8,7 +8,7 @@ use super::html::chart::{WIDTH, drawing, end_of, panels};
 use super::html::escape;
 
 /// Room above each panel for its title, and at the top for that of the whole.
-const TITLE: f64 = 26.0;
+const TITLE: f64 = 44.0;
 const HEAD: f64 = 44.0;
 
 /// The drawing.
@@ -34,18 +34,18 @@ pub fn svg(x: &Experiment) -> String {
         );
         let place = format!("<svg x=\"0\" y=\"{:.1}\" width=\"{WIDTH}\" height=\"{}\" ", y + TITLE, panel.height);
         let _ = writeln!(out, "{}", drawing(x, panel, end).replacen("<svg ", &place, 1));
-        let mut at = WIDTH - 14.0;
-        for series in panel.series.iter().rev() {
+        let mut at = 10.0;
+        for series in &panel.series {
             let _ = write!(
                 out,
-                "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text><path class=\"{}\" d=\"M{:.1} {:.1}h20\"/>",
-                y + 16.0,
-                escape(series.name),
+                "<path class=\"{}\" d=\"M{at:.1} {:.1}h22\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 series.class,
-                at - 7.0 * series.name.chars().count() as f64 - 26.0,
-                y + 12.0
+                y + 30.0,
+                at + 28.0,
+                y + 34.0,
+                escape(series.name)
             );
-            at -= 7.0 * series.name.chars().count() as f64 + 38.0;
+            at += 7.0 * series.name.chars().count() as f64 + 48.0;
         }
         y += panel.height + TITLE;
     }

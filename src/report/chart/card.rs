@@ -26,7 +26,7 @@ pub(super) fn card(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     let (head, rest) = canvas.split_vertically(150);
     head.fill(&color)?;
     let large = ("sans-serif", 64).into_font().color(&WHITE);
-    head.draw(&Text::new(clipped(&format!("{word}  {}", x.name), 44), (36, 16), large))?;
+    head.draw(&Text::new(clipped(&format!("{word}  {}", x.name), 44), (36, 30), large))?;
     let small = ("sans-serif", 26).into_font().color(&WHITE);
     head.draw(&Text::new(clipped(&x.sentence(), 112), (38, 100), small))?;
     if x.first().timeline.len() < 2 {

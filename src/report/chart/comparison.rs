@@ -124,9 +124,9 @@ fn draw_front(points: &[Point], cost_name: &str, target_ms: Option<f64>, canvas:
     let mut joined: Vec<(f64, f64)> = points.iter().filter(|p| p.on_front).map(|p| (p.cost, p.p99_ms)).collect();
     joined.sort_by(|a, b| a.0.total_cmp(&b.0));
     chart.draw_series(DashedLineSeries::new(joined, 8, 6, SERVED.stroke_width(2)))?;
-    for p in points {
+    for (i, p) in points.iter().enumerate() {
         let (at, label) = ((p.cost, p.p99_ms), p.label.clone());
-        let text = Text::new(label, (14, -10), TEXT.into_font().color(&INK));
+        let text = Text::new(label, (14, if i % 2 == 0 { -30 } else { 12 }), TEXT.into_font().color(&INK));
         if p.on_front {
             chart.draw_series([EmptyElement::at(at) + Circle::new((0, 0), 9, SERVED.filled()) + text])?;
         } else {

@@ -172,7 +172,7 @@ pub(crate) fn front(points: &[Point], cost_name: &str, target_ms: Option<f64>) -
     joined.sort_by(|a, b| a.0.total_cmp(&b.0));
     let d: Vec<String> = joined.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
     let _ = write!(svg, "<path class=\"s2 dash\" d=\"M{}\"/>", d.join("L"));
-    for p in points {
+    for (i, p) in points.iter().enumerate() {
         let (x, y) = (px(p.cost), py(p.p99_ms));
         let class = if p.on_front { "f2" } else { "f1" };
         let (anchor, shift) = if x > WIDTH * 0.75 { ("end", -10.0) } else { ("start", 10.0) };
@@ -183,7 +183,8 @@ pub(crate) fn front(points: &[Point], cost_name: &str, target_ms: Option<f64>) -
             p.cost,
             millis(p.p99_ms),
             x + shift,
-            y + 4.0
+            // Neighbours are often at the same height.
+            if i % 2 == 0 { y - 8.0 } else { y + 18.0 }
         );
     }
     svg.push_str("</svg>");
