@@ -42,8 +42,8 @@ impl World<'_> {
         let since = std::mem::replace(&mut self.observer.scrape.at, self.now);
         let mut areas = std::mem::take(&mut self.observer.scrape.areas);
         let lost = self.faults.metrics_lost();
-        let mut instances = Vec::new();
         let present = self.present(|world, i| world.instances[i].life != Life::Gone, |o| &mut o.scrape);
+        let mut instances = Vec::with_capacity(present.len());
         for &i in &present {
             let means = self.means(i, since, &mut areas);
             if self.instances[i].life == Life::Serving

@@ -145,6 +145,7 @@ impl Config {
     /// What it reads.
     pub fn series(&self) -> Series {
         let (metric, aggregate) = self.metric.source();
+        // Every sample is read once, when it is new; a minute is far enough back for any tick.
         Series { metric, aggregate, back: Span::from_secs(60) }
     }
 
