@@ -94,6 +94,9 @@ fn meaning(scenario: &Scenario) -> String {
 /// What the autoscaler does on a smooth load, a line for each finding.
 fn in_words(outlook: &Outlook, autoscaler: &Config) -> String {
     let mut out = String::new();
+    if outlook.climb.is_none() && autoscaler.max > autoscaler.min {
+        let _ = writeln!(out, "  nothing looks at load: no rise of it changes the number of instances");
+    }
     if let Some(climb) = outlook.climb {
         let Climb { from, to, first, all } = climb;
         let _ = match (first, all) {
@@ -133,15 +136,13 @@ fn in_words(outlook: &Outlook, autoscaler: &Config) -> String {
         };
         let calm = minutes(rescue.calm);
         if let Some(late) = late(rescue.after_scale_up) {
-            let _ = writeln!(
-                out,
-                "  a rise at the moment of a scale-up is answered {late}, not after {calm} as in calm: a cooldown is in the way"
-            );
+            let _ =
+                writeln!(out, "  a rise at the moment of a scale-up is answered {late}, not after {calm} as in calm");
         }
         if let Some(late) = rescue.after_scale_down.and_then(|after| late(Some(after))) {
             let _ = writeln!(
                 out,
-                "  a rise at the moment of a scale-down is answered {late}, not after {calm} as in calm: a cooldown is in the way"
+                "  a rise at the moment of a scale-down is answered {late}, not after {calm} as in calm"
             );
         }
     }

@@ -405,7 +405,11 @@ impl Autoscaler {
             cap: r.cap,
             cause: r.cause.clone(),
         };
-        wishes.extend(self.policies.iter().zip(&all).map(wish));
+        // Most ticks are quiet, and nobody reads what was proposed at them.
+        let asks = |(r, _): &(Recommendation, _)| r.raw != existing || r.limited != existing || r.cap.is_some();
+        if all.iter().any(asks) {
+            wishes.extend(self.policies.iter().zip(&all).map(wish));
+        }
         let cap = wishes.iter().filter_map(|wish| wish.cap).min().unwrap_or(u32::MAX);
         let by_height = |(_, (r, _)): &(usize, &(Recommendation, _))| (r.limited, r.raw);
         let with_opinion = all.iter().enumerate().rev().filter(|(_, (r, _))| !r.abstains);
@@ -414,7 +418,7 @@ impl Autoscaler {
         let (highest, (chosen, timing)) = with_opinion.max_by_key(by_height).or_else(capping)?;
         let combined = chosen.limited.min(cap);
         let (mut cause, mut combining) = (chosen.cause.clone(), String::new());
-        if all.len() > 1 || combined != chosen.limited {
+        if !wishes.is_empty() && (all.len() > 1 || combined != chosen.limited) {
             let each = wishes.iter().filter_map(|wish| Some(format!("{} {}", wish.policy, wish.wanted?)));
             let each: Vec<String> = each.collect();
             if each.len() > 1 {
@@ -558,7 +562,7 @@ impl Autoscaler {
                 best = Some(policy);
             }
         }
-        let Some(winner) = best else { return };
+        let Some(winner) = best.filter(|winner| !winner.is_idle(from)) else { return };
         decision.stages = winner.stages(from, self.bounds());
         decision.to = decision.stages.last().map_or(from, |last| last.output);
         decision.cause.clone_from(&winner.cause);

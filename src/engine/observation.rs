@@ -234,7 +234,10 @@ impl Scraper {
     fn window(&self, now: Time) -> impl Iterator<Item = &Slice> {
         let newest = now.saturating_sub(self.pipeline.delay);
         let reach = self.pipeline.window.0.max(self.scrape.0);
-        self.slices.iter().filter(move |slice| slice.ended_at <= newest && slice.ended_at.0 + reach > newest.0)
+        // Slices are in the order of time.
+        let from = self.slices.partition_point(|slice| slice.ended_at.0 + reach <= newest.0);
+        let to = self.slices.partition_point(|slice| slice.ended_at <= newest);
+        self.slices.range(from..to.max(from))
     }
 
     /// The visible samples of a series.
@@ -250,8 +253,10 @@ impl Scraper {
             };
             Some(Sample { ended_at: slice.ended_at, length: slice.length, value: value? })
         };
-        let visible = |slice: &&Slice| slice.ended_at <= newest && slice.ended_at > oldest;
-        self.slices.iter().filter(visible).filter_map(sample).collect()
+        let recent = self.slices.iter().rev().take_while(|slice| slice.ended_at > oldest);
+        let mut samples: Vec<Sample> = recent.filter(|slice| slice.ended_at <= newest).filter_map(sample).collect();
+        samples.reverse();
+        samples
     }
 
     /// What readings average over.

@@ -14,6 +14,10 @@ use crate::units::Time;
 struct Look {
     at: Time,
     areas: Vec<Areas>,
+    /// Those that were not gone for good then, in the order of launch; a fleet that comes and goes leaves thousands behind.
+    present: Vec<usize>,
+    /// How many there had ever been then.
+    known: usize,
     /// Of requests that wait at the gateway.
     held: u128,
 }
@@ -38,11 +42,9 @@ impl World<'_> {
         let since = std::mem::replace(&mut self.observer.scrape.at, self.now);
         let mut areas = std::mem::take(&mut self.observer.scrape.areas);
         let lost = self.faults.metrics_lost();
-        let mut instances = Vec::new();
-        for i in 0..self.instances.len() {
-            if self.instances[i].life == Life::Gone {
-                continue;
-            }
+        let present = self.present(|world, i| world.instances[i].life != Life::Gone, |o| &mut o.scrape);
+        let mut instances = Vec::with_capacity(present.len());
+        for &i in &present {
             let means = self.means(i, since, &mut areas);
             if self.instances[i].life == Life::Serving
                 && let Some(means) = means
@@ -59,6 +61,7 @@ impl World<'_> {
             }
         }
         self.observer.scrape.areas = areas;
+        self.observer.scrape.present = present;
         let held = self.holding.area(self.now);
         let grown = held - std::mem::replace(&mut self.observer.scrape.held, held);
         FleetObservation { instances, lost, held: hold::mean(grown, self.now.since(since)) }
@@ -81,12 +84,11 @@ impl World<'_> {
             ..FleetSample::default()
         };
         let (mut cpu, mut memory) = (0.0, 0.0);
-        for i in 0..self.instances.len() {
+        let lately = |world: &World<'_>, i: usize| world.instances[i].gone_at.is_none_or(|at| at >= since);
+        let present = self.present(lately, |o| &mut o.step);
+        for &i in &present {
             let instance = &self.instances[i];
             let until = instance.gone_at.unwrap_or(self.now);
-            if until < since {
-                continue;
-            }
             let share = |from: Time, until: Time| {
                 if length > 0.0 { until.since(from.max(since)).0 as f64 / length } else { 0.0 }
             };
@@ -102,9 +104,26 @@ impl World<'_> {
             }
         }
         self.observer.step.areas = areas;
+        self.observer.step.present = present;
         sample.cpu = cpu / sample.ready;
         sample.memory = memory / sample.ready;
         sample
+    }
+
+    /// The instances that `counts`, of those that were there at the last look and those launched since. The list is to be
+    /// given back.
+    fn present(
+        &mut self,
+        counts: impl Fn(&World<'_>, usize) -> bool,
+        look: impl Fn(&mut Observer) -> &mut Look,
+    ) -> Vec<usize> {
+        let launched = self.instances.len();
+        let look = look(&mut self.observer);
+        let mut present = std::mem::take(&mut look.present);
+        present.extend(look.known..launched);
+        look.known = launched;
+        present.retain(|&i| counts(self, i));
+        present
     }
 
     /// Means of instance `i` since the last look at it; `None` if no time has passed.

@@ -9,7 +9,7 @@
 //! - How much later is a rise answered that comes right after a change (cooldowns that block a rescue)?
 //! - Which rules can never fire, because no value of the metric is past the threshold?
 //!
-//! The answers hold for a load without noise on instances at full speed, so they are bounds from the friendly side.
+//! Schedules are left out: they follow the clock. The answers hold for a load without noise on instances at full speed, so they are bounds from the friendly side.
 
 pub mod fluid;
 
@@ -26,7 +26,7 @@ use fluid::{Change, Facts, Fluid};
 /// What the settings lead to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outlook {
-    /// From the fewest to the most instances; `None` if there is no room between them.
+    /// From the fewest to the most instances; `None` if there is no room between them, or nothing that looks at load.
     pub climb: Option<Climb>,
     /// The steepest rise of load that it survives; `None` like `climb`.
     pub ramp: Option<Ramp>,
@@ -100,8 +100,12 @@ pub struct Rescue {
 /// Every answer, for a fleet of instances like `facts` under the autoscaler `config`. `peak_rps` is the highest load that is known
 /// to come.
 pub fn outlook(config: &Config, facts: Facts, peak_rps: Option<f64>) -> Outlook {
-    let has_room = config.max > config.min && facts.capacity_rps > 0.0;
-    let stage = Staging { config, facts };
+    // Schedules follow the clock: what load does is asked of the others.
+    let mut reactive = config.clone();
+    reactive.policies.retain(|policy| !matches!(policy, Policy::Schedule(_)));
+    let looks = !(reactive.rules.is_empty() && reactive.policies.is_empty());
+    let has_room = looks && config.max > config.min && facts.capacity_rps > 0.0;
+    let stage = Staging { config: &reactive, facts };
     let (flapping, dead_zones) = if has_room { stage.stairs() } else { (Vec::new(), Vec::new()) };
     Outlook {
         climb: has_room.then(|| stage.climb()),

@@ -228,3 +228,17 @@ fn ctrl_c_ends_a_run_early_with_a_report() {
     let shown = String::from_utf8_lossy(&output.stdout).to_lowercase();
     assert!(shown.contains("interrupted"), "{shown}");
 }
+
+#[test]
+fn validate_says_what_an_autoscaler_leads_to() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/climb-2-to-20.toml");
+    let output = output(Path::new("."), &["validate", scenario, "--set", "autoscaler.max=21"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let words: Vec<&str> =
+        text.lines().skip(1).filter(|line| line.contains("explodes") || line.contains("rise")).collect();
+    assert_eq!(words.len(), 3, "{text}");
+    assert!(words[0].starts_with("  when load explodes it goes from 2 to 21 instances in 56m"), "{text}");
+    assert!(words[1].contains("the steepest rise from 32.0 to 638 requests/s that it survives is 0.1"), "{text}");
+    assert_eq!(words[2], "  a rise at the moment of a scale-up is answered after 3m, not after 2m15s as in calm");
+}

@@ -256,6 +256,73 @@ fn of_several_policies_the_highest_wins_and_every_proposal_is_recorded() {
     ");
 }
 
+#[test]
+fn every_kind_of_policy_answers_the_same_surge_in_its_own_time() {
+    let stories = [
+        ("kpa", "interval = '2s'\n[[autoscaler.policy]]\nkind = 'kpa'\ncontainer_concurrency = 1"),
+        (
+            "aws_target_tracking",
+            "[[autoscaler.policy]]\nkind = 'aws_target_tracking'\nmetric = 'cpu_utilization'\ntarget = 60",
+        ),
+        (
+            "step",
+            "[[autoscaler.policy]]\nkind = 'step'\nname = 'out'\n\
+             alarm = { metric = 'cpu_utilization', operator = 'gte', threshold = 60, evaluation_periods = 2 }\n\
+             steps = [{ lower = 0, upper = 20, adjustment = 1 }, { lower = 20, adjustment = 4 }]\n\
+             estimated_instance_warmup = '1m'\n\
+             [[autoscaler.policy]]\nkind = 'step'\nname = 'in'\n\
+             alarm = { metric = 'cpu_utilization', operator = 'lte', threshold = 30, evaluation_periods = 5 }\n\
+             steps = [{ upper = 0, adjustment = -4 }]",
+        ),
+        (
+            "simple",
+            "[[autoscaler.policy]]\nkind = 'simple'\n\
+             alarm = { metric = 'cpu_utilization', operator = 'gte', threshold = 60, evaluation_periods = 1 }\n\
+             adjustment = 3\ncooldown = '1m'",
+        ),
+        (
+            "keda",
+            "[[autoscaler.policy]]\nkind = 'keda'\ntriggers = [{ metric = 'requests_per_second', threshold = 8 }]",
+        ),
+        (
+            "nomad",
+            "[[autoscaler.policy]]\nkind = 'nomad_target_value'\nmetric = 'cpu_utilization'\ntarget = 60\ncooldown = '1m'",
+        ),
+        ("gcp", "[[autoscaler.policy]]\nkind = 'gcp'\nsignals = [{ metric = 'requests_per_second', target = 8 }]"),
+        (
+            "azure",
+            "[[autoscaler.policy]]\nkind = 'azure'\nrules = [\n\
+             { metric = 'cpu_utilization', operator = 'gt', threshold = 70, direction = 'increase', value = 3, time_window = '1m', cooldown = '1m' },\n\
+             { metric = 'cpu_utilization', operator = 'lt', threshold = 40, direction = 'decrease', value = 5, time_window = '1m', cooldown = '1m' },\n]",
+        ),
+        (
+            "schedule",
+            "[[autoscaler.policy]]\nkind = 'schedule'\nentries = [{ start = '2 * * * *', for = '6m', instances = 12 }, \
+             { start = '0 * * * *', for = '1h', instances = 2 }]",
+        ),
+    ];
+    let line = |(kind, autoscaler): (&str, &str)| {
+        let run = surge(autoscaler);
+        let steps = scalings(&run)
+            .lines()
+            .map(|line| line.split(' ').take(4).collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>();
+        let failed = run.counts.offered - run.counts.succeeded;
+        format!("{kind}: {} failed; {}", failed, steps.join(", "))
+    };
+    assert_snapshot!(stories.map(line).join("\n"), @"
+    kpa: 1740 failed; 02:02 2 -> 11, 02:04 11 -> 20, 03:24 20 -> 15, 08:02 15 -> 14, 08:08 14 -> 13, 08:12 13 -> 12, 08:16 12 -> 11, 08:22 11 -> 10, 08:26 10 -> 9, 08:30 9 -> 8, 08:36 8 -> 7, 08:40 7 -> 6, 08:44 6 -> 5, 08:50 5 -> 4, 08:54 4 -> 3, 08:58 3 -> 2
+    aws_target_tracking: 25560 failed; 05:00 2 -> 4
+    step: 15940 failed; 04:00 2 -> 6, 06:00 6 -> 10, 08:00 10 -> 14, 14:00 14 -> 10, 15:00 10 -> 6, 16:00 6 -> 2
+    simple: 12620 failed; 03:00 2 -> 5, 04:30 5 -> 8, 06:00 8 -> 11, 07:30 11 -> 14
+    keda: 3920 failed; 02:15 2 -> 4, 02:30 4 -> 8, 02:45 8 -> 13, 13:15 13 -> 7, 13:30 7 -> 2
+    nomad: 8130 failed; 02:15 2 -> 4, 03:15 4 -> 7, 04:15 7 -> 12, 05:15 12 -> 17, 08:15 17 -> 2
+    gcp: 3180 failed; 02:15 2 -> 7, 02:30 7 -> 13, 18:00 13 -> 7, 18:15 7 -> 2
+    azure: 8120 failed; 02:30 2 -> 5, 03:30 5 -> 8, 04:30 8 -> 11, 05:30 11 -> 14, 06:30 14 -> 17, 08:30 17 -> 12, 09:30 12 -> 7, 10:30 7 -> 2
+    schedule: 1580 failed; 02:00 2 -> 12, 08:00 12 -> 2
+    ");
+}
+
 /// A service that is asked for a minute, left alone for five, and asked again; its instances boot in 20 s.
 fn sleeper(clients: &str, autoscaler: &str) -> Run {
     run(&format!(

@@ -23,7 +23,7 @@ pub struct Decision {
     pub timing: Option<Timing>,
     /// The metric value behind the decision; `None` like `timing`, and when the metric was missing.
     pub observed: Option<f64>,
-    /// What every policy proposed, in the order of declaration.
+    /// What every policy proposed, in the order of declaration; empty if nobody asked for anything.
     pub wishes: Vec<Wish>,
     /// Every rule and policy that wanted to act and could not, at this tick.
     pub held: Vec<Held>,

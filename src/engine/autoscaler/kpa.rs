@@ -145,6 +145,7 @@ impl Config {
     /// What it reads.
     pub fn series(&self) -> Series {
         let (metric, aggregate) = self.metric.source();
+        // Every sample is read once, when it is new; a minute is far enough back for any tick.
         Series { metric, aggregate, back: Span::from_secs(60) }
     }
 
@@ -273,14 +274,19 @@ impl Kpa {
         let was_panicking = self.panic.is_some();
         let scale = self.scale(now, fleet.ready, stable, short);
         let (limited, holds) = self.keep_last(now, fleet.existing, scale.desired);
-        let cause = self.cause(stable, short, &scale, was_panicking);
+        let quiet = [scale.raw, scale.desired, limited].iter().all(|&n| n == fleet.existing);
+        let cause = match quiet && was_panicking == self.panic.is_some() {
+            // A tick comes every two seconds, and numbers take time to write.
+            true => format!("{} will do (policy {})", scale.raw, self.config.name),
+            false => self.cause(stable, short, &scale, was_panicking),
+        };
         let value = if self.panic.is_some() { short } else { stable };
         Recommendation {
             raw: scale.raw,
             steady: scale.desired,
             limited,
             cause,
-            steadying: self.steadying(&scale),
+            steadying: if quiet { String::new() } else { self.steadying(&scale) },
             limiting: if limited == scale.desired { String::new() } else { "the last instance is kept".into() },
             observed: Some(Fresh { value, sampled_at: read_until }),
             holds,

@@ -38,6 +38,11 @@ impl Proposal {
         self.holds.is_empty()
     }
 
+    /// Whether it asks for nothing that is not there.
+    pub(super) fn is_idle(&self, existing: u32) -> bool {
+        [self.raw, self.steady, self.limited, self.combined].iter().all(|&n| n == existing) && self.is_free()
+    }
+
     /// How a policy's proposal holds a rule that wants less.
     pub(super) fn as_hold(&self) -> Hold {
         Hold::Policy { name: self.name.clone(), wants: self.combined }

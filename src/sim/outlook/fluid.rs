@@ -87,6 +87,7 @@ pub struct Fluid {
     dropped: f64,
     since: Time,
     overload: f64,
+    poked_at: Option<Time>,
 }
 
 /// A change of the fleet's size.
@@ -118,6 +119,7 @@ impl Fluid {
             dropped: 0.0,
             since: Time::ZERO,
             overload: 0.0,
+            poked_at: None,
         }
     }
 
@@ -154,7 +156,9 @@ impl Fluid {
         mut watch: impl FnMut(&Fluid, Option<Change>) -> bool,
     ) {
         while self.now < until {
-            if self.existing() == 0 && load(self.now) > 0.0 {
+            // The first request that waits where nobody is makes some autoscalers look at once; once is enough.
+            if self.existing() == 0 && self.queue >= 1.0 && self.poked_at != Some(self.now) {
+                self.poked_at = Some(self.now);
                 self.autoscaler.poke(self.now);
             }
             let boots = self.instances.iter().map(|instance| instance.ready_at).filter(|at| *at > self.now);
