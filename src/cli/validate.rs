@@ -2,6 +2,8 @@
 //!
 //! Numbers rather than warnings in general: what the fleet can carry, how long it takes to grow, when a dead instance is noticed.
 
+mod protection;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -58,10 +60,12 @@ fn meaning(scenario: &Scenario) -> String {
         "  {most} instances, the most there can be, serve {:.1} requests/s",
         capacity * f64::from(most)
     );
+    let mut highest = None;
     if let (Traffic::Open(config), Some(duration)) = (&scenario.traffic, scenario.duration) {
         let rate = Rate::new(&config.shape, config.noise, &config.overlay, scenario.seed);
         let step = duration.0 / 2000 + 1;
         let peak = (0..2000).map(|i| rate.rps(Time(i * step))).fold(0.0, f64::max);
+        highest = Some(peak);
         let needed = instances_needed(peak, demand, service.servers(), demand);
         let verdict = if needed > most { "more than there can be" } else { "within reach" };
         let _ = writeln!(out, "  load peaks at {peak:.1} requests/s, which takes {needed} instances: {verdict}");
@@ -81,6 +85,7 @@ fn meaning(scenario: &Scenario) -> String {
     {
         let _ = writeln!(out, "  instances die, and nobody notices: there is no balancer.health_check");
     }
+    out.push_str(&protection::lines(scenario, highest));
     out
 }
 
