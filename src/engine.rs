@@ -318,6 +318,7 @@ impl Engine {
     }
 
     /// The choice behind the guard against overload, which is told when nothing comes of it.
+    #[cold]
     #[inline(never)]
     fn choose_guarded(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
         if let Some(hierarchy) = &mut self.hierarchy {

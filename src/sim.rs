@@ -145,7 +145,13 @@ struct World<'a> {
 
 impl World<'_> {
     /// Plays the scenario to its end, and every request to its own.
-    fn run(mut self) -> Run {
+    fn run(self) -> Run {
+        if self.has_extras { self.play::<true>() } else { self.play::<false>() }
+    }
+
+    /// Plays it. `EXTRAS` is [`World::has_extras`], known to the compiler, so that nobody pays for what a scenario does not ask for;
+    /// what is written for `true` holds for both.
+    fn play<const EXTRAS: bool>(mut self) -> Run {
         self.start();
         loop {
             let calendar_at = self.calendar.next_at();
@@ -156,7 +162,7 @@ impl World<'_> {
                 match self.calendar.pop() {
                     Some(pending) => {
                         self.now = pending.at;
-                        self.happens(pending.kind, pending.payload);
+                        self.happens::<EXTRAS>(pending.kind, pending.payload);
                     }
                     // Everything is at the end of time: nothing is pending anywhere.
                     None => break,
@@ -166,7 +172,7 @@ impl World<'_> {
                 self.time_out();
             } else if arrival_at <= control_at {
                 self.now = arrival_at;
-                self.arrive();
+                self.arrive::<EXTRAS>();
             } else {
                 if control_at >= self.end && self.is_over(control_at) {
                     break;
@@ -201,29 +207,38 @@ impl World<'_> {
 
     /// A calendar event happens.
     #[inline]
-    fn happens(&mut self, kind: Kind, payload: u32) {
+    fn happens<const EXTRAS: bool>(&mut self, kind: Kind, payload: u32) {
         match kind {
-            Kind::ServiceEnds => self.service_ends(payload),
-            Kind::ShareEnds => self.share_ends(payload),
+            Kind::ServiceEnds => self.service_ends::<EXTRAS>(payload),
+            Kind::ShareEnds => self.share_ends::<EXTRAS>(payload),
             Kind::CallEnds => self.call_ends(payload),
-            Kind::AnswerArrives => self.answered(payload),
-            Kind::ReachesInstance => self.reaches_instance(payload),
+            Kind::AnswerArrives => self.answered::<EXTRAS>(payload),
+            Kind::ReachesInstance => self.reaches_instance::<EXTRAS>(payload),
             Kind::RetryDue => self.retry_due(payload),
             Kind::ThinkEnds => self.think_ends(payload),
+            Kind::ProbeArrives | Kind::ProbeAnswered | Kind::HedgeDue => self.happens_to_extras(kind, payload),
+        }
+    }
+
+    /// What only happens where a scenario asks for it.
+    #[cold]
+    #[inline(never)]
+    fn happens_to_extras(&mut self, kind: Kind, payload: u32) {
+        match kind {
             Kind::ProbeArrives => self.probe_arrives(InstanceId(payload)),
             Kind::ProbeAnswered => self.probe_answered(),
-            Kind::HedgeDue => self.hedge_due(payload),
+            _ => self.hedge_due(payload),
         }
     }
 
     /// The next planned request arrives.
     #[inline(always)]
-    fn arrive(&mut self) {
+    fn arrive<const EXTRAS: bool>(&mut self) {
         let Next { index, client, endpoint, .. } = self.next;
         let work = self.next_work;
         self.fetch_arrival();
         let demand = self.demand(index, endpoint, work);
-        self.offer(index, client, endpoint, demand);
+        self.offer::<EXTRAS>(index, client, endpoint, demand);
     }
 
     /// Looks up the request after this one.
@@ -267,7 +282,7 @@ impl World<'_> {
 
     /// A request begins, now.
     #[inline(always)]
-    fn offer(&mut self, index: u64, client: u32, endpoint: u16, demand: Span) {
+    fn offer<const EXTRAS: bool>(&mut self, index: u64, client: u32, endpoint: u16, demand: Span) {
         self.recorder.offered(self.now, endpoint);
         if let Some(retry) = &mut self.retry {
             retry.offered(self.now);
@@ -288,25 +303,25 @@ impl World<'_> {
         attempt.stage = Stage::Outbound;
         attempt.awaited = true;
         attempt.failed = false;
-        self.send(slot, None);
+        self.send::<EXTRAS>(slot, None);
     }
 
     /// An attempt leaves its client.
     #[inline(always)]
-    fn send(&mut self, slot: u32, avoid: Option<InstanceId>) {
-        if self.has_extras {
+    fn send<const EXTRAS: bool>(&mut self, slot: u32, avoid: Option<InstanceId>) {
+        if EXTRAS {
             return self.send_under_pressure(slot, avoid);
         }
-        self.send_plainly(slot, avoid);
+        self.send_plainly::<EXTRAS>(slot, avoid);
     }
 
     /// The way to an instance, or a refusal.
     #[inline(always)]
-    fn send_plainly(&mut self, slot: u32, avoid: Option<InstanceId>) {
+    fn send_plainly<const EXTRAS: bool>(&mut self, slot: u32, avoid: Option<InstanceId>) {
         let request = self.request(slot, avoid);
         self.patience.begin(self.now, slot, self.slab[slot].stamp);
         let admission = self.engine.admit(self.now, &request);
-        self.admitted(slot, admission);
+        self.admitted::<EXTRAS>(slot, admission);
     }
 
     /// What the engine is asked for an attempt.
@@ -325,7 +340,7 @@ impl World<'_> {
 
     /// The engine has decided on an attempt.
     #[inline(always)]
-    fn admitted(&mut self, slot: u32, admission: Admission) {
+    fn admitted<const EXTRAS: bool>(&mut self, slot: u32, admission: Admission) {
         match admission {
             Admission::Forward { instance, permit } => {
                 let attempt = &mut self.slab[slot];
@@ -334,7 +349,7 @@ impl World<'_> {
                 attempt.stage = Stage::Outbound;
                 let travel = self.plan.one_way(attempt.region);
                 if travel.is_zero() {
-                    self.reaches_instance(slot);
+                    self.reaches_instance::<EXTRAS>(slot);
                 } else {
                     self.calendar.push(self.now + travel, Kind::ReachesInstance, slot);
                 }
@@ -350,8 +365,8 @@ impl World<'_> {
 
     /// An attempt reaches the instance it was sent to.
     #[inline(always)]
-    fn reaches_instance(&mut self, slot: u32) {
-        if self.has_extras {
+    fn reaches_instance<const EXTRAS: bool>(&mut self, slot: u32) {
+        if EXTRAS {
             return self.reaches_under_pressure(slot);
         }
         if self.slab[slot].stage == Stage::Dead {
@@ -362,14 +377,14 @@ impl World<'_> {
         let instance = &mut self.instances[place];
         instance.attempts += 1;
         if !instance.is_alive() {
-            return self.answer_with(slot, Outcome::Connection);
+            return self.answer_with::<EXTRAS>(slot, Outcome::Connection);
         }
         let service = &self.plan.scenario().service;
         if instance.busy() < service.workers {
             instance.touch(self.now);
             self.serve(slot, place);
         } else if service.queue.is_some_and(|queue| instance.queued >= queue) {
-            self.answer_with(slot, Outcome::QueueFull);
+            self.answer_with::<EXTRAS>(slot, Outcome::QueueFull);
         } else {
             instance.touch(self.now);
             instance.enqueue(&mut self.slab, slot);
@@ -407,7 +422,7 @@ impl World<'_> {
 
     /// An attempt's own service is over; its dependencies' may begin.
     #[inline(always)]
-    fn service_ends(&mut self, slot: u32) {
+    fn service_ends<const EXTRAS: bool>(&mut self, slot: u32) {
         if self.slab[slot].stage == Stage::Dead {
             self.slab.remove(slot);
             return;
@@ -415,12 +430,12 @@ impl World<'_> {
         if !self.pools.is_empty() && !self.slab[slot].failed {
             self.begin_calls(slot);
         } else {
-            self.work_done(slot);
+            self.work_done::<EXTRAS>(slot);
         }
     }
 
     /// The CPU part of requests under processor sharing may be over.
-    fn share_ends(&mut self, place: u32) {
+    fn share_ends<const EXTRAS: bool>(&mut self, place: u32) {
         let place = place as usize;
         let instance = &mut self.instances[place];
         let Some(sharing) = &mut instance.sharing else { return };
@@ -442,7 +457,7 @@ impl World<'_> {
             };
             attempt.service = Span(self.now.0 - attempt.service.0) + waits;
             if waits.is_zero() {
-                self.service_ends(slot);
+                self.service_ends::<EXTRAS>(slot);
             } else {
                 self.calendar.push(self.now + waits, Kind::ServiceEnds, slot);
             }
@@ -462,7 +477,7 @@ impl World<'_> {
 
     /// An attempt needs nothing more of its instance: the worker is free, the answer goes out.
     #[inline(always)]
-    fn work_done(&mut self, slot: u32) {
+    fn work_done<const EXTRAS: bool>(&mut self, slot: u32) {
         let attempt = &mut self.slab[slot];
         let place = attempt.instance.0 as usize;
         let error_rate = self.models[usize::from(attempt.endpoint)].error_rate;
@@ -471,17 +486,17 @@ impl World<'_> {
             attempt.failed = u < error_rate;
         }
         let (calling, failed) = (attempt.stage == Stage::Calling, attempt.failed);
-        if self.has_extras {
+        if EXTRAS {
             self.gauge(slot, failed);
         }
-        self.release(place, calling);
+        self.release::<EXTRAS>(place, calling);
         let outcome = if failed { Outcome::ServerError } else { Outcome::Success };
-        self.answer_with(slot, outcome);
+        self.answer_with::<EXTRAS>(slot, outcome);
     }
 
     /// Frees a worker; the next in the queue gets it.
     #[inline(always)]
-    fn release(&mut self, place: usize, calling: bool) {
+    fn release<const EXTRAS: bool>(&mut self, place: usize, calling: bool) {
         let instance = &mut self.instances[place];
         instance.touch(self.now);
         if calling {
@@ -489,7 +504,7 @@ impl World<'_> {
         } else {
             instance.serving -= 1;
         }
-        if self.has_extras {
+        if EXTRAS {
             return self.serve_next_under_pressure(place);
         }
         match instance.dequeue(&mut self.slab) {
@@ -501,7 +516,7 @@ impl World<'_> {
 
     /// An answer sets out for the client.
     #[inline(always)]
-    fn answer_with(&mut self, slot: u32, outcome: Outcome) {
+    fn answer_with<const EXTRAS: bool>(&mut self, slot: u32, outcome: Outcome) {
         let attempt = &mut self.slab[slot];
         if !attempt.awaited {
             if outcome != Outcome::Success {
@@ -512,7 +527,7 @@ impl World<'_> {
         }
         let travel = self.plan.one_way(attempt.region);
         if travel.is_zero() {
-            return self.answer(slot, outcome);
+            return self.answer::<EXTRAS>(slot, outcome);
         }
         attempt.stage = Stage::Inbound;
         // The outcome travels in a field that the way back does not need.
@@ -521,7 +536,7 @@ impl World<'_> {
     }
 
     /// An answer arrives after its way back.
-    fn answered(&mut self, slot: u32) {
+    fn answered<const EXTRAS: bool>(&mut self, slot: u32) {
         let attempt = &self.slab[slot];
         if !attempt.awaited {
             self.slab.remove(slot);
@@ -537,16 +552,16 @@ impl World<'_> {
             Outcome::Abandoned,
         ];
         let outcome = OUTCOMES[usize::from(attempt.calls_left)];
-        self.answer(slot, outcome);
+        self.answer::<EXTRAS>(slot, outcome);
     }
 
     /// The client has its answer.
     #[inline(always)]
-    fn answer(&mut self, slot: u32, outcome: Outcome) {
+    fn answer<const EXTRAS: bool>(&mut self, slot: u32, outcome: Outcome) {
         if let Some(failure) = Failure::of(outcome) {
             return self.answered_badly(slot, outcome, failure);
         }
-        if self.has_extras {
+        if EXTRAS {
             self.answer_wins(slot);
         }
         // Field by field: a copy of the whole, whose bytes were just written one by one, would stall the processor.

@@ -2,6 +2,8 @@
 //!
 //! Numbers rather than warnings in general: what the fleet can carry, how long it takes to grow, when a dead instance is noticed.
 
+mod protection;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -88,6 +90,7 @@ fn meaning(scenario: &Scenario) -> String {
     {
         let _ = writeln!(out, "  instances die, and nobody notices: there is no balancer.health_check");
     }
+    out.push_str(&protection::lines(scenario, peak));
     out
 }
 

@@ -469,6 +469,7 @@ impl Balancer {
     }
 
     /// A pick where more than the strategy has a say.
+    #[cold]
     #[inline(never)]
     fn pick_by_rules(&mut self, now: Time, request: &Request, draws: Draws) -> Result<InstanceId, Refusal> {
         if now >= self.weights_due {
@@ -568,6 +569,7 @@ impl Balancer {
         self.watches && self.watch(now, place, completion)
     }
 
+    #[cold]
     #[inline(never)]
     fn watch(&mut self, now: Time, place: usize, completion: &Completion) -> bool {
         if let Some(latency) = self.latencies.get_mut(place) {

@@ -151,11 +151,11 @@ impl World<'_> {
             }
             Stage::InService => {
                 self.stop_service(slot, place);
-                self.release(place, false);
+                self.release::<true>(place, false);
             }
             Stage::Calling => {
                 self.slab[slot].stage = Stage::Dead;
-                self.release(place, true);
+                self.release::<true>(place, true);
             }
             Stage::Outbound => self.slab[slot].stage = Stage::Dead,
             Stage::Inbound | Stage::Free | Stage::BackingOff | Stage::Dead | Stage::Held => {}
@@ -210,7 +210,7 @@ impl World<'_> {
         attempt.sent_at = self.now;
         let (scheduled_at, endpoint, last) = (attempt.scheduled_at, attempt.endpoint, attempt.instance);
         self.recorder.retried(scheduled_at, endpoint);
-        self.send(slot, Some(last));
+        self.send::<true>(slot, Some(last));
     }
 
     /// A request has its final end; in a closed loop its user begins to think.
@@ -242,7 +242,7 @@ impl World<'_> {
         *turn += 1;
         let endpoint = self.endpoint(index);
         let demand = self.demand(index, endpoint, Work::Drawn);
-        self.offer(index, user, endpoint, demand);
+        self.offer::<true>(index, user, endpoint, demand);
     }
 }
 

@@ -64,7 +64,7 @@ impl World<'_> {
             }
             i += 1;
         }
-        self.work_done(slot);
+        self.work_done::<true>(slot);
     }
 
     /// The next call of a request begins, or waits for a connection.

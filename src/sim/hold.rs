@@ -76,7 +76,7 @@ impl World<'_> {
             }
             self.holding.queue.pop_front();
             self.holding.change(self.now, -1);
-            self.admitted(slot, admission);
+            self.admitted::<true>(slot, admission);
         }
     }
 

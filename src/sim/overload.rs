@@ -133,10 +133,11 @@ impl World<'_> {
             hedging.pairs.insert(attempt.index, pair);
         }
         self.recorder.retried(attempt.scheduled_at, attempt.endpoint);
-        self.send(copy_slot, Some(attempt.instance));
+        self.send::<true>(copy_slot, Some(attempt.instance));
     }
 
     /// The attempt in `slot` is answered well: its twin is stopped, and clients learn.
+    #[cold]
     #[inline(never)]
     pub(super) fn answer_wins(&mut self, slot: u32) {
         let attempt = self.slab[slot];
@@ -194,15 +195,17 @@ impl World<'_> {
     }
 
     /// [`World::send_plainly`] with what may come before and after it.
+    #[cold]
     #[inline(never)]
     pub(super) fn send_under_pressure(&mut self, slot: u32, avoid: Option<InstanceId>) {
         if !self.is_throttled(slot) {
-            self.send_plainly(slot, avoid);
+            self.send_plainly::<true>(slot, avoid);
             self.send_probes();
         }
     }
 
     /// An attempt reaches its instance: [`World::reaches_instance`] with queues that shed.
+    #[cold]
     #[inline(never)]
     pub(super) fn reaches_under_pressure(&mut self, slot: u32) {
         if self.slab[slot].stage == Stage::Dead {
@@ -213,22 +216,23 @@ impl World<'_> {
         instance.attempts += 1;
         let service = &self.plan.scenario().service;
         if !instance.is_alive() {
-            self.answer_with(slot, Outcome::Connection);
+            self.answer_with::<true>(slot, Outcome::Connection);
         } else if instance.busy() < service.workers {
             if self.is_shed_on_arrival(slot, place) {
-                return self.answer_with(slot, Outcome::Shed);
+                return self.answer_with::<true>(slot, Outcome::Shed);
             }
             self.instances[place].touch(self.now);
             self.serve(slot, place);
         } else if service.queue.is_some_and(|queue| instance.queued >= queue) {
             self.gauge(slot, true);
-            self.answer_with(slot, Outcome::QueueFull);
+            self.answer_with::<true>(slot, Outcome::QueueFull);
         } else {
             self.enqueue_under_pressure(slot, place);
         }
     }
 
     /// A worker is free: the next attempt that is worth it gets it.
+    #[cold]
     #[inline(never)]
     pub(super) fn serve_next_under_pressure(&mut self, place: usize) {
         let next = self.dequeue_under_pressure(place);
@@ -270,7 +274,7 @@ impl World<'_> {
             if !self.is_shed(slot, place) {
                 return Some(slot);
             }
-            self.answer_with(slot, Outcome::Shed);
+            self.answer_with::<true>(slot, Outcome::Shed);
         }
     }
 

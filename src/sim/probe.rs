@@ -52,6 +52,8 @@ impl World<'_> {
     }
 
     /// The request in `slot` ends at its instance.
+    #[cold]
+    #[inline(never)]
     pub(super) fn gauge(&mut self, slot: u32, failed: bool) {
         let Some(probing) = &mut self.probing else { return };
         let attempt = &self.slab[slot];

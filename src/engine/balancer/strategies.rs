@@ -122,6 +122,7 @@ impl Balancer {
     }
 
     /// The choices that take longer than a call.
+    #[cold]
     #[inline(never)]
     fn choose_otherwise(&mut self, index: usize, now: Time, request: &Request, mut draws: Draws) -> usize {
         let n = self.groups[index].candidates.len();

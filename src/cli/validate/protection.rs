@@ -1,0 +1,178 @@
+//! What a scenario's breakers, limiters and balancer do at its own rate and error level: false trips, true worst cases, blind spots.
+
+use std::fmt::Write as _;
+
+use crate::engine::breaker::{self, Scope, false_trips};
+use crate::engine::limiter::shared::Mode;
+use crate::engine::limiter::{self, Algorithm};
+use crate::engine::window::{Ppm, Window};
+use crate::scenario::Scenario;
+use crate::units::Span;
+
+/// Lines on all of them; `peak` is the highest rate \[1/s\], where the traffic is known.
+pub(super) fn lines(scenario: &Scenario, peak: Option<f64>) -> String {
+    let mut out = String::new();
+    if let Some(config) = &scenario.breaker {
+        out.push_str(&breaker(scenario, config, peak));
+    }
+    if let Some(config) = &scenario.limiter {
+        out.push_str(&worst_case(config, scenario));
+        for config in &scenario.limiter_extras.also {
+            out.push_str(&worst_case(config, scenario));
+        }
+    }
+    out.push_str(&balancer(scenario));
+    out
+}
+
+/// The error rate of a service in good health: its endpoints', by weight.
+fn error_rate(scenario: &Scenario) -> f64 {
+    let endpoints = &scenario.service.endpoints;
+    let total: f64 = endpoints.iter().map(|endpoint| endpoint.weight).sum();
+    let failing: f64 = endpoints.iter().map(|endpoint| endpoint.weight * endpoint.error_rate).sum();
+    if total > 0.0 { failing / total } else { scenario.service.error_rate }
+}
+
+/// How often one breaker trips although nothing is wrong.
+fn breaker(scenario: &Scenario, config: &breaker::Config, peak: Option<f64>) -> String {
+    let errors = error_rate(scenario);
+    if errors == 0.0 {
+        return "  a breaker never trips falsely: without a fault nothing fails (error_rate is 0)\n".to_string();
+    }
+    let share = match config.scope {
+        Scope::Service => 1.0,
+        Scope::Instance => 1.0 / f64::from(scenario.fleet.initial.max(1)),
+        Scope::Endpoint => {
+            let weights = scenario.service.endpoints.iter().map(|endpoint| endpoint.weight);
+            let total: f64 = weights.clone().sum();
+            weights.fold(0.0, f64::max) / total
+        }
+    };
+    let percent = errors * 100.0;
+    let mut out = String::new();
+    let calls = peak.map(|peak| peak * share);
+    let at = calls.map_or(String::new(), |calls| format!(" at {calls:.1} calls/s and"));
+    let mut tell = |condition: String, chance: f64, of: String, per_hour: Option<f64>| {
+        let often = match per_hour {
+            Some(n) if n >= 0.01 => format!(", about {n:.2} times an hour"),
+            Some(_) => ", less than once in 100 hours".to_string(),
+            None => String::new(),
+        };
+        // Writing to a string cannot fail.
+        let _ =
+            writeln!(out, "  {condition} trips falsely{at} {percent}% errors: probability {chance:.3e} {of}{often}");
+    };
+    if let Some(rate) = config.failure_rate {
+        let minimum = config.minimum_calls;
+        let chance = false_trips::failure_rate(errors, minimum, Ppm::from_ratio(rate));
+        // A new set of so many calls comes that often.
+        let per_hour = calls.map(|calls| chance * calls * 3600.0 / f64::from(minimum));
+        tell(format!("failure_rate {rate} of {minimum} calls"), chance, format!("in {minimum} calls"), per_hour);
+    }
+    if let (Some(failures), Window::Time { span, .. }, Some(calls)) = (config.failures, config.window, calls) {
+        let chance = false_trips::failure_count(errors * calls * span.as_secs_f64(), failures);
+        let per_hour = chance * 3600.0 / span.as_secs_f64();
+        tell(format!("failures = {failures}"), chance, format!("in {span}"), Some(per_hour));
+    }
+    if let Some(streak) = config.consecutive {
+        let mean = false_trips::mean_calls_to_streak(errors, streak);
+        let per_hour = calls.map(|calls| calls * 3600.0 / mean);
+        tell(format!("consecutive = {streak}"), 1.0 / mean, "a call".to_string(), per_hour);
+    }
+    if let (Window::Time { span, .. }, Some(calls)) = (config.window, calls)
+        && (config.failure_rate.is_some() || config.slow.is_some())
+        && calls * span.as_secs_f64() < f64::from(config.minimum_calls)
+    {
+        let _ = writeln!(
+            out,
+            "  a breaker is blind: even at the peak {span} hold {:.1} calls, and minimum_calls is {}",
+            calls * span.as_secs_f64(),
+            config.minimum_calls
+        );
+    }
+    out
+}
+
+/// The most that a quota lets in within its window, wherever the window is put.
+fn worst_case(config: &limiter::Config, scenario: &Scenario) -> String {
+    let (limit, window) = (u64::from(config.limit), config.window);
+    let (most, why) = match config.algorithm {
+        Algorithm::FixedWindow => (2 * limit, "the end of one window and the start of the next"),
+        Algorithm::SlidingLog => (limit, "exact"),
+        Algorithm::SlidingWindow => (2 * limit - 1, "the window before is taken to have been evenly filled"),
+        Algorithm::SubWindows => (limit, "the oldest part counts in full, which costs throughput"),
+        Algorithm::TokenBucket | Algorithm::Gcra => {
+            (limit + u64::from(config.burst.unwrap_or(config.limit)), "a burst, and the rate after it")
+        }
+    };
+    let mut out = format!("  {limit} in {window}: at most {most} in any {window} ({why})");
+    if let Some(sharing) = &scenario.limiter_extras.sharing {
+        let m = u64::from(sharing.gateways);
+        let _ = match sharing.mode {
+            Mode::Independent => write!(out, "; {m} gateways that do not share let in up to {}", m * most),
+            Mode::Divided => {
+                write!(out, "; as little as {} when all traffic comes by one of {m} gateways", (limit / m).max(1))
+            }
+            Mode::Store => write!(out, "; the same for {m} gateways"),
+            Mode::Sync { every } => {
+                write!(out, "; and what {m} gateways are asked for within {every} on top, each time they sync")
+            }
+            Mode::Lease { batch } => {
+                write!(out, "; of which up to {} lie unused at {m} gateways", m * u64::from(batch))
+            }
+        };
+    }
+    out.push('\n');
+    out
+}
+
+/// Settings of the balancer that do less than they seem to.
+fn balancer(scenario: &Scenario) -> String {
+    let config = &scenario.balancer;
+    let least = scenario.autoscaler.as_ref().map_or(scenario.fleet.initial, |autoscaler| autoscaler.min);
+    let mut out = String::new();
+    if let Some(ejection) = &config.ejection {
+        let most = ejection.most(least as usize);
+        let _ = if most == 0 {
+            writeln!(
+                out,
+                "  ejection ejects nobody: {}% of {least} instances is less than one, and at_least_one is off",
+                ejection.max_percent
+            )
+        } else {
+            writeln!(
+                out,
+                "  ejection avoids at most {most} of {least} instances; an ejection ends at a sweep, up to {} after its time",
+                ejection.interval
+            )
+        };
+        if let Some(rate) = &ejection.success_rate
+            && least < rate.min_hosts
+        {
+            let _ = writeln!(
+                out,
+                "  ejection by success rate is off while fewer than {} instances are there: autoscaler.min is {least}",
+                rate.min_hosts
+            );
+        }
+    }
+    let is_cold = scenario.fleet.warmup.is_some_and(|warmup| !warmup.over.is_zero());
+    if scenario.autoscaler.is_some()
+        && is_cold
+        && config.slow_start.is_none()
+        && config.strategy == crate::engine::balancer::Strategy::LeastConnections
+    {
+        out.push_str("  a new, cold instance has nothing in flight and draws all traffic: set balancer.slow_start\n");
+    }
+    if let (Some(slow), Some(autoscaler)) = (&config.slow_start, &scenario.autoscaler)
+        && slow.window > autoscaler.scale_up_cooldown
+    {
+        let cooldown: Span = autoscaler.scale_up_cooldown;
+        let _ = writeln!(
+            out,
+            "  slow start over {} outlasts scale_up_cooldown {cooldown}: capacity comes later than the autoscaler believes",
+            slow.window
+        );
+    }
+    out
+}
