@@ -13,6 +13,7 @@ pub mod anomaly;
 pub mod audience;
 pub mod baseline;
 pub mod bot;
+pub mod change;
 pub mod diversity;
 pub mod outlook;
 pub mod pattern;
