@@ -13,6 +13,7 @@ pub mod anomaly;
 pub mod audience;
 pub mod baseline;
 pub mod bot;
+pub mod change;
 pub mod diversity;
 pub mod outlook;
 pub mod pattern;
@@ -23,6 +24,7 @@ pub mod verdict;
 use std::collections::VecDeque;
 
 use crate::engine::analyzer::advice::Situation;
+use crate::engine::analyzer::anomaly::Anomalies;
 use crate::engine::analyzer::audience::{Audience, Visit};
 use crate::engine::analyzer::baseline::{Baseline, Expected};
 use crate::engine::analyzer::outlook::{Exception, Outlook};
@@ -83,6 +85,11 @@ pub struct Analyzer {
     audience: Audience,
     patterns: Patterns,
     outlook: Option<Outlook>,
+    anomalies: Anomalies,
+    /// Requests and bins of the minute under way.
+    minute: (f64, u64),
+    /// The spike that has become the new normal.
+    regime: Option<u32>,
     count: u64,
     bin_ends: Time,
     /// Instances that take traffic, and those of the last ordinary bin.
@@ -110,6 +117,9 @@ impl Analyzer {
             audience: Audience::new(config.bin),
             patterns: Patterns::default(),
             outlook: config.prediction_window.map(|window| Outlook::new(config.bin, window, &config.holidays)),
+            anomalies: Anomalies::new(),
+            minute: (0.0, 0),
+            regime: None,
             ready: 0,
             ready_before: 0,
             steepest: 0.0,
@@ -175,11 +185,15 @@ impl Analyzer {
         if let Some((change, expected)) = change {
             self.tell(ended, count, change, &expected, events);
         }
+        self.look_for_anomaly(began, count, events);
         // What is inside a spike is not normal, until it has lasted so long that it is.
         let learn = match self.detector.active_since() {
             None => !self.detector.is_suspicious(),
             Some(since) => began.since(since) >= self.config.relearn_after,
         };
+        if learn && self.detector.active_since().is_some() {
+            self.change_regime(ended, count, events);
+        }
         self.baseline.learn(began, count, learn);
     }
 
@@ -214,6 +228,46 @@ impl Analyzer {
                 );
                 events.push(Event { at: ended, kind: EventKind::SpikeEnded(spike), cause });
             }
+        }
+    }
+
+    /// Lets the baseline start over, once a spike.
+    fn change_regime(&mut self, now: Time, count: f64, events: &mut Vec<Event>) {
+        let Some(spike) = self.detector.spike().filter(|spike| self.regime != Some(spike.id)) else { return };
+        let (from_rps, to_rps) = (spike.baseline_rps, count / self.config.bin.as_secs_f64());
+        self.regime = Some(spike.id);
+        let cause = format!(
+            "{}/s in place of {}/s for {}: this is the new normal, and the baseline starts over",
+            rate(to_rps),
+            rate(from_rps),
+            now.since(spike.started_at)
+        );
+        self.baseline.start_over();
+        events.push(Event { at: now, kind: EventKind::RegimeChanged { from_rps, to_rps }, cause });
+    }
+
+    /// Scores the minute that this bin ends, if it does. A spike is told once, as a spike.
+    fn look_for_anomaly(&mut self, began: Time, count: f64, events: &mut Vec<Event>) {
+        self.minute.0 += count;
+        self.minute.1 += 1;
+        let length = Span(self.config.bin.0 * self.minute.1);
+        if length < Span::from_mins(1) {
+            return;
+        }
+        let (requests, bins) = std::mem::take(&mut self.minute);
+        let rps = requests / length.as_secs_f64();
+        let hour = (began.0 / Span::from_mins(60).0 % 24) as usize;
+        let score = self.anomalies.observe(hour, rps);
+        let quiet = self.detector.spike().is_none();
+        // Light traffic sets records by chance: the count itself must be beyond noise.
+        let beyond_noise = self.baseline.at(began).is_some_and(|expected| {
+            let usual = (expected.level * bins as f64).max(1.0);
+            (requests - usual).abs() >= self.detector.z_min() * usual.sqrt()
+        });
+        if quiet && beyond_noise && score > Anomalies::threshold(self.config.sensitivity) && self.anomalies.is_warm()
+        {
+            let cause = format!("{}/s in the last minute is unusual for this hour (score {score:.2})", rate(rps));
+            events.push(Event { at: began + self.config.bin, kind: EventKind::Anomaly { score, rps }, cause });
         }
     }
 
@@ -364,6 +418,21 @@ mod tests {
         let events = run(config, 6 * 24 * 60, wave, true);
         let late: Vec<_> = events.iter().filter(|event| event.at > Time::from_secs_f64(3.0 * 86_400.0)).collect();
         assert!(late.is_empty(), "{late:?}");
+    }
+
+    /// Load that doubles and stays: one spike, and after six hours a new baseline.
+    #[test]
+    fn a_change_for_good_is_the_new_normal() {
+        let hours = |n: u64| n * 3600;
+        let events = run(Config::default(), 20 * 60, |s| if s < hours(8) { 20.0 } else { 50.0 }, true);
+        let of =
+            |wanted: fn(&EventKind) -> bool| -> Vec<&Event> { events.iter().filter(|e| wanted(&e.kind)).collect() };
+        let began = of(|kind| matches!(kind, EventKind::SpikeDetected(_)));
+        let changed = of(|kind| matches!(kind, EventKind::RegimeChanged { .. }));
+        let ended = of(|kind| matches!(kind, EventKind::SpikeEnded(_)));
+        assert_eq!((began.len(), changed.len(), ended.len()), (1, 1, 1), "{events:?}");
+        assert!((hours(14)..hours(14) + 60).contains(&(changed[0].at.as_secs_f64() as u64)), "{:?}", changed[0]);
+        assert!(ended[0].at.since(changed[0].at) < Span::from_mins(10), "{:?}", ended[0]);
     }
 
     #[test]

@@ -154,6 +154,20 @@ pub enum EventKind {
     SpikeDetected(Spike),
     /// A spike ended.
     SpikeEnded(Spike),
+    /// Load has been elsewhere for so long that this is the new normal: the baseline starts over.
+    RegimeChanged {
+        /// Baseline before \[1/s\].
+        from_rps: f64,
+        /// Load now \[1/s\].
+        to_rps: f64,
+    },
+    /// A minute's load was unlike anything seen, or unlikely for its hour.
+    Anomaly {
+        /// How unusual, 0..1.
+        score: f64,
+        /// Load of the minute \[1/s\].
+        rps: f64,
+    },
     /// A fault of the scenario began.
     FaultStarted {
         /// "crash", "slow", …

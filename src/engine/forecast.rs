@@ -77,6 +77,9 @@ pub struct Prediction {
 /// Probability that a value falls outside its interval.
 pub const ALPHA: f64 = 0.1;
 
+/// The longest period that is looked for if an hour, a day and a week are none \[steps\].
+const UNNAMED: usize = 512;
+
 /// Values before the first fit.
 const MIN_VALUES: u64 = 12;
 
@@ -147,11 +150,8 @@ impl Forecaster {
     fn begin_refit(&mut self) {
         let series: Vec<f64> = self.history.values().iter().copied().collect();
         let judges = self.history.judges().iter().copied().collect();
-        let mut periods = season::accepted(&series, &self.candidates);
-        if periods.is_empty() {
-            periods.extend(season::found(&series, 512));
-        }
-        self.refit = Some((Refit::new(series, judges, periods, self.config.horizon), Vec::new()));
+        let refit = Refit::with_search(series, judges, &self.candidates, UNNAMED, self.config.horizon);
+        self.refit = Some((refit, Vec::new()));
         let n = self.history.seen();
         // While little is known, more is learned soon.
         self.next_refit = n + (self.config.refit_every as u64).min(n / 4).max(1);

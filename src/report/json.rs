@@ -442,6 +442,14 @@ fn event(event: &Event) -> Value {
             put("scope", value!(scope));
         }
         EventKind::SpikeDetected(spike) | EventKind::SpikeEnded(spike) => put_spike(&mut map, spike),
+        EventKind::RegimeChanged { from_rps, to_rps } => {
+            put("from_rps", number(*from_rps));
+            put("to_rps", number(*to_rps));
+        }
+        EventKind::Anomaly { score, rps } => {
+            put("score", number(*score));
+            put("rps", number(*rps));
+        }
         EventKind::FaultStarted { fault, until } => {
             put("fault", value!(fault));
             put("until", until.map_or(Value::Null, seconds));
@@ -543,6 +551,8 @@ pub(super) fn kind(kind: &EventKind) -> &'static str {
         EventKind::BreakerClosed { .. } => "breaker_closed",
         EventKind::SpikeDetected(_) => "spike_detected",
         EventKind::SpikeEnded(_) => "spike_ended",
+        EventKind::RegimeChanged { .. } => "regime_changed",
+        EventKind::Anomaly { .. } => "anomaly",
         EventKind::FaultStarted { .. } => "fault_started",
         EventKind::FaultEnded { .. } => "fault_ended",
     }

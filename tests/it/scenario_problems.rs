@@ -607,7 +607,11 @@ fn an_analyzer_can_find_a_spike() {
     x.toml:3:19: analyzer.spike_threshold: found 1, expected a factor above 1
     x.toml:4:15: analyzer.sensitivity: found 3, expected a ratio from 0 to 1: write 0.03 or "3%"
     x.toml:5:21: analyzer.prediction_window: found "0s", expected a duration above 0
-    x.toml:6:1: analyzer.prediction: unknown key, expected one of spike_threshold, baseline_window, min_spike_duration, sensitivity, bin, fast_ratio, exit_hold, relearn_after, prediction_window
+    x.toml:6:1: analyzer.prediction: unknown key, expected one of spike_threshold, baseline_window, min_spike_duration, sensitivity, bin, fast_ratio, exit_hold, relearn_after, prediction_window, holidays
+    "#);
+    assert_snapshot!(words("[analyzer]\nholidays = [{ from = '24h' }, { from = '48h', for = '24h', factor = -1 }]\n"), @r#"
+    x.toml:2:13: analyzer.holidays.0.for: missing, expected for example for = "24h"
+    x.toml:2:69: analyzer.holidays.1.factor: found -1, expected a factor from 0 to 1000000
     "#);
     assert_snapshot!(words("[analyzer]\nbaseline_window = '5s'\n"), @r#"x.toml:2:1: analyzer.baseline_window: baseline_window "5s" is less than one bin of "10s""#);
     assert_snapshot!(words("[analyzer]\nbin = '1us'\n"), @r#"x.toml:2:7: analyzer.bin: found "1us", expected a duration of at least 1ms"#);

@@ -126,6 +126,11 @@ impl Anomalies {
         if quiet { score / 2.0 } else { score }
     }
 
+    /// Whether enough has been seen for a score to mean something: three hundred values.
+    pub fn is_warm(&self) -> bool {
+        self.seen > RECORDS_AFTER
+    }
+
     /// Distance from the mean of the hour, which then learns.
     fn residual(&mut self, hour: usize, value: f64) -> f64 {
         let slot = &mut self.slots[hour];

@@ -113,6 +113,16 @@ impl Baseline {
         }
     }
 
+    /// Forgets the level, not the shape of the day: load has moved for good.
+    pub fn start_over(&mut self) {
+        self.entries.clear();
+        self.sorted.clear();
+        self.level = None;
+        self.spread = 0.0;
+        self.bins_seen = 0;
+        self.pending = (0.0, 0);
+    }
+
     fn push(&mut self, value: f64) {
         let place = self.sorted.partition_point(|&x| x < value);
         self.sorted.insert(place, value);

@@ -72,7 +72,7 @@ impl Detector {
     }
 
     /// z beyond which a bin is no noise: 6 − 4 · sensitivity.
-    fn z_min(&self) -> f64 {
+    pub fn z_min(&self) -> f64 {
         6.0 - 4.0 * self.config.sensitivity
     }
 

@@ -5,7 +5,7 @@
 //! Bergmeir 2021) does so for each period in turn, on the series without the other seasons.
 //!
 //! Slots are smoothed by local means (degree 0, which does not run away at the ends), trend and low-pass by local lines.
-//! A pass over the series is one piece of work: [`Mstl::advance`] does one and returns.
+//! A pass over the series is cut into pieces of some tens of microseconds: [`Mstl::advance`] does one and returns.
 
 /// A series taken apart: `trend + Σ seasonal + remainder`.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,9 @@ const INNER: u32 = 2;
 /// How often weights are renewed.
 const OUTER: u32 = 1;
 
+/// Values looked at in one piece of work, about.
+const PIECE: usize = 6000;
+
 /// A decomposition in the making.
 #[derive(Clone, Debug)]
 pub struct Mstl {
@@ -51,10 +54,26 @@ pub struct Mstl {
     seasonal: Vec<Vec<f64>>,
     trend: Vec<f64>,
     weights: Vec<f64>,
-    /// Where it is: round, period, pass.
+    /// The series without the other seasons.
+    others: Vec<f64>,
+    /// Where it is: round, period, pass, and within the pass.
     round: u32,
     season: usize,
     pass: u32,
+    part: Part,
+}
+
+/// A part of a pass.
+#[derive(Clone, Debug)]
+enum Part {
+    /// Takes the other seasons away.
+    Begin,
+    /// Smooths the slots of the period, the next one is `slot`.
+    Slots { cycle: Vec<f64>, slot: usize },
+    /// Takes out of the smoothed slots what is slow.
+    Slow { cycle: Vec<f64>, line: Line },
+    /// Smooths what is left over time.
+    Trend { adjusted: Vec<f64>, line: Line },
 }
 
 impl Mstl {
@@ -66,37 +85,78 @@ impl Mstl {
             seasonal: vec![vec![0.0; n]; periods.len()],
             trend: vec![0.0; n],
             weights: vec![1.0; n],
+            others: Vec::new(),
             round: 0,
             season: 0,
             pass: 0,
+            part: Part::Begin,
         }
     }
 
-    /// Makes one pass over `series`; the result, once there is nothing more to do.
+    /// Does a piece of a pass over `series`; the result, once there is nothing more to do.
     pub fn advance(&mut self, series: &[f64]) -> Option<Decomposition> {
-        let i = self.season;
-        let (period, window) = (self.periods[i], self.windows[i]);
-        let others: Vec<f64> = (0..series.len())
-            .map(|t| {
-                let seasons: f64 = (0..self.periods.len()).filter(|j| *j != i).map(|j| self.seasonal[j][t]).sum();
-                series[t] - seasons
-            })
-            .collect();
+        let (period, window) = (self.periods[self.season], self.windows[self.season]);
+        self.part = match std::mem::replace(&mut self.part, Part::Begin) {
+            Part::Begin => {
+                self.begin(series, period);
+                Part::Slots { cycle: vec![0.0; series.len() + 2 * period], slot: 0 }
+            }
+            Part::Slots { mut cycle, slot } => {
+                let cost = window * (series.len() / period).max(1);
+                let until = (slot + (PIECE / cost).max(1)).min(period.min(series.len()));
+                for slot in slot..until {
+                    smooth_slot(&mut cycle, slot, &self.others, &self.trend, &self.weights, period, window);
+                }
+                if until < period.min(series.len()) {
+                    Part::Slots { cycle, slot: until }
+                } else {
+                    let slow = moving_mean(&moving_mean(&moving_mean(&cycle, period), period), 3);
+                    Part::Slow { cycle, line: Line::new(slow[..series.len()].to_vec(), period | 1) }
+                }
+            }
+            Part::Slow { cycle, mut line } => match line.advance(None) {
+                None => Part::Slow { cycle, line },
+                Some(slow) => {
+                    let season = &mut self.seasonal[self.season];
+                    (0..series.len()).for_each(|t| season[t] = cycle[t + period] - slow[t]);
+                    let adjusted: Vec<f64> = self.others.iter().zip(season).map(|(y, s)| y - *s).collect();
+                    let span = (1.5 * period as f64 / (1.0 - 1.5 / window as f64)).ceil() as usize | 1;
+                    Part::Trend { line: Line::new(adjusted.clone(), span), adjusted }
+                }
+            },
+            Part::Trend { adjusted, mut line } => match line.advance(Some(&self.weights)) {
+                None => Part::Trend { adjusted, line },
+                Some(trend) => {
+                    self.trend = trend;
+                    self.end_pass(&adjusted);
+                    Part::Begin
+                }
+            },
+        };
+        let last_round = if self.periods.len() > 1 { ROUNDS } else { 1 };
+        (self.round == last_round).then(|| self.result(series))
+    }
+
+    fn begin(&mut self, series: &[f64], period: usize) {
+        self.others.clear();
+        self.others.extend_from_slice(series);
+        for (_, season) in self.seasonal.iter().enumerate().filter(|(i, _)| *i != self.season) {
+            self.others.iter_mut().zip(season).for_each(|(y, s)| *y -= s);
+        }
         if self.pass == 0 {
             self.trend.fill(0.0);
             self.weights.fill(1.0);
             if self.round == 0 {
                 // A first trend, so that the first season is not asked to explain it.
-                self.trend = moving_mean_of(&others, period);
+                self.trend = moving_mean_of(&self.others, period);
             }
         }
-        self.seasonal[i] = seasonal_pass(&others, &self.trend, &self.weights, period, window);
-        let adjusted: Vec<f64> = others.iter().zip(&self.seasonal[i]).map(|(y, s)| y - s).collect();
-        let span = (1.5 * period as f64 / (1.0 - 1.5 / window as f64)).ceil() as usize | 1;
-        self.trend = loess(&adjusted, &self.weights, span);
+    }
+
+    fn end_pass(&mut self, adjusted: &[f64]) {
         self.pass += 1;
         if self.pass.is_multiple_of(INNER) && self.pass < INNER * (OUTER + 1) {
-            self.weights = bisquare(&adjusted, &self.trend);
+            self.weights = bisquare(adjusted, &self.trend);
         }
         if self.pass == INNER * (OUTER + 1) {
             self.pass = 0;
@@ -106,8 +166,6 @@ impl Mstl {
                 self.round += 1;
             }
         }
-        let last_round = if self.periods.len() > 1 { ROUNDS } else { 1 };
-        (self.round == last_round).then(|| self.result(series))
     }
 
     fn result(&mut self, series: &[f64]) -> Decomposition {
@@ -133,26 +191,27 @@ pub fn decompose(series: &[f64], periods: &[usize]) -> Decomposition {
     }
 }
 
-/// Smooths each slot over the cycles, extended by a cycle at both ends, and takes out what is slow.
-fn seasonal_pass(series: &[f64], trend: &[f64], weights: &[f64], period: usize, window: usize) -> Vec<f64> {
-    let n = series.len();
-    let mut cycle = vec![0.0; n + 2 * period];
-    for slot in 0..period.min(n) {
-        let places: Vec<usize> = (slot..n).step_by(period).collect();
-        let values: Vec<f64> = places.iter().map(|&t| series[t] - trend[t]).collect();
-        let trust: Vec<f64> = places.iter().map(|&t| weights[t]).collect();
-        for k in 0..values.len() + 2 {
-            cycle[slot + k * period] = local_mean(&values, &trust, k as f64 - 1.0, window);
-        }
-        // The slots of an incomplete last cycle end one cycle sooner.
-        let filled = slot + (values.len() + 2) * period;
-        if filled < cycle.len() {
-            cycle[filled] = cycle[filled - period];
-        }
+/// Smooths a slot over the cycles, extended by a cycle at both ends.
+fn smooth_slot(
+    cycle: &mut [f64],
+    slot: usize,
+    series: &[f64],
+    trend: &[f64],
+    weights: &[f64],
+    period: usize,
+    window: usize,
+) {
+    let places = || (slot..series.len()).step_by(period);
+    let values: Vec<f64> = places().map(|t| series[t] - trend[t]).collect();
+    let trust: Vec<f64> = places().map(|t| weights[t]).collect();
+    for k in 0..values.len() + 2 {
+        cycle[slot + k * period] = local_mean(&values, &trust, k as f64 - 1.0, window);
     }
-    let slow = moving_mean(&moving_mean(&moving_mean(&cycle, period), period), 3);
-    let slow = loess(&slow[..n.min(slow.len())], &vec![1.0; n], period | 1);
-    (0..n).map(|t| cycle[t + period] - slow[t]).collect()
+    // The slots of an incomplete last cycle end one cycle sooner.
+    let filled = slot + (values.len() + 2) * period;
+    if filled < cycle.len() {
+        cycle[filled] = cycle[filled - period];
+    }
 }
 
 /// Means of `width` neighbours; shorter than the series by `width − 1`.
@@ -203,32 +262,47 @@ fn tricube(u: f64) -> f64 {
 }
 
 /// Local lines over the nearest `span` values, worked out at every tenth of the span and joined by straight lines.
-fn loess(series: &[f64], weights: &[f64], span: usize) -> Vec<f64> {
-    let n = series.len();
-    if n < 2 {
-        return series.to_vec();
+#[derive(Clone, Debug)]
+struct Line {
+    series: Vec<f64>,
+    span: usize,
+    smooth: Vec<f64>,
+    before: Option<usize>,
+    next: usize,
+}
+
+impl Line {
+    fn new(series: Vec<f64>, span: usize) -> Line {
+        let smooth = vec![0.0; series.len()];
+        Line { series, span, smooth, before: None, next: 0 }
     }
-    let jump = (span / 10).max(1);
-    let mut smooth = vec![0.0; n];
-    let mut before: Option<usize> = None;
-    let mut t = 0;
-    loop {
-        smooth[t] = local_line(series, weights, t, span);
-        if let Some(from) = before {
-            let (a, b) = (smooth[from], smooth[t]);
-            for (k, between) in smooth[from + 1..t].iter_mut().enumerate() {
-                *between = a + (b - a) * (k + 1) as f64 / (t - from) as f64;
+
+    /// Works out some places; the line, once it has reached the end. Without weights, all values count alike.
+    fn advance(&mut self, weights: Option<&[f64]>) -> Option<Vec<f64>> {
+        let n = self.series.len();
+        if n < 2 {
+            return Some(self.series.clone());
+        }
+        for _ in 0..(PIECE / self.span.min(n)).max(1) {
+            let t = self.next;
+            self.smooth[t] = local_line(&self.series, weights, t, self.span);
+            if let Some(from) = self.before {
+                let (a, b) = (self.smooth[from], self.smooth[t]);
+                for (k, between) in self.smooth[from + 1..t].iter_mut().enumerate() {
+                    *between = a + (b - a) * (k + 1) as f64 / (t - from) as f64;
+                }
             }
+            if t == n - 1 {
+                return Some(std::mem::take(&mut self.smooth));
+            }
+            self.before = Some(t);
+            self.next = (t + (self.span / 10).max(1)).min(n - 1);
         }
-        if t == n - 1 {
-            return smooth;
-        }
-        before = Some(t);
-        t = (t + jump).min(n - 1);
+        None
     }
 }
 
-fn local_line(series: &[f64], weights: &[f64], at: usize, span: usize) -> f64 {
+fn local_line(series: &[f64], weights: Option<&[f64]>, at: usize, span: usize) -> f64 {
     let n = series.len();
     let width = span.min(n);
     let low = at.saturating_sub(width / 2).min(n - width);
@@ -241,7 +315,7 @@ fn local_line(series: &[f64], weights: &[f64], at: usize, span: usize) -> f64 {
     let (mut w, mut wx, mut wy, mut wxx, mut wxy) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for k in low..=high {
         let x = k as f64 - at as f64;
-        let weight = weights[k] * tricube(x.abs() / reach);
+        let weight = weights.map_or(1.0, |weights| weights[k]) * tricube(x.abs() / reach);
         w += weight;
         wx += weight * x;
         wy += weight * series[k];

@@ -65,37 +65,111 @@ fn correlation(series: &[f64], lag: usize) -> f64 {
 /// The periods of `candidates` that `series` shows, the shortest first. A cycle and a third is enough for a period to be a candidate:
 /// the backtest will tell whether the value one period ago is worth anything. To learn a season takes two cycles.
 pub fn accepted(series: &[f64], candidates: &[usize]) -> Vec<usize> {
-    let clean = winsorized(series);
-    candidates.iter().copied().filter(|&period| correlation(&clean, period) >= MIN_CORRELATION).collect()
-}
-
-/// The series with values beyond five robust deviations of its median brought back to them.
-fn winsorized(series: &[f64]) -> Vec<f64> {
-    let mut sorted = series.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let Some(median) = sorted.get(sorted.len() / 2).copied() else { return Vec::new() };
-    let mut deviations: Vec<f64> = series.iter().map(|value| (value - median).abs()).collect();
-    deviations.sort_by(f64::total_cmp);
-    let limit = 5.0 * 1.4826 * deviations[deviations.len() / 2];
-    if limit > 0.0 {
-        series.iter().map(|value| value.clamp(median - limit, median + limit)).collect()
-    } else {
-        series.to_vec()
+    let mut search = Search::new(series, candidates, 0);
+    loop {
+        if let Some(periods) = search.advance() {
+            return periods;
+        }
     }
 }
 
-/// The period that nobody named: the highest peak of the autocorrelation from lag 4 to a third of the series; `None` if none is
-/// accepted.
+/// The period that nobody named: the highest peak of the autocorrelation from lag 4 to `most`, and to a third of the series; `None`
+/// if none is accepted.
 pub fn found(series: &[f64], most: usize) -> Option<usize> {
-    let clean = winsorized(series);
-    let most = most.min(clean.len() / 3);
-    if most < 5 {
-        return None;
+    let mut search = Search::new(series, &[], most);
+    loop {
+        if let Some(periods) = search.advance() {
+            return periods.first().copied();
+        }
     }
-    let r = autocorrelations(&clean, most + 1);
-    // A peak that the neighbours do not share, after the correlation has fallen off once.
+}
+
+/// Values that the search for an unnamed period looks at: the last ones.
+const LOOKED_AT: usize = 2048;
+/// Lags of the autocorrelation that are a piece of work.
+const LAGS: usize = 16;
+
+/// The search for periods, in pieces.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// Without its extremes.
+    clean: Vec<f64>,
+    candidates: Vec<usize>,
+    next: usize,
+    accepted: Vec<usize>,
+    /// Longest period that nobody named, and the autocorrelations so far.
+    most: usize,
+    r: Vec<f64>,
+}
+
+impl Search {
+    /// Looks for `candidates`, and if there is none of them, for any period up to `most`.
+    pub fn new(series: &[f64], candidates: &[usize], most: usize) -> Search {
+        Search {
+            clean: winsorized(series),
+            candidates: candidates.to_vec(),
+            next: 0,
+            accepted: Vec::new(),
+            most,
+            r: Vec::new(),
+        }
+    }
+
+    /// Does a piece; the periods, the shortest first, once there is nothing more to do.
+    pub fn advance(&mut self) -> Option<Vec<usize>> {
+        if let Some(&period) = self.candidates.get(self.next) {
+            self.next += 1;
+            if correlation(&self.clean, period) >= MIN_CORRELATION {
+                self.accepted.push(period);
+            }
+            return None;
+        }
+        let recent = &self.clean[self.clean.len().saturating_sub(LOOKED_AT)..];
+        let most = self.most.min(recent.len() / 3);
+        if !self.accepted.is_empty() || most < 5 {
+            return Some(std::mem::take(&mut self.accepted));
+        }
+        let from = self.r.len();
+        self.r.extend(lagged(recent, from..(from + LAGS).min(most + 2)));
+        (self.r.len() == most + 2).then(|| highest_peak(&self.r).into_iter().collect())
+    }
+}
+
+/// Autocorrelations of these lags.
+fn lagged(series: &[f64], lags: std::ops::Range<usize>) -> Vec<f64> {
+    let mean = series.iter().sum::<f64>() / series.len().max(1) as f64;
+    let power: f64 = series.iter().map(|value| (value - mean) * (value - mean)).sum();
+    let of = |lag: usize| -> f64 {
+        let sum: f64 = series.iter().skip(lag).zip(series).map(|(a, b)| (a - mean) * (b - mean)).sum();
+        if power > 0.0 { sum / power } else { 0.0 }
+    };
+    lags.map(of).collect()
+}
+
+/// A peak that its neighbours do not share, after the correlation has fallen off once.
+fn highest_peak(r: &[f64]) -> Option<usize> {
+    let most = r.len() - 2;
     let fallen = (1..=most).find(|&lag| r[lag] < MIN_CORRELATION / 2.0)?;
     (fallen.max(4)..=most)
         .filter(|&lag| r[lag] >= MIN_CORRELATION && r[lag] >= r[lag - 1] && r[lag] >= r[lag + 1])
         .max_by(|&a, &b| r[a].total_cmp(&r[b]).then(b.cmp(&a)))
+}
+
+/// The series with values beyond five robust deviations of its median brought back to them.
+fn winsorized(series: &[f64]) -> Vec<f64> {
+    let mut clean = series.to_vec();
+    let Some(median) = middle(&mut clean) else { return clean };
+    let mut deviations: Vec<f64> = series.iter().map(|value| (value - median).abs()).collect();
+    let limit = 5.0 * 1.4826 * middle(&mut deviations).unwrap_or(0.0);
+    clean.copy_from_slice(series);
+    if limit > 0.0 {
+        clean.iter_mut().for_each(|value| *value = value.clamp(median - limit, median + limit));
+    }
+    clean
+}
+
+/// The upper median; `values` are reordered.
+fn middle(values: &mut [f64]) -> Option<f64> {
+    let at = values.len() / 2;
+    (at < values.len()).then(|| *values.select_nth_unstable_by(at, f64::total_cmp).1)
 }

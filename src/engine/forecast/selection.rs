@@ -11,6 +11,7 @@
 use super::interval::{Calibration, Outcome};
 use super::model::{Family, Fitted, Fitting, Model, Scale};
 use super::score::Score;
+use super::season::Search;
 
 /// Origins at most.
 const ORIGINS: usize = 7;
@@ -108,6 +109,8 @@ struct Candidate {
 
 #[derive(Clone, Debug)]
 enum Stage {
+    /// Looking for periods.
+    Periods(Search),
     /// Fitting a family to what came before the first origin.
     Head { family: usize, fitting: Option<Fitting> },
     /// Forecasting from an origin.
@@ -135,8 +138,45 @@ impl Refit {
     /// Begins for a `series` without gaps, whose periods are known, to be forecast `horizon` steps ahead. `judges` says
     /// which values may judge a forecast: those really observed.
     pub fn new(series: Vec<f64>, judges: Vec<bool>, periods: Vec<usize>, horizon: usize) -> Refit {
-        let n = series.len();
-        let horizon = horizon.max(1);
+        let mut refit = Refit::begin(series, judges, horizon);
+        refit.plan(periods);
+        refit
+    }
+
+    /// Begins, and looks for periods first: the `candidates`, or any other up to `most` steps.
+    pub fn with_search(
+        series: Vec<f64>,
+        judges: Vec<bool>,
+        candidates: &[usize],
+        most: usize,
+        horizon: usize,
+    ) -> Refit {
+        let search = Search::new(&series, candidates, most);
+        let mut refit = Refit::begin(series, judges, horizon);
+        refit.stage = Stage::Periods(search);
+        refit
+    }
+
+    fn begin(series: Vec<f64>, judges: Vec<bool>, horizon: usize) -> Refit {
+        Refit {
+            ceiling: CEILING * series.iter().copied().fold(0.0, f64::max),
+            series,
+            judges,
+            periods: Vec::new(),
+            seasons: Vec::new(),
+            horizon: horizon.max(1),
+            spacing: 1,
+            origins: Vec::new(),
+            families: Vec::new(),
+            stage: Stage::Choose,
+            candidates: Vec::new(),
+            done: None,
+        }
+    }
+
+    /// Lays out the origins, and what is to be fitted.
+    fn plan(&mut self, periods: Vec<usize>) {
+        let (n, horizon) = (self.series.len(), self.horizon);
         let shortest = periods.first().copied().unwrap_or(1);
         let daily = periods.iter().copied().find(|period| *period >= horizon / 2).unwrap_or(shortest);
         let spacing = if periods.is_empty() { horizon } else { horizon.min(daily) };
@@ -147,28 +187,14 @@ impl Refit {
         let least = two_cycles(longest.unwrap_or(shortest)).max(16);
         let count = room(least).min(ORIGINS).min((n / 2 / spacing).max(MIN_ORIGINS));
         let count = if count < MIN_ORIGINS { 0 } else { count };
-        let origins = (0..count).map(|k| n - horizon - (count - 1 - k) * spacing).collect::<Vec<_>>();
-        let head = origins.first().copied().unwrap_or(n);
-        let seasons: Vec<usize> =
+        self.origins = (0..count).map(|k| n - horizon - (count - 1 - k) * spacing).collect();
+        let head = self.origins.first().copied().unwrap_or(n);
+        self.seasons =
             periods.iter().copied().filter(|period| head as f64 >= CYCLES * *period as f64 + 2.0).collect();
-        let families = families(&series[..head], &seasons);
-        let highest = series.iter().copied().fold(0.0, f64::max);
-        let stage = Stage::Head { family: 0, fitting: None };
-        let ceiling = CEILING * highest;
-        Refit {
-            series,
-            judges,
-            periods,
-            seasons,
-            horizon,
-            spacing,
-            origins,
-            families,
-            ceiling,
-            stage,
-            candidates: Vec::new(),
-            done: None,
-        }
+        self.families = families(&self.series[..head], &self.seasons);
+        self.spacing = spacing;
+        self.periods = periods;
+        self.stage = Stage::Head { family: 0, fitting: None };
     }
 
     /// Does it at once.
@@ -184,6 +210,13 @@ impl Refit {
     pub fn advance(&mut self) -> Option<Choice> {
         let stage = std::mem::replace(&mut self.stage, Stage::Choose);
         self.stage = match stage {
+            Stage::Periods(mut search) => match search.advance() {
+                None => Stage::Periods(search),
+                Some(periods) => {
+                    self.plan(periods);
+                    return None;
+                }
+            },
             Stage::Head { family, fitting } => self.fit_head(family, fitting),
             Stage::Backtest { origin, candidate } => self.backtest(origin, candidate),
             Stage::Choose => self.choose(),
@@ -370,11 +403,14 @@ fn families(head: &[f64], seasons: &[usize]) -> Vec<Family> {
     let n = head.len();
     let seasonal = !seasons.is_empty();
     // Logarithms and factors want values that stay away from zero.
-    let mut sorted = head.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let median = sorted.get(n / 2).copied().unwrap_or(0.0);
+    let mut values = head.to_vec();
+    let mut ranked = |rank: usize| match rank < n {
+        true => *values.select_nth_unstable_by(rank, f64::total_cmp).1,
+        false => 0.0,
+    };
+    let median = ranked(n / 2);
     let floor = (0.01 * median).min(0.5);
-    let positive = median > 0.0 && sorted[n / 50] > floor;
+    let positive = median > 0.0 && ranked(n / 50) > floor;
     if n >= 24 {
         families.push(Family::Lags(Scale::Raw));
         if positive {

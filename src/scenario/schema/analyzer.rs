@@ -11,11 +11,7 @@ pub(crate) fn analyzer(field: &Field) -> Option<(Config, Option<Span>)> {
         let default = Config::default();
         let ratio = |f: &Field| f.number("a factor above 1", |x| x > 1.0 && x <= 1e6);
         let spike_threshold = s.or("spike_threshold", default.spike_threshold, ratio);
-        let prediction_window = s.optional("prediction_window", Field::positive_span);
-        let holidays = s.or("holidays", Vec::new(), |f| f.list(|element| element.section(holiday)));
         let config = Config {
-            prediction_window,
-            holidays,
             baseline_window: s.or("baseline_window", default.baseline_window, Field::positive_span),
             spike_threshold,
             min_spike_duration: s.or("min_spike_duration", default.min_spike_duration, Field::span),
@@ -27,6 +23,8 @@ pub(crate) fn analyzer(field: &Field) -> Option<(Config, Option<Span>)> {
             fast_ratio: s.or("fast_ratio", default.fast_ratio.max(spike_threshold), ratio),
             exit_hold: s.or("exit_hold", default.exit_hold, Field::span),
             relearn_after: s.or("relearn_after", default.relearn_after, Field::positive_span),
+            prediction_window: s.optional("prediction_window", Field::positive_span),
+            holidays: s.or("holidays", Vec::new(), |f| f.list(|element| element.section(holiday))),
         };
         let complain = |key, sentence: String| {
             let _: Option<()> = s.field(key).and_then(|f| f.contradiction(sentence));
@@ -48,6 +46,7 @@ pub(crate) fn analyzer(field: &Field) -> Option<(Config, Option<Span>)> {
             let (fast, threshold) = (config.fast_ratio, config.spike_threshold);
             complain("fast_ratio", format!("{fast} is less than spike_threshold = {threshold}"));
         }
+        let prediction_window = config.prediction_window;
         Some((config, prediction_window))
     })
 }
