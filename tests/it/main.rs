@@ -40,6 +40,9 @@ mod policies;
 /// Recordings of other people's traffic.
 mod recordings;
 
+/// Recordings that mean harm.
+mod hostile;
+
 /// Traffic written down and replayed.
 mod round_trip;
 
