@@ -406,9 +406,13 @@ impl Autoscaler {
             cause: r.cause.clone(),
         };
         // Most ticks are quiet, and nobody reads what was proposed at them.
-        let asks = |(r, _): &(Recommendation, _)| r.raw != existing || r.limited != existing || r.cap.is_some();
+        let asks = |(r, _): &(Recommendation, _)| {
+            r.raw != existing || r.limited != existing || r.cap.is_some() || !r.holds.is_empty()
+        };
         if all.iter().any(asks) {
             wishes.extend(self.policies.iter().zip(&all).map(wish));
+        } else if self.rules.is_empty() {
+            return None;
         }
         let cap = wishes.iter().filter_map(|wish| wish.cap).min().unwrap_or(u32::MAX);
         let by_height = |(_, (r, _)): &(usize, &(Recommendation, _))| (r.limited, r.raw);

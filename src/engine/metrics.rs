@@ -311,7 +311,8 @@ pub struct Observed {
     pub instances: Vec<InstanceView>,
     /// Samples of the series that policies ask for, oldest first.
     pub series: Vec<(Series, Vec<Sample>)>,
-    readings: [[Reading; Aggregate::ALL.len()]; Metric::ALL.len()],
+    /// What is known; a policy or two ask for a few metrics only.
+    readings: Vec<(Metric, Aggregate, Reading)>,
 }
 
 impl Observed {
@@ -323,7 +324,8 @@ impl Observed {
     /// What is known of `metric`; metrics of the whole service ignore `aggregate`.
     pub fn get(&self, metric: Metric, aggregate: Aggregate) -> Reading {
         let aggregate = if metric.is_per_instance() { aggregate } else { Aggregate::Avg };
-        self.readings[metric as usize][aggregate as usize]
+        let found = self.readings.iter().find(|(m, a, _)| (*m, *a) == (metric, aggregate));
+        found.map_or(Reading::Missing, |&(_, _, reading)| reading)
     }
 
     /// The samples of a series, oldest first; none if nobody asked for it.
@@ -331,10 +333,19 @@ impl Observed {
         self.series.iter().find(|(each, _)| *each == series).map_or(&[], |(_, samples)| samples)
     }
 
+    /// The samples of a metric, as far back as anybody asks for them, oldest first.
+    pub fn longest_series(&self, metric: Metric, aggregate: Aggregate) -> &[Sample] {
+        let of_metric = self.series.iter().filter(|(each, _)| (each.metric, each.aggregate) == (metric, aggregate));
+        of_metric.max_by_key(|(each, _)| each.back).map_or(&[], |(_, samples)| samples)
+    }
+
     /// Sets a reading. A value that cannot be (NaN, infinite, negative) becomes [`Reading::Missing`].
     pub fn set(&mut self, metric: Metric, aggregate: Aggregate, value: f64, sampled_at: Time) {
         let valid = value.is_finite() && value >= 0.0;
-        self.readings[metric as usize][aggregate as usize] =
-            if valid { Reading::Present { value, sampled_at } } else { Reading::Missing };
+        let reading = if valid { Reading::Present { value, sampled_at } } else { Reading::Missing };
+        match self.readings.iter_mut().find(|(m, a, _)| (*m, *a) == (metric, aggregate)) {
+            Some((_, _, known)) => *known = reading,
+            None => self.readings.push((metric, aggregate, reading)),
+        }
     }
 }

@@ -116,7 +116,8 @@ impl Scraper {
         let mut wanted: Vec<(Metric, Aggregate)> =
             config.rules.iter().map(|rule| (rule.metric, rule.aggregate)).collect();
         wanted.extend(config.policies.iter().flat_map(Policy::metrics));
-        let mut series: Vec<Series> = config.policies.iter().flat_map(Policy::series).collect();
+        let every = config.interval.max(config.metrics.scrape.unwrap_or(config.interval));
+        let mut series: Vec<Series> = config.policies.iter().flat_map(|policy| policy.series(every)).collect();
         series.sort_unstable();
         series.dedup();
         wanted.extend(series.iter().map(|series| (series.metric, series.aggregate)));
@@ -295,7 +296,7 @@ impl Scraper {
     /// Share of offered requests that were refused in the newest window [0..1].
     pub fn refused_share(&self) -> f64 {
         let oldest = self.last_scrape.saturating_sub(self.pipeline.window);
-        let recent = self.slices.iter().filter(|slice| slice.ended_at > oldest);
+        let recent = self.slices.range(self.slices.partition_point(|slice| slice.ended_at <= oldest)..);
         let (refused, offered) = recent.fold((self.current.refused, self.current.offered), |(r, o), slice| {
             (r + slice.refused, o + slice.offered)
         });
@@ -309,12 +310,15 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 fn aggregate(fleet: &FleetObservation, metric: Metric, by: Aggregate) -> Option<f64> {
-    let mut values: Vec<f64> = fleet.instances.iter().filter_map(|sample| of_instance(sample, metric)).collect();
-    if by == Aggregate::Sum && matches!(metric, Metric::ActiveConnections | Metric::QueueLength) {
+    let values = fleet.instances.iter().filter_map(|sample| of_instance(sample, metric));
+    match by {
         // A total is known without any instance, and what waits for one belongs to it.
-        values.push(fleet.held);
+        Aggregate::Sum if matches!(metric, Metric::ActiveConnections | Metric::QueueLength) => {
+            Some(values.sum::<f64>() + fleet.held)
+        }
+        Aggregate::Avg => mean(values),
+        _ => by.of(&mut values.collect::<Vec<_>>()),
     }
-    by.of(&mut values)
 }
 
 fn of_instance(sample: &InstanceSample, metric: Metric) -> Option<f64> {

@@ -303,6 +303,16 @@ fn every_kind_of_policy_answers_the_same_surge_in_its_own_time() {
     ];
     let line = |(kind, autoscaler): (&str, &str)| {
         let run = surge(autoscaler);
+        for event in &run.events {
+            let (EventKind::ScaledUp(scaling) | EventKind::ScaledDown(scaling)) = &event.kind else { continue };
+            let last = scaling.stages.iter().fold(scaling.from, |size, stage| {
+                assert_eq!(stage.input, size, "{kind}: {scaling:?}");
+                assert!(!stage.reason.is_empty(), "{kind}: {stage:?}");
+                stage.output
+            });
+            assert_eq!(last, scaling.to, "{kind}: {scaling:?}");
+            assert!(!scaling.wishes.is_empty() && event.cause.contains("policy "), "{kind}: {event:?}");
+        }
         let steps = scalings(&run)
             .lines()
             .map(|line| line.split(' ').take(4).collect::<Vec<_>>().join(" "))

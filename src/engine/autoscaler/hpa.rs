@@ -1,8 +1,8 @@
 //! The Horizontal Pod Autoscaler of Kubernetes, `autoscaling/v2`.
 //!
 //! `desired = ⌈current · value / target⌉`, and most of the machine is about when not to believe that: pods that are
-//! starting or have no sample ([`replicas`]), a tolerance around the target, and a [`Behavior`] that looks back over past
-//! recommendations and changes ([`behavior`]). Several metrics each make a proposal; the largest wins, and while any of
+//! starting or have no sample, a tolerance around the target, and a [`Behavior`] that looks back over past
+//! recommendations and changes. Several metrics each make a proposal; the largest wins, and while any of
 //! them fails nothing is removed.
 //!
 //! ```text

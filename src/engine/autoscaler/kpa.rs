@@ -117,7 +117,7 @@ impl ScalingMetric {
     pub const ALL: [(&'static str, ScalingMetric); 2] =
         [("concurrency", ScalingMetric::Concurrency), ("rps", ScalingMetric::Rps)];
 
-    fn source(self) -> (Metric, Aggregate) {
+    pub(super) fn source(self) -> (Metric, Aggregate) {
         match self {
             ScalingMetric::Concurrency => (Metric::ActiveConnections, Aggregate::Sum),
             ScalingMetric::Rps => (Metric::RequestsPerSecond, Aggregate::Avg),
@@ -142,11 +142,10 @@ impl Aggregation {
 }
 
 impl Config {
-    /// What it reads.
-    pub fn series(&self) -> Series {
+    /// What it reads when it looks `every` so often: each sample once, when it is new.
+    pub fn series(&self, every: Span) -> Series {
         let (metric, aggregate) = self.metric.source();
-        // Every sample is read once, when it is new; a minute is far enough back for any tick.
-        Series { metric, aggregate, back: Span::from_secs(60) }
+        Series { metric, aggregate, back: every * 2 }
     }
 
     /// All that an instance should take, and the part of it to aim at.
@@ -250,7 +249,8 @@ impl Kpa {
         if !std::mem::replace(&mut self.begun, true) {
             self.begin(now, fleet.ready);
         }
-        for sample in sight.observed.samples(self.config.series()) {
+        let (metric, aggregate) = self.config.metric.source();
+        for sample in sight.observed.longest_series(metric, aggregate) {
             if self.read_until.is_none_or(|until| sample.ended_at > until) {
                 self.stable.record(sample.ended_at, sample.length, sample.value);
                 self.short.record(sample.ended_at, sample.length, sample.value);

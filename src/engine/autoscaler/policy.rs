@@ -70,7 +70,7 @@ impl Policy {
         match self {
             Policy::TargetTracking(config) => vec![(config.metric, Aggregate::Avg)],
             Policy::Hpa(config) => config.metrics.iter().map(hpa::MetricSpec::metric).collect(),
-            Policy::Kpa(config) => vec![(config.series().metric, config.series().aggregate)],
+            Policy::Kpa(config) => vec![config.metric.source()],
             Policy::Step(step::Config { alarm, .. }) | Policy::Simple(simple::Config { alarm, .. }) => {
                 vec![(alarm.metric, alarm.aggregate)]
             }
@@ -85,10 +85,10 @@ impl Policy {
         }
     }
 
-    /// The metrics of which it wants every sample, to average them itself.
-    pub fn series(&self) -> Vec<Series> {
+    /// The metrics of which it wants every sample, to average them itself, if it looks at them `every` so often.
+    pub fn series(&self, every: Span) -> Vec<Series> {
         match self {
-            Policy::Kpa(config) => vec![config.series()],
+            Policy::Kpa(config) => vec![config.series(every)],
             Policy::Step(step::Config { alarm, .. }) | Policy::Simple(simple::Config { alarm, .. }) => {
                 vec![alarm.series()]
             }

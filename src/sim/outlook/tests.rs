@@ -1,5 +1,8 @@
 //! Answers against arithmetic.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 use crate::scenario::{self, Scenario};
 
@@ -182,4 +185,59 @@ fn what_cannot_happen_is_told_with_its_number() {
     let crowd = &outlook(config, facts, None).never[0];
     assert_eq!(crowd.1, "active_connections is never more than 25, its threshold is 30");
     assert_eq!(facts.cpu_percent, 50.0, "half of the time of a request burns CPU");
+}
+
+/// A policy of every kind.
+const KINDS: [&str; 12] = [
+    "kind = 'target_tracking'\nmetric = 'cpu_utilization'\ntarget = 60",
+    "kind = 'hpa'",
+    "kind = 'hpa'\nmetrics = [{ type = 'external', metric = 'requests_per_second', average_value = 30 }]\nbehavior = {}",
+    "kind = 'kpa'\ncontainer_concurrency = 5",
+    "kind = 'keda'\ntriggers = [{ metric = 'active_connections', threshold = 3 }]\ncooldown_period = '1m'",
+    "kind = 'aws_target_tracking'\nmetric = 'requests_per_second'\ntarget = 30",
+    "kind = 'step'\nalarm = { metric = 'cpu_utilization', operator = 'gt', threshold = 60, evaluation_periods = 1 }\n\
+     adjustment_type = 'percent_change_in_capacity'\nsteps = [{ lower = 0, adjustment = 50 }]",
+    "kind = 'simple'\nalarm = { metric = 'cpu_utilization', operator = 'lt', threshold = 30, evaluation_periods = 1 }\n\
+     adjustment = -2",
+    "kind = 'nomad_target_value'\nmetric = 'cpu_utilization'\ntarget = 60\nmax_scale_down = 1",
+    "kind = 'gcp'\nsignals = [{ metric = 'cpu_utilization', target = 60 }]\n\
+     scale_in_control = { max_scaled_in_replicas = '30%', time_window = '5m' }",
+    "kind = 'azure'\nrules = [{ metric = 'cpu_utilization', operator = 'gt', threshold = 70, direction = 'increase' },\n\
+     { metric = 'cpu_utilization', operator = 'lt', threshold = 30, direction = 'decrease', value = 3 }]",
+    "kind = 'schedule'\nentries = [{ start = '*/20 * * * *', for = '10m', instances = 7, max = 9 }]",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_policies_there_are_the_size_stays_within_bounds_and_comes_out_the_same_twice(
+        kinds in prop::sample::subsequence(KINDS.to_vec(), 1..4),
+        (min, more) in (1u32..5, 0u32..12),
+        loads in vec((0.0..900.0f64, 1u64..30), 1..8),
+        interval in prop::sample::select(vec![2u64, 15, 60]),
+    ) {
+        let policies: String = kinds.iter().map(|kind| format!("[[autoscaler.policy]]\n{kind}\n")).collect();
+        let max = min + more;
+        let more = format!("[fleet]\nboot = '40s'\n[autoscaler]\nmin = {min}\nmax = {max}\ninterval = '{interval}s'\n{policies}");
+        let scenario = scenario(&more);
+        let config = scenario.autoscaler.as_ref().expect("an autoscaler");
+        let story = || {
+            let mut fluid = Fluid::new(config, Facts::of(&scenario), min);
+            let mut sizes = vec![];
+            for &(rps, minutes) in &loads {
+                let until = fluid.now() + Span::from_mins(minutes);
+                fluid.run(until, |_| rps, |fluid, change| {
+                    sizes.extend(change.map(|change| (change.at, change.to, fluid.existing())));
+                    true
+                });
+            }
+            sizes
+        };
+        let sizes = story();
+        for &(at, to, existing) in &sizes {
+            prop_assert!((min..=max).contains(&to) && existing == to, "{at}: {to}, {existing} there");
+        }
+        prop_assert_eq!(sizes, story());
+    }
 }

@@ -94,7 +94,7 @@ fn follow(config: Config, until: u64, load: impl Fn(u64) -> f64) -> Vec<(u64, u3
         let samples =
             [t - 1, t].map(|end| Sample { ended_at: S(end), length: Span::from_secs(1), value: load(end - 1) });
         observed.as_of = S(t);
-        observed.series = vec![(kpa.config.series(), samples.to_vec())];
+        observed.series = vec![(kpa.config.series(TICK), samples.to_vec())];
         let wish = kpa.recommend(&Sight { now: S(t), observed: &observed, max_age: Span::from_secs(60) });
         if wish.limited != existing {
             existing = wish.limited;
