@@ -671,9 +671,10 @@ impl Engine {
         self.balancer.candidates()
     }
 
-    /// Requests forwarded and not yet completed, to instances that still take traffic.
+    /// Requests forwarded and not yet completed: to instances that still take traffic or, where a guard counts them, to any.
     pub fn in_flight(&self) -> u64 {
-        self.balancer.in_flight_total()
+        let guarded = self.guard.as_ref().map_or(0, |guard| guard.in_flight());
+        self.balancer.in_flight_total().max(u64::from(guarded))
     }
 
     /// The limit on requests in flight that follows latency; `None` if there is none.

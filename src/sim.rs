@@ -634,6 +634,7 @@ impl World<'_> {
             self.ended = Ended::TrafficLost { at: self.now.min(self.end), problem: truncation.to_string() };
         }
         debug_assert!(self.recorder.in_flight() == 0, "every request has ended: {}", self.recorder.in_flight());
+        debug_assert!(self.engine.in_flight() == 0, "in-flight counts fall on every way a request can end");
         let instances = self.summaries();
         self.recorder.finish(self.seed, self.ended, self.end, self.events, instances)
     }

@@ -117,6 +117,11 @@ impl Guard {
         }
     }
 
+    /// Admitted attempts that have not ended.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.requests()
+    }
+
     /// The limit on requests in flight that follows latency, as it is; `None` if there is none.
     pub fn limit(&self) -> Option<u32> {
         self.concurrency.as_ref().map(Limiter::limit)

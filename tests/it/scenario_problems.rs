@@ -601,6 +601,23 @@ fn a_limiter_has_a_quota_of_its_algorithm() {
 }
 
 #[test]
+fn overload_control_has_what_it_needs() {
+    assert_snapshot!(words(
+        r#"
+[overload]
+codel = false
+adaptive_lifo = true
+"#), @"x.toml:4:1: overload.adaptive_lifo: codel is what tells that a queue stands: set codel = true");
+    assert_snapshot!(words("[overload]\ndeadlines = true\n"), @"x.toml:2:1: overload.deadlines: clients wait for ever: set clients.timeout");
+    assert_snapshot!(words("[overload]\nlimits = { pending = 5, retries = 3 }\n"), @"x.toml:2:12: overload.limits.pending: nothing is pending while connections is unlimited");
+    assert_snapshot!(words("[overload]\nconcurrency = { algorithm = 'vegas', timeout = '1s' }\nthrottle = 'aws'\n"), @r#"
+    x.toml:2:38: overload.concurrency.timeout: unknown key, expected one of algorithm, min, max, initial, window
+    x.toml:3:12: overload.throttle: found "aws", expected one of sre, envoy
+    "#);
+    assert_snapshot!(words("[limiter]\nalgorithm = 'gcra'\nlimit = 5\nwindow = '1s'\nshared = { gateways = 4, mode = 'sync' }\n"), @r#"x.toml:5:10: limiter.shared.every: missing, expected for example every = "200ms""#);
+}
+
+#[test]
 fn an_analyzer_can_find_a_spike() {
     assert_snapshot!(words("[analyzer]\nbaseline_window = 24\nspike_threshold = 1\nsensitivity = 3\nprediction_window = '0s'\nprediction = true\n"), @r#"
     x.toml:2:19: analyzer.baseline_window: found 24, expected a duration with a unit: write "24s" or "24ms"
