@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Each part is a state machine of its own, and off unless it is set. What is refused here is a fact of its own
-//! ([`Rejection::Shed`](super::request::Rejection::Shed)): it feeds no breaker and ejects nobody, and it is demand like any other for the
+//! ([`Rejection::Shed`]): it feeds no breaker and ejects nobody, and it is demand like any other for the
 //! autoscaler.
 //!
 //! What is absent: credits (Breakwater), cooperation between gateways.
