@@ -105,6 +105,8 @@ pub enum Wake {
     HealthCheck,
     /// The balancer sweeps for outliers.
     Sweep,
+    /// The balancer learns that an instance drains.
+    Propagation,
     /// A breaker's open interval ends.
     BreakerProbe,
     /// A bin of the traffic analyzer closes.
@@ -146,6 +148,10 @@ pub struct Engine {
     fleet: BTreeMap<InstanceId, Belief>,
     desired: u32,
     next_id: u32,
+    /// From the decision to drain until the balancer knows.
+    propagation: Span,
+    /// Instances that drain and still get requests, and until when.
+    leaving: Vec<(Time, InstanceId)>,
     /// When a broken instance is worth another try.
     retries: BTreeMap<InstanceId, Time>,
     /// The rule last told to be nearest and whether its condition held; and when to look again.
@@ -189,6 +195,8 @@ impl Engine {
             fleet: BTreeMap::new(),
             desired: 0,
             next_id: 0,
+            propagation: config.balancer.propagation_delay,
+            leaving: Vec::new(),
             retries: BTreeMap::new(),
             nearest: (String::new(), false),
             look_again: Time::ZERO,
@@ -363,7 +371,10 @@ impl Engine {
                 }
             }
             InstanceState::Gone => {
-                self.leave(now, id);
+                // A balancer that has not heard yet goes on sending, to nobody.
+                if !self.leaving.iter().any(|&(_, leaving)| leaving == id) {
+                    self.leave(now, id);
+                }
                 self.fleet.remove(&id);
                 let kind = EventKind::InstanceGone { instance: id };
                 let cause = match belief {
@@ -450,6 +461,10 @@ impl Engine {
             && let (Some(scraper), Some(fleet)) = (&mut self.scraper, fleet)
         {
             scraper.scraped(now, fleet);
+        }
+        while let Some(first) = self.leaving.iter().position(|&(at, _)| at <= now) {
+            let (_, id) = self.leaving.remove(first);
+            self.leave(now, id);
         }
         self.balancer.tick(now);
         self.tell_notices();
@@ -605,7 +620,14 @@ impl Engine {
 
     fn drain(&mut self, now: Time, id: InstanceId, cause: &str, commands: &mut Vec<Command>) {
         let was = self.fleet.insert(id, Belief::Draining);
-        self.leave(now, id);
+        if self.propagation.is_zero() || !matches!(was, Some(Belief::Ready | Belief::Warming)) {
+            self.leave(now, id);
+        } else {
+            self.leaving.push((now + self.propagation, id));
+            if let Some(health) = &mut self.health {
+                health.leave(id);
+            }
+        }
         commands.push(if was == Some(Belief::Provisioning) { Command::Terminate(id) } else { Command::Drain(id) });
         self.note(now, EventKind::InstanceDraining { instance: id }, cause);
     }
@@ -727,6 +749,9 @@ impl Engine {
         }
         if self.balancer.next_wake() < Time::MAX {
             wake = wake.min_by_time((self.balancer.next_wake(), Wake::Sweep));
+        }
+        if let Some(at) = self.leaving.iter().map(|&(at, _)| at).min() {
+            wake = wake.min_by_time((at, Wake::Propagation));
         }
         if let Some(&at) = self.retries.values().min() {
             wake = wake.min_by_time((at, Wake::BreakerProbe));

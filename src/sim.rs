@@ -47,7 +47,7 @@ use crate::sim::calendar::{Calendar, Kind};
 use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
-use crate::sim::instance::{Instance, Life};
+use crate::sim::instance::Instance;
 use crate::sim::observation::Observer;
 use crate::sim::overload::Pressure;
 pub use crate::sim::plan::Plan;
@@ -473,7 +473,7 @@ impl World<'_> {
         }
         match instance.dequeue(&mut self.slab) {
             Some(next) => self.serve(next, place),
-            None if instance.busy() == 0 && instance.life == Life::Draining => self.leaves(place),
+            None if instance.has_drained(self.now) => self.leaves(place),
             None => {}
         }
     }
@@ -587,6 +587,7 @@ impl World<'_> {
             Entry::BootEnds(id) => self.boot_ends(id),
             Entry::WarmupEnds(id) => self.warmup_ends(id),
             Entry::DrainLimit(id) => self.drain_limit(id),
+            Entry::PreStopEnds(id) => self.pre_stop_ends(id),
             Entry::HealthAnswer(id, passed) => self.engine.health_checked(self.now, id, passed),
             Entry::FaultStarts(fault) => self.fault_starts(fault),
             Entry::FaultEnds(fault) => self.fault_ends(fault),

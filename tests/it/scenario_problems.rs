@@ -131,7 +131,7 @@ retries = 3
     x.toml:7:1: slo.p42: unknown key, expected one of p50, p75, p90, p95, p99, p999, mean, availability, cost
     x.toml:9:10: fleet.warmup.slowdown: missing, expected for example slowdown = 2.0
     x.toml:9:25: fleet.warmup.slow_down: unknown key, did you mean "slowdown"?
-    x.toml:10:1: fleet.colour: unknown key, expected one of initial, boot, warmup, memory, price_per_hour, zones, drain_timeout, billing
+    x.toml:10:1: fleet.colour: unknown key, expected one of initial, boot, warmup, memory, price_per_hour, zones, drain_timeout, pre_stop_delay, billing
     x.toml:12:1: clients.retries: unknown key, expected one of population, zipf, regions, bots, timeout, cancel, retry
     x.toml:13:2: weather: unknown section, expected one of scenario, traffic, clients, service, fleet, autoscaler, balancer, breaker, overload, limiter, analyzer, fault, dependency, slo
     "#);
