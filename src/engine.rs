@@ -110,6 +110,8 @@ pub enum Wake {
     HealthCheck,
     /// The balancer sweeps for outliers.
     Sweep,
+    /// The balancer learns that an instance drains.
+    Propagation,
     /// A breaker's open interval ends.
     BreakerProbe,
     /// A bin of the traffic analyzer closes.
@@ -161,6 +163,10 @@ pub struct Engine {
     lives: BTreeMap<InstanceId, Life>,
     desired: u32,
     next_id: u32,
+    /// From the decision to drain until the balancer knows.
+    propagation: Span,
+    /// Instances that drain and still get requests, and until when.
+    leaving: Vec<(Time, InstanceId)>,
     /// When a broken instance is worth another try.
     retries: BTreeMap<InstanceId, Time>,
     /// The rule last told to be nearest and whether its condition held; and when to look again.
@@ -206,6 +212,8 @@ impl Engine {
             lives: BTreeMap::new(),
             desired: 0,
             next_id: 0,
+            propagation: config.balancer.propagation_delay,
+            leaving: Vec::new(),
             retries: BTreeMap::new(),
             nearest: (String::new(), false),
             look_again: Time::ZERO,
@@ -436,7 +444,10 @@ impl Engine {
                 }
             }
             InstanceState::Gone => {
-                self.leave(now, id);
+                // A balancer that has not heard yet goes on sending, to nobody.
+                if !self.leaving.iter().any(|&(_, leaving)| leaving == id) {
+                    self.leave(now, id);
+                }
                 self.fleet.remove(&id);
                 self.lives.remove(&id);
                 let kind = EventKind::InstanceGone { instance: id };
@@ -526,6 +537,10 @@ impl Engine {
             && let (Some(scraper), Some(fleet)) = (&mut self.scraper, fleet)
         {
             scraper.scraped(now, fleet);
+        }
+        while let Some(first) = self.leaving.iter().position(|&(at, _)| at <= now) {
+            let (_, id) = self.leaving.remove(first);
+            self.leave(now, id);
         }
         self.balancer.tick(now);
         self.tell_notices();
@@ -688,7 +703,14 @@ impl Engine {
 
     fn drain(&mut self, now: Time, id: InstanceId, cause: &str, commands: &mut Vec<Command>) {
         let was = self.fleet.insert(id, Belief::Draining);
-        self.leave(now, id);
+        if self.propagation.is_zero() || !matches!(was, Some(Belief::Ready | Belief::Warming)) {
+            self.leave(now, id);
+        } else {
+            self.leaving.push((now + self.propagation, id));
+            if let Some(health) = &mut self.health {
+                health.leave(id);
+            }
+        }
         commands.push(if was == Some(Belief::Provisioning) { Command::Terminate(id) } else { Command::Drain(id) });
         self.note(now, EventKind::InstanceDraining { instance: id }, cause);
     }
@@ -754,9 +776,10 @@ impl Engine {
         self.balancer.candidates()
     }
 
-    /// Requests forwarded and not yet completed, to instances that still take traffic.
+    /// Requests forwarded and not yet completed: to instances that still take traffic or, where a guard counts them, to any.
     pub fn in_flight(&self) -> u64 {
-        self.balancer.in_flight_total()
+        let guarded = self.guard.as_ref().map_or(0, |guard| guard.in_flight());
+        self.balancer.in_flight_total().max(u64::from(guarded))
     }
 
     /// The limit on requests in flight that follows latency; `None` if there is none.
@@ -819,6 +842,9 @@ impl Engine {
         }
         if self.balancer.next_wake() < Time::MAX {
             wake = wake.min_by_time((self.balancer.next_wake(), Wake::Sweep));
+        }
+        if let Some(at) = self.leaving.iter().map(|&(at, _)| at).min() {
+            wake = wake.min_by_time((at, Wake::Propagation));
         }
         if let Some(&at) = self.retries.values().min() {
             wake = wake.min_by_time((at, Wake::BreakerProbe));

@@ -50,7 +50,7 @@ use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
 use crate::sim::hold::Holding;
-use crate::sim::instance::{Instance, Life};
+use crate::sim::instance::Instance;
 use crate::sim::observation::Observer;
 use crate::sim::overload::Pressure;
 pub use crate::sim::plan::Plan;
@@ -509,7 +509,7 @@ impl World<'_> {
         }
         match instance.dequeue(&mut self.slab) {
             Some(next) => self.serve(next, place),
-            None if instance.busy() == 0 && instance.life == Life::Draining => self.leaves(place),
+            None if instance.has_drained(self.now) => self.leaves(place),
             None => {}
         }
     }
@@ -624,6 +624,7 @@ impl World<'_> {
             Entry::BootEnds(id) => self.boot_ends(id),
             Entry::WarmupEnds(id) => self.warmup_ends(id),
             Entry::DrainLimit(id) => self.drain_limit(id),
+            Entry::PreStopEnds(id) => self.pre_stop_ends(id),
             Entry::HealthAnswer(id, passed) => self.engine.health_checked(self.now, id, passed),
             Entry::HoldLimit => self.hold_limit(),
             Entry::FaultStarts(fault) => self.fault_starts(fault),
@@ -672,6 +673,7 @@ impl World<'_> {
             self.ended = Ended::TrafficLost { at: self.now.min(self.end), problem: truncation.to_string() };
         }
         debug_assert!(self.recorder.in_flight() == 0, "every request has ended: {}", self.recorder.in_flight());
+        debug_assert!(self.engine.in_flight() == 0, "in-flight counts fall on every way a request can end");
         let instances = self.summaries();
         self.recorder.finish(self.seed, self.ended, self.end, self.events, instances)
     }

@@ -8,6 +8,7 @@
 //! sliding_log     times of what it let in   L                                     exact
 //! sliding_window  two counters              < 2L; L if the past was even          Cloudflare (2017)
 //! sub_windows     k + 1 counters            L, for a sustained L / (1 + 1/k)      the oldest part counts in full
+//! interpolated    k + 1 counters            < 2L; L in any W − W/k                the oldest part counts by its share
 //! token_bucket    } one moment, the         B + L, for bursts of B                Turner (1986)
 //! gcra            } same arithmetic         the same                              ITU-T I.371
 //! ```
@@ -30,6 +31,7 @@ mod fixed_window;
 mod gcra;
 pub mod headers;
 pub mod hierarchy;
+mod interpolated;
 pub mod shared;
 mod sliding_log;
 mod sliding_window;
@@ -40,6 +42,7 @@ use crate::units::{Span, Time};
 
 use fixed_window::FixedWindow;
 use gcra::Gcra;
+use interpolated::Interpolated;
 use sliding_log::SlidingLog;
 use sliding_window::SlidingWindow;
 use sub_windows::SubWindows;
@@ -55,6 +58,8 @@ pub enum Algorithm {
     SlidingWindow,
     /// A counter for each part of the window; the oldest, partly expired one counts in full.
     SubWindows,
+    /// The same, but the oldest part counts by the share of it that is in sight.
+    InterpolatedSubWindows,
     /// Tokens that arrive continuously, up to the burst.
     TokenBucket,
     /// The generic cell rate algorithm; decides as [`Algorithm::TokenBucket`] does.
@@ -63,11 +68,12 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm with its name in scenario files.
-    pub const ALL: [(&'static str, Algorithm); 6] = [
+    pub const ALL: [(&'static str, Algorithm); 7] = [
         ("fixed_window", Algorithm::FixedWindow),
         ("sliding_log", Algorithm::SlidingLog),
         ("sliding_window", Algorithm::SlidingWindow),
         ("sub_windows", Algorithm::SubWindows),
+        ("interpolated_sub_windows", Algorithm::InterpolatedSubWindows),
         ("token_bucket", Algorithm::TokenBucket),
         ("gcra", Algorithm::Gcra),
     ];
@@ -156,6 +162,7 @@ enum Quotas {
     SlidingLog(Table<SlidingLog>),
     SlidingWindow(Table<SlidingWindow>),
     SubWindows(Table<SubWindows>),
+    Interpolated(Table<Interpolated>),
     Gcra(Table<Gcra>),
 }
 
@@ -170,6 +177,9 @@ impl Limiter {
             Algorithm::SlidingWindow => Quotas::SlidingWindow(Table::new(SlidingWindow { limit, window }, keys)),
             Algorithm::SubWindows => {
                 Quotas::SubWindows(Table::new(SubWindows::new(limit, window, config.parts), keys))
+            }
+            Algorithm::InterpolatedSubWindows => {
+                Quotas::Interpolated(Table::new(Interpolated::new(limit, window, config.parts), keys))
             }
             Algorithm::TokenBucket | Algorithm::Gcra => {
                 let burst = config.burst.unwrap_or(limit).max(1);
@@ -190,6 +200,7 @@ impl Limiter {
             Quotas::SlidingLog(table) => table.admit(now, key),
             Quotas::SlidingWindow(table) => table.admit(now, key),
             Quotas::SubWindows(table) => table.admit(now, key),
+            Quotas::Interpolated(table) => table.admit(now, key),
             Quotas::Gcra(table) => table.admit(now, key),
         }
     }
@@ -201,6 +212,7 @@ impl Limiter {
             Quotas::SlidingLog(table) => table.check(now, key, cost),
             Quotas::SlidingWindow(table) => table.check(now, key, cost),
             Quotas::SubWindows(table) => table.check(now, key, cost),
+            Quotas::Interpolated(table) => table.check(now, key, cost),
             Quotas::Gcra(table) => table.check(now, key, cost),
         }
     }

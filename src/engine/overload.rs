@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Each part is a state machine of its own, and off unless it is set. What is refused here is a fact of its own
-//! ([`Rejection::Shed`](super::request::Rejection::Shed)): it feeds no breaker and ejects nobody, and it is demand like any other for the
+//! ([`Rejection::Shed`]): it feeds no breaker and ejects nobody, and it is demand like any other for the
 //! autoscaler.
 //!
 //! What is absent: credits (Breakwater), cooperation between gateways.
@@ -115,6 +115,11 @@ impl Guard {
         if let Some(priority) = &mut self.priority {
             priority.ended(now, completion.outcome, completion.latency);
         }
+    }
+
+    /// Admitted attempts that have not ended.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.requests()
     }
 
     /// The limit on requests in flight that follows latency, as it is; `None` if there is none.

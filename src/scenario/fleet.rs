@@ -23,6 +23,8 @@ pub struct Fleet {
     /// A draining instance that still has requests after this is terminated, and they fail as `connection`; `None`: it
     /// may take as long as it needs.
     pub drain_timeout: Option<Span>,
+    /// How long an instance that is told to drain goes on serving what still comes, whatever it has left. Default zero.
+    pub pre_stop_delay: Span,
 }
 
 /// Memory of an instance \[bytes\].

@@ -15,6 +15,8 @@ pub enum Entry {
     WarmupEnds(InstanceId),
     /// A draining instance has had its time.
     DrainLimit(InstanceId),
+    /// A draining instance may stop as soon as it has nothing left.
+    PreStopEnds(InstanceId),
     /// A health check is answered, or has timed out.
     HealthAnswer(InstanceId, bool),
     /// A request has waited long enough at the gateway.

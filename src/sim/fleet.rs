@@ -81,7 +81,12 @@ impl World<'_> {
     fn drain(&mut self, id: InstanceId) {
         let instance = &mut self.instances[id.0 as usize];
         match instance.life {
-            Life::Serving if instance.busy() > 0 => {
+            Life::Serving if instance.busy() > 0 || !self.plan.scenario().fleet.pre_stop_delay.is_zero() => {
+                let stays_until = self.now + self.plan.scenario().fleet.pre_stop_delay;
+                instance.stays_until = stays_until;
+                if stays_until > self.now {
+                    self.agenda.push(stays_until, Entry::PreStopEnds(id));
+                }
                 instance.life = Life::Draining;
                 instance.left_at = Some(self.now);
                 if let Some(limit) = self.plan.scenario().fleet.drain_timeout {
@@ -101,6 +106,13 @@ impl World<'_> {
     pub(super) fn drain_limit(&mut self, id: InstanceId) {
         if self.instances[id.0 as usize].life == Life::Draining {
             self.lose_requests(id);
+            self.leaves(id.0 as usize);
+        }
+    }
+
+    /// A draining instance need not wait for more requests.
+    pub(super) fn pre_stop_ends(&mut self, id: InstanceId) {
+        if self.instances[id.0 as usize].has_drained(self.now) {
             self.leaves(id.0 as usize);
         }
     }

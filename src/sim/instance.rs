@@ -72,6 +72,8 @@ pub struct Instance {
     pub slowness: f64,
     /// Probability of an error answer from faults, and the time it takes.
     pub fault: Option<ErrorFault>,
+    /// Until when it serves while it drains, whatever it has left.
+    pub stays_until: Time,
     /// When warm-up ends; [`Time::ZERO`] if there is none.
     pub warm_at: Time,
     /// Requests sharing its cores; `None` under first come, first served.
@@ -114,6 +116,7 @@ impl Instance {
             tail: NONE,
             slowness: 1.0,
             fault: None,
+            stays_until: Time::ZERO,
             warm_at: Time::ZERO,
             sharing: sharing.map(Box::new),
             areas: Areas::default(),
@@ -130,6 +133,12 @@ impl Instance {
     /// Whether it answers at all.
     pub fn is_alive(&self) -> bool {
         matches!(self.life, Life::Serving | Life::Draining)
+    }
+
+    /// Whether it drains, and has nothing left to do at `now`.
+    #[inline]
+    pub fn has_drained(&self, now: Time) -> bool {
+        self.busy() == 0 && self.life == Life::Draining && now >= self.stays_until
     }
 
     /// Whether it is paid for.

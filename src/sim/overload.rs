@@ -15,7 +15,6 @@ use crate::scenario::overload::Overload;
 use crate::sim::World;
 use crate::sim::attempt::{Attempt, Stage};
 use crate::sim::calendar::Kind;
-use crate::sim::instance::Life;
 use crate::units::Time;
 
 /// The state of all of it.
@@ -239,7 +238,7 @@ impl World<'_> {
         let instance = &self.instances[place];
         match next {
             Some(next) => self.serve(next, place),
-            None if instance.busy() == 0 && instance.life == Life::Draining => self.leaves(place),
+            None if instance.has_drained(self.now) => self.leaves(place),
             None => {}
         }
     }

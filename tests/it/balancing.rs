@@ -2,6 +2,7 @@
 
 use wavetank::engine::events::EventKind;
 use wavetank::record::Run;
+use wavetank::record::outcome::Failure;
 use wavetank::record::timeline::Column;
 
 use crate::world::run;
@@ -192,4 +193,38 @@ fn tiers_serve_in_order() {
     let balancer = "strategy = 'least_connections'\npriorities = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1]";
     let run = fleet(balancer, "");
     assert_eq!((attempts(&run, 8), attempts(&run, 9)), (0, 0), "the second tier is a reserve");
+}
+
+/// A scale-down costs errors where the balancer learns of it late, unless instances go on serving for as long.
+#[test]
+fn a_balancer_that_learns_late_needs_instances_that_stay() {
+    let world = |fleet: &str, balancer: &str| {
+        run(&format!(
+            r#"
+            scenario.duration = "6m"
+            traffic.shape = [{{ kind = "constant", rate = 400, for = "2m" }}, {{ kind = "constant", rate = 100 }}]
+            service = {{ workers = 4, time = {{ dist = "exponential", mean = "20ms" }} }}
+            [fleet]
+            initial = 6
+            {fleet}
+            [autoscaler]
+            min = 2
+            max = 8
+            interval = "15s"
+            [[autoscaler.policy]]
+            kind = "target_tracking"
+            metric = "cpu_utilization"
+            target = 50
+            stabilization_window = "30s"
+            [balancer]
+            strategy = "round_robin"
+            {balancer}
+            "#
+        ))
+    };
+    let late = "propagation_delay = '3s'";
+    let failed = |run: &Run| run.counts.failed_for(Failure::Connection);
+    assert_eq!(failed(&world("", "")), 0, "told at once");
+    assert!(failed(&world("", late)) > 50, "{} requests to nobody", failed(&world("", late)));
+    assert_eq!(failed(&world("pre_stop_delay = '5s'", late)), 0);
 }

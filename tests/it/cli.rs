@@ -242,3 +242,29 @@ fn validate_says_what_an_autoscaler_leads_to() {
     assert!(words[1].contains("the steepest rise from 32.0 to 638 requests/s that it survives is 0.1"), "{text}");
     assert_eq!(words[2], "  a rise at the moment of a scale-up is answered after 3m, not after 2m15s as in calm");
 }
+
+#[test]
+fn validation_tells_false_trips_worst_cases_and_blind_spots() {
+    const PROTECTED: &str = r#"
+        scenario.duration = "1m"
+        traffic.shape = [{ kind = "constant", rate = 100 }]
+        service = { workers = 8, time = "10ms", error_rate = 0.001 }
+        fleet.initial = 5
+        breaker = { failures = 5, window = "60s", consecutive = 5 }
+        limiter = { algorithm = "sliding_window", limit = 100, window = "1m", shared = { gateways = 3, mode = "independent" } }
+        balancer = { ejection = { max_share = 0.1, at_least_one = false } }
+        "#;
+    let folder = folder(&[("protected.toml", PROTECTED.as_bytes())]);
+    let output = output(folder.path(), &["validate", "protected.toml"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    // CB-21: five failures a minute at 100 calls a second and one error in a thousand.
+    for line in [
+        "failures = 5 trips falsely at 100.0 calls/s and 0.1% errors: probability 7.149e-1 in 1m, about 42.90 times an hour",
+        "consecutive = 5 trips falsely at 100.0 calls/s and 0.1% errors",
+        "100 in 1m: at most 199 in any 1m",
+        "3 gateways that do not share let in up to 597",
+        "ejection ejects nobody: 10% of 5 instances is less than one",
+    ] {
+        assert!(text.contains(line), "no {line:?} in {text}");
+    }
+}

@@ -37,7 +37,10 @@ fn no_recording_takes_memory_without_bound() {
     let cases: [(&str, NamedTempFile); 10] = [
         ("a line of 300 MB in a log", bomb(&clf, &chunk, 300, "\n")),
         ("a user agent of 300 MB", bomb(&(clf.clone() + clf.trim_end().trim_end_matches('"')), &chunk, 300, "\"\n")),
-        ("a line of 300 MB in JSON", bomb(&(json.clone() + "{\"ts\":1693840791.75,\"uri\":\""), &chunk, 300, "\"}\n")),
+        (
+            "a line of 300 MB in JSON",
+            bomb(&(json.clone() + "{\"ts\":1693840791.75,\"uri\":\""), &chunk, 300, "\"}\n"),
+        ),
         ("JSON nested 50 million deep", bomb(&(json.clone() + "{\"headers\":"), &[b'['; 1 << 20], 50, "\n")),
         ("objects nested as deep", bomb(&(rows.to_string() + "{\"a\":"), &b"{\"a\":".repeat(1 << 18), 20, "\n")),
         ("a row of 100 million fields", bomb(csv, &b"1,".repeat(1 << 19), 100, "\n")),
@@ -52,7 +55,8 @@ fn no_recording_takes_memory_without_bound() {
             let options = Options { max_bad_lines: 1.0, ..Options::default() };
             outcome = match Dataset::open(file.path(), &options) {
                 Ok(dataset) => {
-                    let arrivals = Arrivals::replay(&dataset, &Config::default(), 1, Time::from_secs_f64(1e5)).unwrap();
+                    let arrivals =
+                        Arrivals::replay(&dataset, &Config::default(), 1, Time::from_secs_f64(1e5)).unwrap();
                     format!("{} requests", arrivals.take(100_000).count())
                 }
                 Err(error) => error.to_string(),

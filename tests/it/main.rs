@@ -28,6 +28,9 @@ mod balancing;
 /// More load than can be served.
 mod overload;
 
+/// Quotas in whole runs.
+mod quotas;
+
 /// The way of a request allocates nothing.
 mod allocations;
 

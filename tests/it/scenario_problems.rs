@@ -131,7 +131,7 @@ retries = 3
     x.toml:7:1: slo.p42: unknown key, expected one of p50, p75, p90, p95, p99, p999, mean, availability, cost
     x.toml:9:10: fleet.warmup.slowdown: missing, expected for example slowdown = 2.0
     x.toml:9:25: fleet.warmup.slow_down: unknown key, did you mean "slowdown"?
-    x.toml:10:1: fleet.colour: unknown key, expected one of initial, boot, warmup, memory, price_per_hour, zones, drain_timeout, billing
+    x.toml:10:1: fleet.colour: unknown key, expected one of initial, boot, warmup, memory, price_per_hour, zones, drain_timeout, pre_stop_delay, billing
     x.toml:12:1: clients.retries: unknown key, expected one of population, zipf, regions, bots, timeout, cancel, retry
     x.toml:13:2: weather: unknown section, expected one of scenario, traffic, clients, service, fleet, autoscaler, balancer, breaker, overload, limiter, analyzer, fault, dependency, slo
     "#);
@@ -586,11 +586,11 @@ fn a_limiter_has_a_quota_of_its_algorithm() {
     x.toml:1:1: limiter.window: missing, expected for example window = "1m"
     "#);
     assert_snapshot!(words("[limiter]\nalgorithm = 'leaky_bucket'\nkey = 'user'\nlimit = 0\nwindow = '1M'\nrate = 5\n"), @r#"
-    x.toml:2:13: limiter.algorithm: found "leaky_bucket", expected one of fixed_window, sliding_log, sliding_window, sub_windows, token_bucket, gcra
+    x.toml:2:13: limiter.algorithm: found "leaky_bucket", expected one of fixed_window, sliding_log, sliding_window, sub_windows, interpolated_sub_windows, token_bucket, gcra
     x.toml:3:7: limiter.key: found "user", expected one of client, endpoint, region, global
     x.toml:4:9: limiter.limit: found 0, expected a whole number, 1 or more
     x.toml:5:10: limiter.window: found "1M", expected a duration in ns, us, ms, s, m (minutes), h, d or w, not "M"
-    x.toml:6:1: limiter.rate: unknown key, expected one of algorithm, key, limit, window, burst, parts
+    x.toml:6:1: limiter.rate: unknown key, expected one of algorithm, key, limit, window, burst, parts, also, shared, shadow
     "#);
     assert_snapshot!(words("[limiter]\nalgorithm = 'sliding_log'\nlimit = 5\nwindow = '1m'\nburst = 5\nparts = 5\n"), @r#"
     x.toml:5:1: limiter.burst: algorithm = "sliding_log" has no burst, only token_bucket and gcra have
@@ -598,6 +598,23 @@ fn a_limiter_has_a_quota_of_its_algorithm() {
     "#);
     assert_snapshot!(words("[limiter]\nalgorithm = 'gcra'\nlimit = 2000\nwindow = '1us'\nburst = 0\n"), @"x.toml:5:9: limiter.burst: found 0, expected a whole number, 1 or more");
     assert_snapshot!(words("[limiter]\nalgorithm = 'gcra'\nlimit = 2000\nwindow = '1us'\nburst = 1\n"), @r#"x.toml:4:1: limiter.window: "1µs" has fewer nanoseconds than limit or parts: they cannot be spread over it"#);
+}
+
+#[test]
+fn overload_control_has_what_it_needs() {
+    assert_snapshot!(words(
+        r#"
+[overload]
+codel = false
+adaptive_lifo = true
+"#), @"x.toml:4:1: overload.adaptive_lifo: codel is what tells that a queue stands: set codel = true");
+    assert_snapshot!(words("[overload]\ndeadlines = true\n"), @"x.toml:2:1: overload.deadlines: clients wait for ever: set clients.timeout");
+    assert_snapshot!(words("[overload]\nlimits = { pending = 5, retries = 3 }\n"), @"x.toml:2:12: overload.limits.pending: nothing is pending while connections is unlimited");
+    assert_snapshot!(words("[overload]\nconcurrency = { algorithm = 'vegas', timeout = '1s' }\nthrottle = 'aws'\n"), @r#"
+    x.toml:2:38: overload.concurrency.timeout: unknown key, expected one of algorithm, min, max, initial, window
+    x.toml:3:12: overload.throttle: found "aws", expected one of sre, envoy
+    "#);
+    assert_snapshot!(words("[limiter]\nalgorithm = 'gcra'\nlimit = 5\nwindow = '1s'\nshared = { gateways = 4, mode = 'sync' }\n"), @r#"x.toml:5:10: limiter.shared.every: missing, expected for example every = "200ms""#);
 }
 
 #[test]

@@ -100,6 +100,9 @@ fn worst_case(config: &limiter::Config, scenario: &Scenario) -> String {
         Algorithm::FixedWindow => (2 * limit, "the end of one window and the start of the next"),
         Algorithm::SlidingLog => (limit, "exact"),
         Algorithm::SlidingWindow => (2 * limit - 1, "the window before is taken to have been evenly filled"),
+        Algorithm::InterpolatedSubWindows => {
+            (2 * limit - 1, "the oldest part counts by its share, however many there are")
+        }
         Algorithm::SubWindows => (limit, "the oldest part counts in full, which costs throughput"),
         Algorithm::TokenBucket | Algorithm::Gcra => {
             (limit + u64::from(config.burst.unwrap_or(config.limit)), "a burst, and the rate after it")

@@ -253,6 +253,8 @@ pub struct Config {
     pub ejection: Option<ejection::Config>,
     /// NGINX's passive checks; `None`: none.
     pub passive: Option<passive::Config>,
+    /// From the decision to drain an instance until nothing new is sent to it. Default zero, the flattering case.
+    pub propagation_delay: Span,
 }
 
 impl Config {
@@ -292,6 +294,7 @@ impl Default for Config {
             health_check: None,
             ejection: None,
             passive: None,
+            propagation_delay: Span::ZERO,
         }
     }
 }

@@ -176,6 +176,7 @@ pub(crate) fn balancer(field: &Field, zones: u32) -> Option<Config> {
                 None => base.ejection,
             },
             passive: s.optional("passive", passive).or(base.passive),
+            propagation_delay: s.or("propagation_delay", Span::ZERO, Field::span),
             ..base
         };
         if s.is_sound() {

@@ -18,6 +18,7 @@ pub(crate) fn default_fleet(initial: u32) -> Fleet {
         billing: Billing::default(),
         zones: 1,
         drain_timeout: None,
+        pre_stop_delay: Span::ZERO,
     }
 }
 
@@ -34,6 +35,7 @@ pub(crate) fn fleet(field: &Field, initial: u32) -> Option<Fleet> {
             billing: Billing { price_per_hour: s.or("price_per_hour", 0.0, price), ..default.billing },
             zones: s.or("zones", 1, |f| f.count(1)),
             drain_timeout: s.optional("drain_timeout", Field::span),
+            pre_stop_delay: s.or("pre_stop_delay", Span::ZERO, Field::span),
         };
         if let Some(billing) = s.optional("billing", billing) {
             fleet.billing = Billing { price_per_hour: fleet.billing.price_per_hour, ..billing };

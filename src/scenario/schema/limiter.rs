@@ -87,12 +87,14 @@ fn check(s: &Section, config: &Config) {
         let sentence = format!("algorithm = {name:?} has no burst, only token_bucket and gcra have");
         let _: Option<()> = field.contradiction(sentence);
     }
-    if let (Some(field), false) = (s.field("parts"), config.algorithm == Algorithm::SubWindows) {
+    if let (Some(field), false) =
+        (s.field("parts"), matches!(config.algorithm, Algorithm::SubWindows | Algorithm::InterpolatedSubWindows))
+    {
         let sentence = format!("algorithm = {name:?} does not divide its window, only sub_windows does");
         let _: Option<()> = field.contradiction(sentence);
     }
     let finest = match config.algorithm {
-        Algorithm::SubWindows => config.parts,
+        Algorithm::SubWindows | Algorithm::InterpolatedSubWindows => config.parts,
         Algorithm::TokenBucket | Algorithm::Gcra => config.limit,
         _ => 1,
     };
