@@ -52,6 +52,8 @@ struct Case {
     criteria: Vec<Criterion>,
     design: Design,
     notes: Vec<String>,
+    /// Why what was handed in cannot be judged: a run in it failed.
+    failed: Option<String>,
 }
 
 /// Judges.
@@ -59,7 +61,10 @@ pub fn gate(args: GateArgs) -> Result<Exit, Failure> {
     let started = jiff::Timestamp::now();
     let clock = Instant::now();
     let case = read(&args)?;
-    let (judged, runs) = judge(&case, &args, clock)?;
+    let (judged, runs) = match &case.failed {
+        Some(problem) => (Err(problem.clone()), Vec::new()),
+        None => judge(&case, &args, clock)?,
+    };
     let (judgement, failed_run) = match judged {
         Ok(judgement) => (judgement, None),
         Err(problem) => (Judgement::undecided(&case.criteria, &case.design), Some(problem)),
@@ -101,7 +106,8 @@ fn is_scenario(path: &Path) -> bool {
 /// Reads and checks everything before the first run.
 fn read(args: &GateArgs) -> Result<Case, Failure> {
     let mut notes = Vec::new();
-    let baseline = finished(&args.baseline, args, &mut notes)?;
+    let mut baseline = finished(&args.baseline, args, &mut notes)?;
+    let mut failed = baseline.failed.take();
     let mut digest = None;
     let (name, subject, own) = match args.subjects.as_slice() {
         [path] if is_scenario(path) => {
@@ -122,6 +128,7 @@ fn read(args: &GateArgs) -> Result<Case, Failure> {
             }
             let subject = finished(paths, args, &mut notes)?;
             digest = digest.or(subject.digest);
+            failed = failed.or(subject.failed);
             (subject.name, Subject::Finished(subject.samples), subject.slo)
         }
     };
@@ -148,7 +155,7 @@ fn read(args: &GateArgs) -> Result<Case, Failure> {
     };
     let criteria = criteria(args, own, baseline_name.is_some())?;
     let design = design(args, &subject)?;
-    Ok(Case { name, subject, baseline, baseline_name, criteria, design, notes })
+    Ok(Case { name, subject, baseline, baseline_name, criteria, design, notes, failed })
 }
 
 fn load(path: &Path, policy: Option<&Path>, args: &GateArgs, seed: Option<u64>) -> Result<Scenario, Failure> {
@@ -176,6 +183,8 @@ struct Finished {
     /// Of our own reports: they have to be of one scenario.
     digest: Option<String>,
     seed: Option<u64>,
+    /// Why one of them is no run to judge.
+    failed: Option<String>,
 }
 
 fn finished(paths: &[PathBuf], args: &GateArgs, notes: &mut Vec<String>) -> Result<Finished, Failure> {
@@ -183,9 +192,8 @@ fn finished(paths: &[PathBuf], args: &GateArgs, notes: &mut Vec<String>) -> Resu
     let mut all = Finished::default();
     for path in paths {
         if let Some(saved) = our_report(path, tool)? {
-            if let Some(run) = saved.runs.iter().find(|run| run.ended != Ended::Completed) {
-                return Err(anyhow!("{}: the run of seed {} did not come to its end", path.display(), run.seed))
-                    .or_run_failed();
+            if let Some(problem) = saved.runs.iter().find_map(unfinished) {
+                all.failed = Some(format!("{}: {problem}", path.display()));
             }
             if let Some(digest) =
                 all.digest.as_ref().filter(|digest| **digest != saved.digest && !args.allow_different)

@@ -144,6 +144,10 @@ pub fn decide<E>(
     for &n in &design.looks {
         let runs = provide(n)?;
         let enough = runs.new.len() >= n;
+        // The budget was up: looking at the same runs again would be no look, and spend what this one may.
+        if looks.last().is_some_and(|&(seen, _)| runs.new.len() <= seen) {
+            break;
+        }
         for (criterion, known) in criteria.iter().zip(&mut findings) {
             // What an earlier look decided stays decided: looking again would spend its error again.
             if known.as_ref().is_none_or(|finding| finding.outcome == Outcome::Inconclusive) {
@@ -242,13 +246,17 @@ fn finding(criterion: &Criterion, runs: &Runs, design: &Design, look: usize, cri
     };
     let (fail_at, pass_at) = design.confidences(look, criteria);
     let (low, high) = estimate.interval(0.95);
-    known.interval = Some((scale.read(low), scale.read(high)));
+    // A share cannot be beyond 0 or 1, though Student's t can.
+    let is_share = matches!(quantity, Quantity::Availability | Quantity::ErrorRate)
+        && !matches!(criterion.bound, Bound::Regression(_));
+    let read = |x: f64| if is_share { scale.read(x).clamp(0.0, 1.0) } else { scale.read(x) };
+    known.interval = Some((read(low), read(high)));
     // Certain to be above the first and below the second, each with the confidence that its side needs.
     let (above, below) = match at_most {
         true => (estimate.low(fail_at), estimate.high(pass_at)),
         false => (estimate.low(pass_at), estimate.high(fail_at)),
     };
-    known.deciding = Some((scale.read(above), scale.read(below)));
+    known.deciding = Some((read(above), read(below)));
     known.outcome = match (at_most, above > bound, below <= bound, above >= bound, below < bound) {
         (true, true, ..) | (false, _, _, _, true) => Outcome::Fail,
         (true, _, true, ..) | (false, _, _, true, _) => Outcome::Pass,

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | k6 | summary (`--summary-export` or `handleSummary`), NDJSON (`--out json`) | responses that were expected, where it tells |
 //! | wrk2, HdrHistogram | its output, or `.hgrm` | all requests |
-//! | JMeter | JTL in CSV | samples that succeeded |
+//! | JMeter | JTL in CSV or XML | samples that succeeded |
 //! | Gatling | `simulation.log` as text (up to 3.12) | requests that were OK |
 //! | Locust | `…_stats.csv` | all requests |
 //! | Vegeta | `report -type=json`, or results by `encode` | successes, or all in a report |
@@ -35,7 +35,7 @@ pub enum Tool {
     K6Points,
     /// wrk2's output or an `.hgrm` file.
     Hgrm,
-    /// JMeter's JTL in CSV.
+    /// JMeter's JTL, in CSV or XML.
     JMeter,
     /// Gatling's simulation log.
     Gatling,
@@ -153,6 +153,9 @@ pub fn detect(text: &str) -> Option<Tool> {
             () if whole.get("latency").is_some() && whole.get("code").is_some() => Some(Tool::VegetaResults),
             () => None,
         };
+    }
+    if text.starts_with('<') && text.contains("<testResults") {
+        return Some(Tool::JMeter);
     }
     if first.contains("elapsed") && first.contains("timeStamp") {
         return Some(Tool::JMeter);

@@ -18,6 +18,8 @@
 //! Costs are those of the record: billing starts with the measured part of the run, so what boots before it is paid from then on.
 //! Demand that no fleet could have met (before the first boot can be over, beyond what the run began with) is left out.
 //!
+//! The boot of the optimum is the mean of the scenario's; that a new instance is slow at first is not held against either side.
+//!
 //! A fleet that has too few instances can be cheaper than the optimum: read [`Regret::missing_hours`] beside the price.
 
 mod flow;

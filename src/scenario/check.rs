@@ -77,6 +77,7 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
     let slo = s.or("slo", Vec::new(), schema::slo::targets);
     if let (Some(field), Some(fleet)) = (s.field("slo"), &fleet) {
         schema::slo::check_price(&field, fleet.billing.price_per_hour);
+        schema::slo::check_autoscaler(&field, s.field("autoscaler").is_some());
     }
     if let (Some(field), Some(config), Some(fleet)) = (s.field("autoscaler"), &autoscaler, &fleet) {
         let has_breaker = s.field("breaker").is_some();

@@ -149,8 +149,12 @@ fn a_run_that_failed_is_no_verdict() {
     let mut report: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     report["per_replication"][0]["ended"] = serde_json::json!({ "state": "interrupted", "at": 10 });
     fs::write(&path, report.to_string()).unwrap();
-    let gate = output(folder.path(), &["gate", "r"]);
+    let gate = output(folder.path(), &["gate", "r", "--json", "--junit", "j.xml"]);
     assert_eq!(gate.status.code(), Some(4), "{}", stderr(&gate));
+    assert_eq!(verdict(&gate)["verdict"], "error");
+    let junit = fs::read_to_string(folder.path().join("j.xml")).unwrap();
+    check_junit(&junit);
+    assert!(junit.contains("<error message=\"r: interrupted at 10s\""), "{junit}");
 }
 
 /// Elements and attributes that Jenkins' schema of JUnit XML allows, as far as we use them.

@@ -128,7 +128,7 @@ retries = 3
 "#), @r#"
     x.toml:4:1: scenario.durration: unknown key, expected one of name, description, duration, warmup, seed, replications
     x.toml:5:2: balancr: unknown section, did you mean "balancer"?
-    x.toml:7:1: slo.p42: unknown key, expected one of p50, p75, p90, p95, p99, p999, mean, availability, cost
+    x.toml:7:1: slo.p42: unknown key, expected one of p50, p75, p90, p95, p99, p999, mean, availability, cost, scale_up_time
     x.toml:9:10: fleet.warmup.slowdown: missing, expected for example slowdown = 2.0
     x.toml:9:25: fleet.warmup.slow_down: unknown key, did you mean "slowdown"?
     x.toml:10:1: fleet.colour: unknown key, expected one of initial, boot, warmup, memory, price_per_hour, zones, drain_timeout, pre_stop_delay, billing
@@ -1026,4 +1026,14 @@ fn a_scenario_that_cannot_be_read_says_why() {
     FOLDER/x.toml:1:1: traffic: missing, expected for example [traffic] shape = [{ kind = "constant", rate = 100 }]
     FOLDER/x.toml:2:12: scenario.duration: found 5, expected a duration with a unit: write "5s" or "5ms"
     "#);
+}
+
+#[test]
+fn a_target_for_scaling_needs_somebody_who_scales() {
+    let text = "scenario.duration = \"1m\"\ntraffic.shape = [{ kind = \"constant\", rate = 1 }]\nservice.time = \"1ms\"\nslo.scale_up_time = \"90s\"\n";
+    let problems = wavetank::scenario::parse(text, "x.toml", "".as_ref(), &[]).unwrap_err().to_string();
+    assert_eq!(
+        problems,
+        "x.toml:4:5: slo.scale_up_time: nothing is scaled up without [autoscaler]: add one, or leave this out"
+    );
 }

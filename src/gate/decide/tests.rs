@@ -127,6 +127,16 @@ fn looks_are_fixed_beforehand_and_stop_where_they_decide() {
     assert_eq!((asked, judged.outcome(), judged.looks.len()), (vec![5], Outcome::Pass, 1));
 }
 
+#[test]
+fn no_new_runs_are_no_new_look() {
+    let criterion: Criterion = "p99<182ms".parse().unwrap();
+    let judged = decide(&[criterion], &Design::sequential(40), |n| {
+        Ok::<_, ()>(Runs { new: samples(&A[..n.min(5)], false), old: vec![] })
+    })
+    .unwrap();
+    assert_eq!(judged.looks, [(5, Outcome::Inconclusive)]);
+}
+
 /// A gate over runs drawn around a truth; the verdict of each of `gates`.
 fn gates(gates: usize, truth: f64, sd: f64, criteria: &[Criterion], design: &Design, seed: u64) -> [usize; 3] {
     let mut rng = StdRng::seed_from_u64(seed);

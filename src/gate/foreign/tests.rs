@@ -67,6 +67,10 @@ fn jmeter_gatling_locust_and_vegeta() {
     let sample = read(jtl, Tool::JMeter);
     assert_eq!((sample.requests, sample.failed, p(&sample, 99.0)), (2, 1, Some(120.0)));
 
+    let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testResults version=\"1.2\">\n<httpSample t=\"120\" it=\"0\" lt=\"110\" ct=\"5\" ts=\"1700000000000\" s=\"true\" lb=\"a &gt; b\" rc=\"200\">\n  <httpSample t=\"60\" lt=\"50\" ts=\"1700000000000\" s=\"true\" lb=\"redirect\"/>\n</httpSample>\n<sample t=\"300\" ts=\"1700000000500\" s=\"false\" lb=\"x\"/>\n</testResults>\n";
+    let sample = read(xml, Tool::JMeter);
+    assert_eq!((sample.requests, sample.failed, p(&sample, 99.0)), (2, 1, Some(120.0)));
+
     let log = "RUN\tShop\tshop\t1700000000000\t \t3.9.5\nUSER\tShop\tSTART\t1700000000001\nREQUEST\t\thome\t1700000000010\t1700000000052\tOK\t \nREQUEST\tcart\tadd\t1700000000060\t1700000001060\tKO\tstatus 500\n";
     let sample = read(log, Tool::Gatling);
     assert_eq!((sample.requests, sample.failed, p(&sample, 50.0)), (2, 1, Some(42.0)));
@@ -91,7 +95,7 @@ fn jmeter_gatling_locust_and_vegeta() {
 #[test]
 fn what_is_wrong_with_a_file_is_said() {
     for (tool, text, told) in [
-        (Tool::JMeter, "<?xml version=\"1.0\"?><testResults>", "output_format=csv"),
+        (Tool::JMeter, "<?xml version=\"1.0\"?><testResults><sample s=\"true\"/>", "without t"),
         (Tool::JMeter, "timeStamp,elapsed,success\n1,x,true\n", "row 2"),
         (Tool::Gatling, "REQUEST\thome\tOK\n", "line 1"),
         (Tool::Locust, "Name,Request Count,Failure Count\na,1,0\nb,1,0\n", "Aggregated"),

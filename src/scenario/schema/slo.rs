@@ -18,6 +18,14 @@ pub(crate) fn targets(field: &Field) -> Option<Vec<Target>> {
     })
 }
 
+/// Without an autoscaler nothing is ever scaled up, and the target could neither hold nor be missed.
+pub(crate) fn check_autoscaler(slo: &Field, has_autoscaler: bool) {
+    if !has_autoscaler && let Some(time) = slo.member("scale_up_time") {
+        let _: Option<()> =
+            time.contradiction("nothing is scaled up without [autoscaler]: add one, or leave this out");
+    }
+}
+
 /// Without a price every run costs nothing, and holds every target of cost.
 pub(crate) fn check_price(slo: &Field, price_per_hour: f64) {
     if price_per_hour == 0.0
