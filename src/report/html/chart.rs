@@ -80,6 +80,9 @@ pub fn storm(x: &Experiment) -> String {
     if some(Column::BaselineRps) {
         load.push(line("baseline", "s4 dash", Column::BaselineRps));
     }
+    if some(Column::ForecastRps) {
+        load.push(line("forecast", "s2 dash", Column::ForecastRps));
+    }
     let mut panels = vec![
         Panel {
             id: "load",
