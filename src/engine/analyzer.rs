@@ -404,6 +404,9 @@ fn rate(rps: f64) -> String {
 mod examples;
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::rng::{Dice, Stream};
