@@ -9,6 +9,7 @@
 //! hours and where it comes from.
 
 pub mod advice;
+pub mod analysis;
 pub mod anomaly;
 pub mod audience;
 pub mod baseline;
@@ -23,7 +24,8 @@ pub mod verdict;
 
 use std::collections::VecDeque;
 
-use crate::engine::analyzer::advice::Situation;
+use crate::engine::analyzer::advice::{Findings, Situation, advise};
+use crate::engine::analyzer::analysis::{Analysis, Forecast};
 use crate::engine::analyzer::anomaly::Anomalies;
 use crate::engine::analyzer::audience::{Audience, Visit};
 use crate::engine::analyzer::baseline::{Baseline, Expected};
@@ -315,6 +317,35 @@ impl Analyzer {
         self.baseline.at(began).map(|expected| expected.level / self.config.bin.as_secs_f64())
     }
 
+    /// Everything that was found. `known` says what the caller knows of the fleet; the analyzer adds baseline and forecast.
+    pub fn analysis(&self, known: Findings) -> Analysis {
+        let mut known = known;
+        known.baseline_confidence = Some(self.confidence());
+        let forecast = self.outlook.as_ref().and_then(forecast);
+        known.forecast_peak_rps = forecast.as_ref().and_then(Forecast::peak_rps);
+        if let (Some(forecast), Some(now)) = (&forecast, self.baseline_rps()) {
+            let quiet = forecast.path.iter().take_while(|p| p.mean < now / 2.0);
+            let seconds = quiet.clone().count() as f64 * forecast.step.as_secs_f64();
+            known.quiet_rps = quiet.map(|p| p.high).max_by(f64::total_cmp).filter(|rps| rps.is_finite());
+            known.quiet_seconds = Some(seconds);
+        }
+        let most = |mut shares: Vec<pattern::Share>| {
+            shares.truncate(16);
+            shares
+        };
+        Analysis {
+            baseline_rps: self.baseline_rps(),
+            baseline_confidence: self.confidence(),
+            hourly_rps: self.patterns.hourly(),
+            daily_rps: self.patterns.daily(),
+            extremes: self.patterns.extremes(),
+            endpoints: most(self.patterns.endpoints()),
+            regions: most(self.patterns.regions()),
+            forecast,
+            advice: advise(&known),
+        }
+    }
+
     /// What comes next; `None` unless a prediction window is set.
     pub fn outlook(&self) -> Option<&Outlook> {
         self.outlook.as_ref()
@@ -333,6 +364,23 @@ impl Analyzer {
             None => spike::State::Idle,
         }
     }
+}
+
+/// The path as it stands, with its credentials; `None` before anything is known.
+fn forecast(outlook: &Outlook) -> Option<Forecast> {
+    let forecaster = outlook.forecaster();
+    let choice = forecaster.choice()?;
+    let step = outlook.step();
+    (!outlook.path().is_empty()).then(|| Forecast {
+        model: choice.model,
+        confidence: forecaster.confidence(),
+        skill: choice.skill,
+        gated: choice.gated,
+        periods: choice.periods.iter().map(|period| Span(step.0 * *period as u64)).collect(),
+        growth: forecaster.growth(),
+        step,
+        path: outlook.path().to_vec(),
+    })
 }
 
 /// Who a spike is, in words.
@@ -354,6 +402,9 @@ fn rate(rps: f64) -> String {
 
 #[cfg(test)]
 mod examples;
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {

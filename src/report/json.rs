@@ -517,7 +517,7 @@ fn put_spike(map: &mut Map<String, Value>, spike: &Spike) {
     let advice = |advice: &Advice| {
         object([
             ("id", value!(advice.id)),
-            ("setting", advice.setting.map_or(Value::Null, |setting| value!(setting))),
+            ("setting", advice.setting.as_ref().map_or(Value::Null, |setting| value!(setting))),
             ("value", advice.value.map_or(Value::Null, number)),
             ("text", value!(advice.text)),
         ])

@@ -6,6 +6,10 @@
 //! ```text
 //! cargo test --test it nab_table -- --ignored --nocapture
 //! ```
+//!
+//! How much of the figure is fitted: no constant belongs to a file or a category, but which statistics set records was chosen among some
+//! eighty variants on this very corpus, so the best score is flattering. The last column of the table holds out thresholds, not that
+//! choice. Variants chosen on one half of the categories alone scored 62 to 64 on the other half, at a threshold of the first.
 
 use std::collections::BTreeMap;
 

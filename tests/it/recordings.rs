@@ -256,7 +256,8 @@ fn fields_of_requests_are_those_that_another_parser_finds() {
             // Behind several proxies that parser takes the last, and we take the first, which is the client.
             let forwarded = line["line"].as_str().unwrap_or_default().contains(&format!("\"{client}, "));
             assert!(client == get("source_ip") || forwarded, "{client}: {line}");
-            assert_eq!(status, get("http_status"), "{line}");
+            let wanted = get("http_status");
+            assert_eq!(status, if wanted == "-" { "0" } else { &wanted }, "{line}");
             // What is no request of HTTP has no method and no path here; there, all of it is the path.
             if meta["http_verb"].is_string() {
                 let wanted = get("http_path");

@@ -3,15 +3,17 @@
 //! Rules over what was found, each with a stable id, a setting of the scenario, its value, and the numbers behind it. "Within normal
 //! range" is said only if nothing else is.
 
+use std::borrow::Cow;
+
 use crate::engine::analyzer::verdict::{Class, Verdict};
 
 /// A recommendation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Advice {
     /// Stable: `spike-active`, `attack-suspected`, ….
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
     /// The key of the scenario to change; `None` if none is meant.
-    pub setting: Option<&'static str>,
+    pub setting: Option<Cow<'static, str>>,
     /// Its value.
     pub value: Option<f64>,
     /// Why, with the numbers.
@@ -20,11 +22,11 @@ pub struct Advice {
 
 impl Advice {
     fn set(id: &'static str, setting: &'static str, value: f64, text: String) -> Advice {
-        Advice { id, setting: Some(setting), value: Some(value), text }
+        Advice { id: id.into(), setting: Some(setting.into()), value: Some(value), text }
     }
 
     fn say(id: &'static str, text: String) -> Advice {
-        Advice { id, setting: None, value: None, text }
+        Advice { id: id.into(), setting: None, value: None, text }
     }
 }
 

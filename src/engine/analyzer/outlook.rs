@@ -17,6 +17,9 @@ const LENGTHS: [u64; 12] = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1800];
 /// Pieces of a refit that a bin has time for; a piece takes some tens of microseconds.
 const PIECES: u32 = 25;
 
+/// Between refits, once much is known: a simulated week should not spend its time refitting.
+const REFIT_EVERY: Span = Span::from_mins(6 * 60);
+
 /// A stretch of unusual load that is known beforehand.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Exception {
@@ -50,6 +53,7 @@ impl Outlook {
         let bins_per_step = (step.0 / bin.0.max(1)).max(1);
         let horizon = (window.0.div_ceil(step.0)).clamp(1, 4096) as usize;
         let mut config = Config::new(step, horizon);
+        config.refit_every = config.refit_every.max((REFIT_EVERY.0 / step.0) as usize);
         config.holidays = exceptions
             .iter()
             .map(|exception| Holiday {

@@ -53,6 +53,20 @@ impl Evidence {
         ]
     }
 
+    /// The evidence of its pieces, by their names in [`WEIGHTS`].
+    pub fn from_pieces(piece: impl Fn(&str) -> Option<f64>) -> Evidence {
+        Evidence {
+            new_sources: piece("new_sources"),
+            per_client: piece("per_client"),
+            agent_collapse: piece("agent_collapse"),
+            regularity: piece("regularity"),
+            step_onset: piece("step_onset"),
+            errors: piece("errors"),
+            geo_shift: piece("geo_shift"),
+            path_shift: piece("path_shift"),
+        }
+    }
+
     /// The weighted mean of what is known, 0..1; 0 if nothing is.
     pub fn score(&self) -> f64 {
         let known = || WEIGHTS.iter().zip(self.pieces()).filter_map(|((_, weight), piece)| Some((weight, piece?)));
@@ -80,6 +94,12 @@ pub enum Class {
 }
 
 impl Class {
+    /// The class of a name; a name of another version is unknown.
+    pub fn from_name(name: &str) -> Class {
+        let known = [Class::Organic, Class::Scheduled, Class::Bot, Class::Suspicious, Class::Attack];
+        known.into_iter().find(|class| class.name() == name).unwrap_or(Class::Unknown)
+    }
+
     /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {

@@ -96,6 +96,9 @@ pub(in crate::report) fn panels(x: &Experiment) -> Vec<Panel<'static>> {
     if some(Column::BaselineRps) {
         load.push(line("baseline", "s4 dash", Column::BaselineRps));
     }
+    if some(Column::ForecastRps) {
+        load.push(line("forecast", "s2 dash", Column::ForecastRps));
+    }
     let mut panels = vec![
         Panel {
             id: "load",

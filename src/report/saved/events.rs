@@ -1,6 +1,8 @@
 //! Events, read back.
 
 use super::At;
+use crate::engine::analyzer::advice::Advice;
+use crate::engine::analyzer::verdict::{Class, Evidence, Verdict};
 use crate::engine::events::{Block, Event, EventKind, Scaling, Spike, Stage, Timing, Wish};
 use crate::engine::request::InstanceId;
 
@@ -55,6 +57,30 @@ fn kind(at: &At) -> Result<Option<EventKind>, String> {
         "instance_gone" => EventKind::InstanceGone { instance: instance()? },
         "instance_unhealthy" => EventKind::InstanceUnhealthy { instance: instance()? },
         "instance_healthy" => EventKind::InstanceHealthy { instance: instance()? },
+        "hold_began" => EventKind::HoldBegan,
+        "hold_ended" => EventKind::HoldEnded {
+            requests: at.at("requests").count()?,
+            abandoned: at.at("abandoned").count()?,
+            lasted: at.at("lasted").span()?,
+        },
+        "instance_ejected" => EventKind::InstanceEjected {
+            instance: instance()?,
+            length: at.at("length").span()?,
+            row: at.at("row").count()?,
+        },
+        "instance_readmitted" => {
+            EventKind::InstanceReadmitted { instance: instance()?, after: at.at("after").span()? }
+        }
+        "panic_began" => {
+            EventKind::PanicBegan { healthy: at.at("healthy").count()?, initialised: at.at("initialised").count()? }
+        }
+        "panic_ended" => {
+            EventKind::PanicEnded { healthy: at.at("healthy").count()?, initialised: at.at("initialised").count()? }
+        }
+        "regime_changed" => {
+            EventKind::RegimeChanged { from_rps: at.at("from_rps").number()?, to_rps: at.at("to_rps").number()? }
+        }
+        "anomaly" => EventKind::Anomaly { score: at.at("score").number()?, rps: at.at("rps").number()? },
         "breaker_opened" => EventKind::BreakerOpened { scope: text("scope")?, open_for: at.at("open_for").span()? },
         "breaker_half_open" => EventKind::BreakerHalfOpen { scope: text("scope")? },
         "breaker_closed" => EventKind::BreakerClosed { scope: text("scope")? },
@@ -118,8 +144,28 @@ fn spike(at: &At) -> Result<Spike, String> {
         peak_rps: at.at("peak_rps").number()?,
         magnitude: at.at("magnitude").number()?,
         drop: at.at("direction").text()? == "drop",
-        // No form that is made again shows them.
-        verdict: None,
-        advice: Vec::new(),
+        verdict: if at.value["class"].is_string() { Some(verdict(at)?) } else { None },
+        advice: if at.value["advice"].is_array() { at.list("advice", advice)? } else { Vec::new() },
+    })
+}
+
+fn verdict(at: &At) -> Result<Verdict, String> {
+    let evidence = &at.value["evidence"];
+    Ok(Verdict {
+        class: Class::from_name(at.at("class").text()?),
+        score: at.at("score").number()?,
+        confidence: at.at("confidence").number()?,
+        evidence: Evidence::from_pieces(|name| evidence[name].as_f64()),
+        // Not written down: it is in the text of the advice.
+        dominant: 0.0,
+    })
+}
+
+fn advice(at: At) -> Result<Advice, String> {
+    Ok(Advice {
+        id: at.at("id").text()?.to_string().into(),
+        setting: at.at("setting").optional(|at| at.text().map(|text| text.to_string().into()))?,
+        value: at.at("value").optional(At::number)?,
+        text: at.at("text").text()?.to_string(),
     })
 }

@@ -322,12 +322,18 @@ impl Table {
     }
 
     /// The columns there are, for people.
-    fn found(&self) -> Vec<String> {
-        if self.names.is_empty() {
-            (1..=self.columns.len()).map(|i| format!("column {i}")).collect()
-        } else {
-            self.names.clone()
+    pub(super) fn found(&self) -> Vec<String> {
+        const SHOWN: usize = 30;
+        let all = self.names.len().max(self.columns.len());
+        let name = |i: usize| match self.names.get(i) {
+            Some(name) => name.chars().take(60).collect(),
+            None => format!("column {}", i + 1),
+        };
+        let mut found: Vec<String> = (0..all.min(SHOWN)).map(name).collect();
+        if all > SHOWN {
+            found.push(format!("… {} more", all - SHOWN));
         }
+        found
     }
 
     /// The column that a user named, by its heading or its number from 1.
