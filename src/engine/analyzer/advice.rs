@@ -227,7 +227,7 @@ mod tests {
     use crate::engine::analyzer::verdict::{Circumstances, Evidence};
 
     fn ids(advice: &[Advice]) -> Vec<(&str, Option<f64>)> {
-        advice.iter().map(|a| (a.id, a.value)).collect()
+        advice.iter().map(|a| (&*a.id, a.value)).collect()
     }
 
     #[test]
