@@ -9,8 +9,10 @@ mod dataset;
 mod describe;
 mod exit;
 mod explain;
+mod export;
 mod gate;
 mod generate;
+mod import;
 #[cfg(feature = "data")]
 mod import_traffic;
 mod progress;
@@ -42,6 +44,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "data")]
         Verb::ImportTraffic(args) => import_traffic::import_traffic(args),
         Verb::Compare(args) => compare::compare(args),
+        Verb::Import(args) => import::import(args),
+        Verb::Export(args) => export::export(args),
         Verb::Explain(args) => explain::explain(args),
         Verb::Gate(args) => gate::gate(*args),
         Verb::Report(args) => report::report(args),

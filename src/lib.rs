@@ -13,7 +13,7 @@
 //! - words: [`units`], [`rng`], [`distribution`], [`statistics`]
 //! - nature: [`traffic`] yields arrivals, [`engine`] decides what to do with them
 //! - memory: [`record`] keeps what happened
-//! - intent: [`scenario`] reads and checks the file
+//! - intent: [`scenario`] reads and checks the file; [`manifest`] translates policies of other systems
 //! - world: [`sim`] drives the engine in virtual time
 //! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
 //! - hands: [`cli`] is the program
@@ -59,6 +59,7 @@ pub mod dataset;
 pub mod distribution;
 pub mod engine;
 pub mod gate;
+pub mod manifest;
 pub mod record;
 pub mod report;
 pub mod rng;

@@ -26,6 +26,7 @@ pub mod dependency;
 mod document;
 pub mod faults;
 pub mod fleet;
+mod import;
 pub mod overload;
 mod overrides;
 pub mod problem;
@@ -38,6 +39,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{analyzer, autoscaler, balancer, breaker, limiter};
+use crate::manifest;
 use crate::scenario::document::{At, Data, Node};
 use crate::scenario::problem::{Mistake, Problems};
 use crate::scenario::reader::Findings;
@@ -92,6 +94,8 @@ pub struct Scenario {
     pub dependencies: Vec<dependency::Dependency>,
     /// What must hold.
     pub slo: Vec<slo::Target>,
+    /// What `autoscaler.import` could not carry over, each with file, line, key and reason.
+    pub import_notes: Vec<String>,
 }
 
 /// Where requests come from.
@@ -144,6 +148,9 @@ pub enum LoadError {
     /// It has mistakes.
     #[error(transparent)]
     Problems(#[from] Problems),
+    /// A manifest that takes the place of its policy has mistakes.
+    #[error(transparent)]
+    Manifest(#[from] manifest::Problems),
 }
 
 /// Reads and checks a scenario file, with `overrides` (`path=value`) put into it in their order.
@@ -153,11 +160,19 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, LoadError> {
     Ok(parse(&text, &path.display().to_string(), base, overrides)?)
 }
 
-/// The same with the `[autoscaler]` section of the file `policy`, which may be another whole scenario, in place of its own.
+/// The same with the `[autoscaler]` section of the file `policy`, which may be another whole scenario or, unless its name ends in
+/// `.toml`, a manifest of another system, in place of its own.
 pub fn load_with_policy(path: &Path, policy: &Path, overrides: &[String]) -> Result<Scenario, LoadError> {
     // What is wrong with the scenario itself is told with its own lines.
     load(path, &[])?;
-    let (text, policy_text) = (text_of(path)?, text_of(policy)?);
+    let (text, mut policy_text) = (text_of(path)?, text_of(policy)?);
+    let is_scenario = policy.extension().is_none_or(|extension| extension.eq_ignore_ascii_case("toml"));
+    let mut import_notes = Vec::new();
+    if !is_scenario {
+        let import = manifest::import(&policy_text, &policy.display().to_string())?;
+        import_notes = import.notes.iter().map(|note| format!("{}: {note}", policy.display())).collect();
+        policy_text = import.section();
+    }
     let (policy_name, base) = (policy.display().to_string(), path.parent().unwrap_or(Path::new("")));
     let findings = Findings::new(&policy_name, &policy_text, base, overrides);
     let mut root = match Node::parse(&policy_text) {
@@ -174,7 +189,9 @@ pub fn load_with_policy(path: &Path, policy: &Path, overrides: &[String]) -> Res
         entries.extend(others.into_iter().filter(|entry| entry.key != "autoscaler"));
     }
     let stem = stem_of(&path.display().to_string());
-    Ok(finish(findings, root, &stem, overrides)?)
+    let mut scenario = finish(findings, root, &stem, overrides)?;
+    scenario.import_notes.append(&mut import_notes);
+    Ok(scenario)
 }
 
 fn text_of(path: &Path) -> Result<String, LoadError> {
@@ -210,12 +227,20 @@ fn syntax(findings: Findings, at: usize, message: String) -> Problems {
 
 /// Puts the overrides into a tree and reads it.
 fn finish(findings: Findings, mut root: Node, stem: &str, overrides: &[String]) -> Result<Scenario, Problems> {
-    for (number, text) in overrides.iter().enumerate() {
-        if let Err(mistake) = overrides::apply(&mut root, text, number) {
-            findings.add(At::Override(number), "", mistake);
+    // What is imported can be overridden, and so can what is to be imported.
+    let imports = |text: &str| overrides::path(text) == "autoscaler.import";
+    let apply = |root: &mut Node, which: bool| {
+        for (number, text) in overrides.iter().enumerate().filter(|(_, text)| imports(text) == which) {
+            if let Err(mistake) = overrides::apply(root, text, number) {
+                findings.add(At::Override(number), "", mistake);
+            }
         }
-    }
+    };
+    apply(&mut root, true);
+    let import_notes = import::splice(&findings, &mut root);
+    apply(&mut root, false);
     let scenario = reader::read_root(&findings, &root, |s| check::scenario(s, stem, root.digest()));
+    let scenario = scenario.map(|scenario| Scenario { import_notes, ..scenario });
     match (scenario, findings.into_problems()) {
         (Some(scenario), None) => Ok(scenario),
         (_, Some(problems)) => Err(problems),

@@ -29,6 +29,10 @@ pub enum Verb {
     ImportTraffic(ImportTrafficArgs),
     /// Put policies, scenarios or finished reports side by side, on common random numbers
     Compare(CompareArgs),
+    /// Print the autoscaler section for a policy of another system, and what it could not carry over
+    Import(ImportArgs),
+    /// Write the policy of a scenario for another system
+    Export(ExportArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
     /// Pass or fail a build: a scenario, finished reports, or results of other tools, against targets and a baseline
@@ -211,6 +215,52 @@ pub struct CompareArgs {
     /// Threads for replications [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+}
+
+/// `wavetank import`.
+#[derive(Debug, clap::Args)]
+pub struct ImportArgs {
+    /// A HorizontalPodAutoscaler, a ScaledObject of KEDA, a Service of Knative, scaling policies of AWS or
+    /// CloudFormation, or rules as JSON in camelCase; - is standard input
+    #[arg(value_name = "FILE")]
+    pub manifest: PathBuf,
+    /// File to write [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `wavetank export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// The scenario
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub to: ExportForm,
+    /// Override a key of the scenario; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// File to write [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// What a policy can be written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportForm {
+    /// A HorizontalPodAutoscaler of Kubernetes, autoscaling/v2
+    Hpa,
+    /// A ScaledObject of KEDA
+    Keda,
+    /// A Service of Knative with annotations, and config-autoscaler
+    Knative,
+    /// Scaling policies of AWS, the JSON that commands take
+    Aws,
+    /// The same as a template of CloudFormation
+    Cloudformation,
+    /// Threshold rules as JSON, names in camelCase, durations in milliseconds
+    Rules,
 }
 
 /// `wavetank explain`.

@@ -129,6 +129,9 @@ fn planned(
     args: &CompareArgs,
     seed: &mut Option<u64>,
 ) -> Result<Entry, Failure> {
+    for note in &scenario.import_notes {
+        eprintln!("not carried over, or not quite: {note}");
+    }
     scenario.seed = *seed.get_or_insert(scenario.seed);
     let own = if scenario.replications > 1 { scenario.replications } else { RUNS };
     scenario.replications = args.replications.unwrap_or(own);

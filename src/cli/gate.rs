@@ -164,6 +164,9 @@ fn load(path: &Path, policy: Option<&Path>, args: &GateArgs, seed: Option<u64>) 
         None => scenario::load(path, &args.overrides),
     };
     let mut scenario = loaded.or_bad_input()?;
+    for note in &scenario.import_notes {
+        eprintln!("not carried over, or not quite: {note}");
+    }
     scenario.seed = seed.unwrap_or(scenario.seed);
     Ok(scenario)
 }

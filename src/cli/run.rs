@@ -103,6 +103,9 @@ fn run(
     if let Traffic::Replay { recording, .. } = &mut scenario.traffic {
         recording.options.tables = dataset::tables();
     }
+    for note in &scenario.import_notes {
+        eprintln!("not carried over, or not quite: {note}");
+    }
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     scenario.replications = args.replications.unwrap_or(scenario.replications);
     let write_files = out.is_some() || !args.json;

@@ -48,6 +48,9 @@ pub fn validate(args: ValidateArgs) -> Result<Exit, Failure> {
 fn meaning(scenario: &Scenario) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
+    for note in &scenario.import_notes {
+        let _ = writeln!(out, "  not carried over, or not quite: {note}");
+    }
     let service = &scenario.service;
     let capacity = service.capacity_rps();
     let demand = service.mean_demand();

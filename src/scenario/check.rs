@@ -107,6 +107,7 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         faults,
         dependencies,
         slo,
+        import_notes: Vec::new(),
     })
 }
 

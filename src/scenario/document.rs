@@ -67,6 +67,15 @@ impl Node {
         Ok(Node { at: At::Byte(0), data: Data::Table(entries(document.as_table(), &|offset| At::Byte(offset))) })
     }
 
+    /// The tree of a text that stands in place of what is at `at`.
+    pub fn parse_all_at(text: &str, at: At) -> Result<Node, SyntaxError> {
+        let document = toml_edit::Document::parse(text).map_err(|error| SyntaxError {
+            at: error.span().map_or(0, |span| span.start),
+            message: error.message().trim().to_string(),
+        })?;
+        Ok(Node { at, data: Data::Table(entries(document.as_table(), &|_| at)) })
+    }
+
     /// The tree of one value, standing in override `number`; `None` if the text is not a TOML value.
     pub fn parse_value(text: &str, number: usize) -> Option<Node> {
         if too_deep(text).is_some() {

@@ -177,6 +177,11 @@ impl<'a> Section<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// A value that is not read by way of the root.
+    pub fn at(findings: &'a Findings<'a>, node: &'a Node, key_at: At, path: &str) -> Field<'a> {
+        Field { findings, node, key_at, path: path.to_string() }
+    }
+
     /// Writes down that the value will not do.
     pub fn unfit<T>(&self, expected: impl Into<String>) -> Option<T> {
         self.mistake(Mistake::Unfit { found: self.node.shown(), expected: expected.into() })

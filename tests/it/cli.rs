@@ -268,3 +268,41 @@ fn validation_tells_false_trips_worst_cases_and_blind_spots() {
         assert!(text.contains(line), "no {line:?} in {text}");
     }
 }
+
+#[test]
+fn a_policy_comes_in_from_another_system_and_goes_back() {
+    const HPA: &str = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: shop }\nspec:\n  \
+                       maxReplicas: 6\n  metrics:\n  - type: Resource\n    resource: { name: cpu, target: { type: Utilization, \
+                       averageUtilization: 60 } }\n  - type: External\n    external: { metric: { name: lag }, target: { type: Value, value: 1 } }\n";
+    let scenario = format!("{SMALL}\n[autoscaler]\nimport = \"hpa.yaml\"\n");
+    let bad = HPA.replace("maxReplicas: 6", "maxReplicas: none");
+    let files: [(&str, &[u8]); 4] = [
+        ("hpa.yaml", HPA.as_bytes()),
+        ("bad.yaml", bad.as_bytes()),
+        ("small.toml", SMALL.as_bytes()),
+        ("in-place.toml", scenario.as_bytes()),
+    ];
+    let folder = folder(&files);
+    let run = |args: &[&str]| output(folder.path(), args);
+    let left = "not carried over, or not quite: ";
+    let import = run(&["import", "hpa.yaml"]);
+    assert_eq!(import.status.code(), Some(0), "{}", stderr(&import));
+    assert!(stderr(&import).contains(&format!("{left}line 9: spec.metrics[1]: no metric")), "{}", stderr(&import));
+    assert!(String::from_utf8_lossy(&import.stdout).contains("average_utilization = 60"));
+    let import = run(&["import", "bad.yaml"]);
+    assert_eq!(import.status.code(), Some(2));
+    let told = "bad.yaml:5: spec.maxReplicas: found \"none\", expected a whole number, 1 or more\n";
+    assert_eq!(stderr(&import), told);
+    assert_eq!(run(&["import", "absent.yaml"]).status.code(), Some(2));
+    let export = run(&["export", "--to", "hpa", "in-place.toml"]);
+    assert_eq!(export.status.code(), Some(0), "{}", stderr(&export));
+    assert!(String::from_utf8_lossy(&export.stdout).contains("averageUtilization: 60"));
+    assert_eq!(run(&["export", "--to", "keda", "in-place.toml"]).status.code(), Some(2));
+    let validate = run(&["validate", "in-place.toml"]);
+    assert!(String::from_utf8_lossy(&validate.stdout).contains("hpa.yaml: line 9: spec.metrics[1]"));
+    let compare = run(&["compare", "small.toml", "--policy", "hpa.yaml", "--replications", "2"]);
+    assert_eq!(compare.status.code(), Some(0), "{}", stderr(&compare));
+    assert!(stderr(&compare).contains(left));
+    let compare = run(&["compare", "small.toml", "--policy", "bad.yaml"]);
+    assert_eq!((compare.status.code(), stderr(&compare)), (Some(2), format!("error: {told}")));
+}

@@ -106,8 +106,12 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             first == "engine" && ["request", "events"].contains(&second),
             "records hold outcomes and events (engine::request, engine::events): convert at the driver",
         ),
+        "manifest" => {
+            (first == "engine", "manifests become configurations of the engine: let scenario and cli use them")
+        }
         "scenario" => (
-            ["traffic", "engine"].contains(&first) || (first == "record" && ["cost", "outcome"].contains(&second)),
+            ["traffic", "engine", "manifest"].contains(&first)
+                || (first == "record" && ["cost", "outcome"].contains(&second)),
             "a scenario is made of configurations: put the type beside the configuration that it is",
         ),
         "sim" => (

@@ -12,6 +12,8 @@ use crate::units::Span;
 /// `[autoscaler]`.
 pub(crate) fn autoscaler(field: &Field) -> Option<Config> {
     field.section(|s| {
+        // It is known, and was replaced before anything is read.
+        let _ = s.field("import");
         let default = Config::default();
         let min = s.or("min", default.min, |f| f.count(0));
         let max = s.or("max", default.max.max(min), |f| f.count(1));
