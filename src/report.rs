@@ -4,6 +4,7 @@
 //! contract (its JSON Schema is [`SCHEMA`]); everything else shows the same numbers to people or to other tools. Files are
 //! written beside their name and renamed, so that none is ever half-written.
 
+pub mod analysis;
 #[cfg(feature = "render")]
 pub mod chart;
 mod console;
