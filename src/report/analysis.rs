@@ -2,7 +2,7 @@
 //! suggests; then what they rest on.
 //!
 //! An [`Analysis`] is filled by its user, who read the recording; the writers are [`text()`], [`json()`], [`html()`] and, with charts,
-//! [`crate::report::chart::analysis`]. Moments are seconds since midnight (UTC) of the recording's first day.
+//! `report::chart::analysis`. Moments are seconds since midnight (UTC) of the recording's first day.
 
 mod findings;
 mod json;
