@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. `--json` prints JSON and nothing else. Exit codes are
 //! in `exit.rs`. This is the only place that knows threads by number, Ctrl-C, and the name of the machine.
 
+mod analyze;
 mod args;
 mod compare;
 mod dataset;
@@ -41,6 +42,7 @@ pub fn main() -> ExitCode {
         Verb::Sim(args) => run::sim(args),
         Verb::Replay(args) => run::replay(args),
         Verb::Describe(args) => describe::describe(args),
+        Verb::Analyze(args) => analyze::analyze(args),
         #[cfg(feature = "data")]
         Verb::ImportTraffic(args) => import_traffic::import_traffic(args),
         Verb::Compare(args) => compare::compare(args),

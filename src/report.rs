@@ -4,7 +4,7 @@
 //! contract (its JSON Schema is [`SCHEMA`]); everything else shows the same numbers to people or to other tools. Files are
 //! written beside their name and renamed, so that none is ever half-written.
 
-mod analysis;
+pub mod analysis;
 #[cfg(feature = "render")]
 pub mod chart;
 mod console;
@@ -31,7 +31,6 @@ use crate::record::run::Ended;
 use crate::scenario::slo;
 use crate::units::Span;
 
-pub use analysis::{Names, analysis_json, analysis_text};
 pub use console::{console, plain};
 pub use csv::timeline_csv;
 pub use hgrm::{hgrm, hgrm_of};

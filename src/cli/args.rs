@@ -24,6 +24,9 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Tell what is in an access log, a trace or a rate series: span, rate, bursts, clients, endpoints, gaps
     Describe(DescribeArgs),
+    /// Tell what an operator would act on in an access log or a rate series: spikes and who they are, bots, the daily swing, what
+    /// comes next, and the settings that follow
+    Analyze(AnalyzeArgs),
     /// Write a recording as a Parquet table: small, and faster to replay than to parse again
     #[cfg(feature = "data")]
     ImportTraffic(ImportTrafficArgs),
@@ -170,6 +173,29 @@ pub struct DescribeArgs {
     #[cfg(feature = "render")]
     #[arg(long, value_name = "FILE.png")]
     pub png: Option<PathBuf>,
+}
+
+/// `wavetank analyze`.
+#[derive(Debug, clap::Args)]
+pub struct AnalyzeArgs {
+    #[command(flatten)]
+    /// What is analyzed.
+    pub dataset: DatasetArgs,
+    /// Requests per second that an instance can serve, so that advice is given in instances
+    #[arg(long, value_name = "RATE", value_parser = positive)]
+    pub instance_rps: Option<f64>,
+    /// Print JSON (schema wavetank.analysis/1) on standard output and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Folder for analysis.html, analysis.json and analysis.png
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// A number above 0.
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
+    number.ok_or_else(|| "expected a number above 0".to_string())
 }
 
 /// `wavetank import-traffic`.

@@ -141,6 +141,16 @@ impl Analyzer {
         self.patterns.visit(visit.endpoint, visit.region);
     }
 
+    /// Begins in the bin that `at` lies in: what came before was not observed, and is no zero.
+    pub fn begin_at(&mut self, at: Time) {
+        self.bin_ends = Time((at.0 / self.config.bin.0 + 1) * self.config.bin.0);
+    }
+
+    /// So many requests were offered, of which nothing else is known.
+    pub fn counted(&mut self, requests: u64) {
+        self.count += requests;
+    }
+
     /// How many instances take traffic now: advice is given in instances.
     pub fn fleet_is(&mut self, ready: u32) {
         self.ready = ready;

@@ -1,194 +1,277 @@
-//! What the analyzer found, for people and for programs.
+//! What is in a recording of traffic, for people who run the system it met: findings first, each with its number and the setting it
+//! suggests; then what they rest on.
+//!
+//! An [`Analysis`] is filled by its user, who read the recording; the writers are [`text()`], [`json()`], [`html()`] and, with charts,
+//! `report::chart::analysis`. Moments are seconds since midnight (UTC) of the recording's first day.
 
-use std::fmt::Write as _;
+mod findings;
+mod json;
+mod text;
 
-use serde_json::{Map, Value, json as value};
+use crate::engine::events::Spike;
+use crate::engine::forecast::Prediction;
+use crate::units::Span;
 
-use super::figure::sparkline;
-use crate::engine::analyzer::analysis::{Analysis, Forecast};
-use crate::engine::analyzer::pattern::Share;
-use crate::units::Time;
+pub use super::html::analysis::html;
+pub use findings::{Finding, findings};
+pub use json::json;
+pub use text::text;
 
-const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-/// Endpoints and regions that the text names.
-const NAMED: usize = 5;
-
-/// Names of what is numbered.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Names<'a> {
-    /// Of endpoints; numbers beyond are shown as numbers.
-    pub endpoints: &'a [String],
-    /// Of regions.
-    pub regions: &'a [String],
+/// All that was found.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    /// Name of the recording.
+    pub name: String,
+    /// Its format, in words.
+    pub description: String,
+    /// Midnight of the first day; `None` if the recording has no dates, and begins at midnight by definition.
+    pub midnight: Option<jiff::Timestamp>,
+    /// Start and end of the recording \[s\].
+    pub span: (f64, f64),
+    /// Whether it tells of single requests.
+    pub is_log: bool,
+    /// Requests.
+    pub requests: f64,
+    /// The rate over time.
+    pub rates: Rates,
+    /// Length of the bins in which spikes were looked for.
+    pub bin: Span,
+    /// Median rate of each hour of the day \[1/s\]; `None` where nothing was seen.
+    pub hourly: [Option<f64>; 24],
+    /// Mean rate of each day of the week, from Sunday \[1/s\]; `None` where nothing was seen, or dates are not known.
+    pub daily: [Option<f64>; 7],
+    /// Share of the time without a single request although there should have been many, 0..1.
+    pub silent: f64,
+    /// How much the baseline is worth at the end, 0..1.
+    pub baseline_confidence: f64,
+    /// Load out of line, in order.
+    pub spikes: Vec<Happening>,
+    /// Unusual values, the most unusual first, and how many there are.
+    pub anomalies: (Vec<Anomaly>, usize),
+    /// The steepest rise over two minutes; `None` if load was too light to tell.
+    pub rise: Option<Rise>,
+    /// Who asked, and for what; `None` for a rate series.
+    pub crowd: Option<Crowd>,
+    /// What comes next; `None` if too little was seen.
+    pub forecast: Option<Forecast>,
+    /// Requests that an instance can serve \[1/s\]; `None` if nobody said.
+    pub instance_rps: Option<f64>,
 }
 
-fn name(names: &[String], key: usize) -> String {
-    names.get(key).cloned().unwrap_or_else(|| format!("#{key}"))
+/// A rate in equal bins.
+#[derive(Clone, Debug, Default)]
+pub struct Rates {
+    /// Start of the first bin \[s\].
+    pub start: f64,
+    /// Length of a bin \[s\].
+    pub width: f64,
+    /// Rates \[1/s\].
+    pub values: Vec<f64>,
 }
 
-/// A few lines for a terminal.
-pub fn analysis_text(found: &Analysis, names: Names) -> String {
-    let mut out = String::new();
-    let mut line = |what: &str, text: String| {
-        let _ = writeln!(out, "  {what:<10} {text}");
-    };
-    match found.baseline_rps {
-        Some(rps) => {
-            line("baseline", format!("{}/s, confidence {:.0} %", rate(rps), 100.0 * found.baseline_confidence));
-        }
-        None => line("baseline", "not yet known".to_string()),
+impl Rates {
+    /// The highest, or 0.
+    pub fn peak(&self) -> f64 {
+        self.values.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max)
     }
-    if let Some(extremes) = &found.extremes {
-        let hours: Vec<f64> = found.hourly_rps.iter().map(|rps| rps.unwrap_or(0.0)).collect();
-        let (busiest, quietest) = (extremes.busiest, extremes.quietest);
-        line(
-            "hours",
-            format!(
-                "{}  busiest {:02}:00 with {}/s, quietest {:02}:00 with {}/s",
-                sparkline(&hours, 24, busiest.1),
-                busiest.0,
-                rate(busiest.1),
-                quietest.0,
-                rate(quietest.1)
-            ),
-        );
+
+    /// The rate that a share of the bins does not exceed; 0 if there are none.
+    pub fn quantile(&self, q: f64) -> f64 {
+        let mut sorted: Vec<f64> = self.values.iter().copied().filter(|v| v.is_finite()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let rank = (q * sorted.len() as f64).ceil() as usize;
+        sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
     }
-    let days: Vec<String> =
-        DAYS.iter().zip(found.daily_rps).filter_map(|(day, rps)| Some(format!("{day} {}/s", rate(rps?)))).collect();
-    if days.len() > 1 {
-        line("days", days.join(", "));
-    }
-    for (what, shares, names) in
-        [("endpoints", &found.endpoints, names.endpoints), ("regions", &found.regions, names.regions)]
-    {
-        if shares.len() > 1 {
-            let each = |s: &Share| format!("{} {:.1} %", name(names, s.key), 100.0 * s.share);
-            line(what, shares.iter().take(NAMED).map(each).collect::<Vec<_>>().join(", "));
-        }
-    }
-    if let Some(forecast) = &found.forecast {
-        line("forecast", forecast_text(forecast));
-    }
-    for advice in &found.advice {
-        let set = match (&advice.setting, advice.value) {
-            (Some(setting), Some(value)) => format!("{setting} = {value}: "),
-            _ => String::new(),
-        };
-        line("advice", format!("{set}{} ({})", advice.text, advice.id));
-    }
-    out
 }
 
-fn forecast_text(forecast: &Forecast) -> String {
-    let seconds = forecast.step.as_secs_f64() * forecast.path.len() as f64;
-    let reach = Time::from_secs_f64(seconds);
-    let peak = forecast.path.iter().map(|p| p.mean).fold(0.0, f64::max);
-    let mut text = format!(
-        "up to {}/s within {reach}, by {}, confidence {:.0} %, {:.0} % better than the season before",
-        rate(peak),
-        forecast.model.name(),
-        100.0 * forecast.confidence,
-        100.0 * forecast.skill.max(0.0)
-    );
-    if let (Some(growth), Some(period)) = (forecast.growth, forecast.periods.last()) {
-        let _ = write!(text, ", growth {:+.1} % each {period}", 100.0 * growth);
+/// Load that was out of line for a while.
+#[derive(Clone, Debug)]
+pub struct Happening {
+    /// The spike, with its verdict as of its end.
+    pub spike: Spike,
+    /// When it was highest (lowest, for a drop) \[s\].
+    pub peak_at: f64,
+    /// When load was back \[s\]; `None` if it was not by the end of the recording.
+    pub ended_at: Option<f64>,
+    /// Whether the hours of a day were known when it began. Before, the ordinary rise of a morning looks like a spike.
+    pub informed: bool,
+}
+
+/// A value that is unlike those before.
+#[derive(Clone, Copy, Debug)]
+pub struct Anomaly {
+    /// When \[s\].
+    pub at: f64,
+    /// The rate \[1/s\].
+    pub rps: f64,
+    /// The median rate of that hour of the day \[1/s\].
+    pub usual_rps: f64,
+    /// 0..1, from 0.5.
+    pub score: f64,
+}
+
+/// How fast load grew.
+#[derive(Clone, Copy, Debug)]
+pub struct Rise {
+    /// When \[s\].
+    pub at: f64,
+    /// Rate over a minute, two minutes before \[1/s\].
+    pub from_rps: f64,
+    /// Rate over a minute \[1/s\].
+    pub to_rps: f64,
+}
+
+impl Rise {
+    /// How many times more.
+    pub fn factor(&self) -> f64 {
+        self.to_rps / self.from_rps.max(1e-9)
     }
-    text
 }
 
-fn rate(rps: f64) -> String {
-    if rps >= 10.0 { format!("{rps:.0}") } else { format!("{rps:.2}") }
+/// Who asked, and for what.
+#[derive(Clone, Debug, Default)]
+pub struct Crowd {
+    /// Addresses.
+    pub clients: u64,
+    /// Requests whose sender was judged.
+    pub judged: u64,
+    /// Requests of bots.
+    pub bot_requests: u64,
+    /// Requests of bots whose agent says so.
+    pub declared_requests: u64,
+    /// Clients (address and agent) that are bots, and all that were judged.
+    pub bot_clients: (u64, u64),
+    /// Bots by requests, the busiest first.
+    pub bots: Vec<Bot>,
+    /// Most requests that 99 of 100 people sent in their busiest minute; `None` if nobody was judged.
+    pub person_per_minute: Option<u64>,
+    /// Paths with their shares, the largest first.
+    pub endpoints: Vec<(String, f64)>,
+    /// Shares of answers: 4xx and 5xx.
+    pub errors: (f64, f64),
 }
 
-/// Everything, as JSON. Rates are requests per second; `null` is not known.
-pub fn analysis_json(found: &Analysis, names: Names) -> Value {
-    let shares = |shares: &[Share], names: &[String]| -> Value {
-        let each = |s: &Share| value!({ "name": name(names, s.key), "share": s.share, "interval": [s.interval.0, s.interval.1] });
-        shares.iter().map(each).collect()
-    };
-    let by = |labels: Vec<String>, rates: &[Option<f64>]| -> Value {
-        let known = labels.into_iter().zip(rates).filter_map(|(label, rps)| Some((label, value!((*rps)?))));
-        Value::Object(known.collect::<Map<_, _>>())
-    };
-    value!({
-        "baseline_rps": found.baseline_rps,
-        "baseline_confidence": found.baseline_confidence,
-        "patterns": {
-            "hourly": by((0..24).map(|hour| hour.to_string()).collect(), &found.hourly_rps),
-            "daily": by((0..7).map(|day| day.to_string()).collect(), &found.daily_rps),
-            "endpoints": shares(&found.endpoints, names.endpoints),
-            "regions": shares(&found.regions, names.regions),
-        },
-        "prediction": found.forecast.as_ref().map(forecast_json),
-        "recommendations": found.advice.iter().map(|advice| value!({
-            "id": advice.id,
-            "setting": advice.setting,
-            "value": advice.value,
-            "text": advice.text,
-        })).collect::<Value>(),
-    })
+/// A client that behaves like a machine.
+#[derive(Clone, Debug)]
+pub struct Bot {
+    /// Its address.
+    pub client: String,
+    /// Its user agent; empty if it says nothing.
+    pub agent: String,
+    /// Its requests.
+    pub requests: u64,
+    /// Requests in its busiest minute.
+    pub per_minute: u64,
+    /// Points against it.
+    pub points: u32,
+    /// Whether its agent says so.
+    pub declared: bool,
 }
 
-fn forecast_json(forecast: &Forecast) -> Value {
-    let bound = |x: f64| if x.is_finite() { value!(x) } else { Value::Null };
-    value!({
-        "basis": forecast.model.name(),
-        "confidence": forecast.confidence,
-        "skill": forecast.skill,
-        "gated": forecast.gated,
-        "timeframe": forecast.step.as_secs_f64() * forecast.path.len() as f64 / 60.0,
-        "step_seconds": forecast.step.as_secs_f64(),
-        "periods_seconds": forecast.periods.iter().map(|period| period.as_secs_f64()).collect::<Vec<_>>(),
-        "growth": forecast.growth,
-        "mean_rps": forecast.path.iter().map(|p| bound(p.mean)).collect::<Value>(),
-        "low_rps": forecast.path.iter().map(|p| bound(p.low)).collect::<Value>(),
-        "high_rps": forecast.path.iter().map(|p| bound(p.high)).collect::<Value>(),
-    })
+/// What comes next, and why to believe it.
+#[derive(Clone, Debug)]
+pub struct Forecast {
+    /// When it begins \[s\].
+    pub start: f64,
+    /// Length of a step \[s\].
+    pub step: f64,
+    /// The values \[1/s\].
+    pub path: Vec<Prediction>,
+    /// The model, and what it is made of with their weights.
+    pub model: &'static str,
+    /// See `model`.
+    pub members: Vec<(&'static str, f64)>,
+    /// Periods found, in steps.
+    pub periods: Vec<usize>,
+    /// What it would have been worth; `None` if the recording is too short to tell.
+    pub backtest: Option<Backtest>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::analyzer::advice::Findings;
-    use crate::engine::analyzer::audience::Visit;
-    use crate::engine::analyzer::{Analyzer, Config};
-    use crate::units::Span;
+/// Forecasts from the last origins, made without what came after, against what came.
+#[derive(Clone, Copy, Debug)]
+pub struct Backtest {
+    /// Origins.
+    pub origins: usize,
+    /// Weighted absolute percentage error, as a ratio.
+    pub wape: f64,
+    /// Mean absolute scaled error.
+    pub mase: f64,
+    /// Share of values inside their 90 % interval.
+    pub coverage: f64,
+    /// The same errors of the seasonal naive forecast.
+    pub naive_wape: f64,
+    /// See `naive_wape`.
+    pub naive_mase: f64,
+}
 
-    /// Three days with a busy noon, two endpoints, and a fleet that the forecast outgrows.
-    fn found() -> Analysis {
-        let config = Config { prediction_window: Some(Span::from_mins(120)), ..Config::default() };
-        let (mut analyzer, mut events) = (Analyzer::new(&config), Vec::new());
-        let mut n = 0;
-        for bin in 0..3 * 8640u64 {
-            let day = (bin as f64 / 8640.0 * std::f64::consts::TAU).cos();
-            for i in 0..(30.0 - 20.0 * day) as u64 {
-                n += 1;
-                let at = Time(bin * 10_000_000_000 + i);
-                let (client, endpoint) = (n % 97, u32::from(n % 4 == 0));
-                let visit =
-                    Visit { at, client, prefix: client, agent: None, endpoint, region: 0, client_error: None };
-                analyzer.visited(&visit);
-            }
-            analyzer.tick(analyzer.next_wake(), &mut events);
-        }
-        analyzer.analysis(Findings { capacity_rps: Some(0.5), max: Some(2), ..Findings::default() })
+impl Analysis {
+    /// Mean rate \[1/s\].
+    pub fn mean_rps(&self) -> f64 {
+        let seconds = self.span.1 - self.span.0;
+        if seconds > 0.0 { self.requests / seconds } else { 0.0 }
     }
 
-    #[test]
-    fn the_text_and_the_json_say_the_same() {
-        let found = found();
-        let endpoints = ["/a".to_string(), "/b".to_string()];
-        let names = Names { endpoints: &endpoints, regions: &[] };
-        let text = analysis_text(&found, names);
-        assert!(text.contains("busiest 1") && text.contains("/a 75.0 %, /b 25.0 %"), "{text}");
-        assert!(text.contains("autoscaler.max = ") && text.contains("forecast-exceeds-max"), "{text}");
-        let json = analysis_json(&found, names);
-        assert_eq!(json["patterns"]["endpoints"][0]["name"], "/a");
-        assert_eq!(json["prediction"]["timeframe"], 120.0);
-        assert_eq!(json["recommendations"][0]["setting"], "autoscaler.max");
-        let hourly = json["patterns"]["hourly"].as_object().expect("an object");
-        assert!(hourly["12"].as_f64() > hourly["0"].as_f64() && hourly.len() == 24);
-        let (means, lows) = (&json["prediction"]["mean_rps"], &json["prediction"]["low_rps"]);
-        assert!((0..5).all(|i| lows[i].as_f64() <= means[i].as_f64()), "{json}");
+    /// A moment as people write it: a date and a time in UTC, or a day of the recording.
+    pub fn moment(&self, t: f64) -> String {
+        let moment = self.midnight.and_then(|midnight| {
+            let moment = midnight.checked_add(jiff::SignedDuration::from_secs(t.round() as i64)).ok()?;
+            Some(moment.to_string().replace('T', " ").chars().take(16).collect())
+        });
+        moment.unwrap_or_else(|| {
+            let minutes = (t / 60.0).floor().max(0.0) as u64;
+            format!("day {} {:02}:{:02}", minutes / 1440 + 1, minutes / 60 % 24, minutes % 60)
+        })
+    }
+
+    /// The busiest hour of the day and the quietest, with their median rates; `None` before twelve hours of the day were seen.
+    pub fn extremes(&self) -> Option<[(usize, f64); 2]> {
+        let seen = || self.hourly.iter().enumerate().filter_map(|(hour, rate)| Some((hour, (*rate)?)));
+        let busiest = seen().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let quietest = seen().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        (seen().count() >= 12).then_some([busiest, quietest])
+    }
+}
+
+/// The daily rise lasts longer than this \[s\].
+const MORNING: f64 = 7200.0;
+
+/// A rate in words: whole when it is large.
+pub(crate) fn rate(rps: f64) -> String {
+    match rps {
+        rps if rps >= 100.0 => super::verdict::thousands(rps.round() as u64),
+        rps if rps >= 10.0 => format!("{rps:.1}"),
+        rps if rps >= 0.1 => format!("{rps:.2}"),
+        rps if rps > 0.0 => format!("{rps:.3}"),
+        _ => "0".to_string(),
+    }
+}
+
+/// A length of time in words \[s\].
+pub(crate) fn lasted(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
+        s if s < 48.0 * 3600.0 => format!("{:.1} h", s / 3600.0),
+        s => format!("{:.1} days", s / 86_400.0),
+    }
+}
+
+/// A doubt about a spike that began before the hours of a day were known, unless it was told by who sent it or is over sooner than a
+/// day's rise.
+pub(crate) fn doubt(each: &Happening) -> &'static str {
+    let told = each.spike.verdict.as_ref().is_some_and(|verdict| {
+        use crate::engine::analyzer::verdict::Class;
+        matches!(verdict.class, Class::Bot | Class::Attack | Class::Suspicious)
+    });
+    let short = each.ended_at.is_some_and(|ended| ended - each.spike.started_at.as_secs_f64() < MORNING);
+    if each.informed || told || short { "" } else { " (before a day was known)" }
+}
+
+/// What a spike is taken for, in words.
+pub(crate) fn kind(spike: &Spike) -> &'static str {
+    match &spike.verdict {
+        _ if spike.drop => "drop",
+        Some(verdict) => verdict.class.name(),
+        None => "surge",
     }
 }

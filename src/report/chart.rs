@@ -3,6 +3,7 @@
 //! The only file that names plotters. Colors are Okabe and Ito's, and every series is told apart by a second channel: dash,
 //! fill, or a mark.
 
+mod analysis;
 mod card;
 mod comparison;
 
@@ -25,6 +26,7 @@ use crate::record::outcome::Failure;
 use crate::record::timeline::Column;
 use crate::scenario::slo::Target;
 
+pub use analysis::analysis;
 pub(crate) use comparison::{front, timelines};
 
 const SIZE: (u32, u32) = (1600, 900);

@@ -3,6 +3,7 @@
 //! Charts are SVG of our own with classes, so that the theme colors them; each states its finding in its title. Everything
 //! that came from data goes through [`escape`]. The page's Content-Security-Policy allows nothing but its own style.
 
+pub(super) mod analysis;
 pub(super) mod chart;
 pub(crate) mod comparison;
 pub(crate) mod tables;

@@ -454,7 +454,8 @@ impl Dataset {
         Span(once.0.saturating_mul(u64::from(self.options.repeat)))
     }
 
-    /// Passes every request of a log, in the order in which they are played, to `take`, with its time \[ns\]. The way to write a
+    /// Passes every request of a log, in the order in which they are played, to `take`, with its second (since 1970, or since the start of a recording
+    /// without dates). The way to write a
     /// recording in another form.
     pub fn for_each_request<E: From<Error>>(
         &self,

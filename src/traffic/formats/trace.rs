@@ -146,7 +146,9 @@ impl Trace {
         };
         let time = match time {
             Some(time) if !matches!(time.1, TimeUnit::Parts(_)) => time,
-            _ if forced => return Some(Err(Error::NoTimeColumn { path: path.to_path_buf(), columns: table.found() })),
+            _ if forced => {
+                return Some(Err(Error::NoTimeColumn { path: path.to_path_buf(), columns: table.found() }));
+            }
             _ => return None,
         };
         if !forced && duration.is_none() && !table.is_irregular(time.0, &time.1) {
