@@ -101,7 +101,7 @@ fn machines(x: &Analysis, found: &mut Vec<Finding>) {
         1 => String::new(),
         n => format!("; {} more like it", n - 1),
     };
-    let limit = worst.spike.advice.iter().find(|advice| advice.setting == Some("limiter.limit"));
+    let limit = worst.spike.advice.iter().find(|advice| advice.setting.as_deref() == Some("limiter.limit"));
     let setting = limit.and_then(|advice| {
         Some(("limiter.limit", format!("{:.0}  (key = \"client\", window = \"1m\")", advice.value?)))
     });

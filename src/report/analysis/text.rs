@@ -109,7 +109,9 @@ fn spikes(x: &Analysis, line: &mut dyn FnMut(&str)) {
             each.ended_at.map_or("still on".to_string(), |ended| lasted(ended - began)),
             kind(spike),
         ));
-        for advice in spike.advice.iter().filter(|a| x.instance_rps.is_some() || a.setting == Some("limiter.limit")) {
+        for advice in
+            spike.advice.iter().filter(|a| x.instance_rps.is_some() || a.setting.as_deref() == Some("limiter.limit"))
+        {
             for (k, part) in wrapped(&plain(&advice.text), WIDTH - 22).into_iter().enumerate() {
                 line(&format!("{}{part}", if k == 0 { " ".repeat(20) + "-> " } else { " ".repeat(23) }));
             }

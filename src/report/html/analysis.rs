@@ -181,8 +181,10 @@ fn spikes(x: &Analysis) -> String {
             let spike = &each.spike;
             let began = spike.started_at.as_secs_f64();
             let sure = spike.verdict.as_ref().filter(|verdict| verdict.confidence > 0.0);
-            let advice =
-                spike.advice.iter().filter(|a| x.instance_rps.is_some() || a.setting == Some("limiter.limit"));
+            let advice = spike
+                .advice
+                .iter()
+                .filter(|a| x.instance_rps.is_some() || a.setting.as_deref() == Some("limiter.limit"));
             let doubt = doubt(each);
             vec![
                 x.moment(began),
