@@ -10,6 +10,8 @@
 //! Rounds alternate and medians are shown, of CPU time where the work is our own process's and of wall time where it is another's; the
 //! file is in the page cache by then.
 
+#![expect(clippy::disallowed_methods, reason = "a bench takes the time of other programs")]
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};

@@ -99,6 +99,7 @@ pub struct Scenario {
 }
 
 /// Where requests come from.
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a run")]
 #[derive(Clone, Debug)]
 pub enum Traffic {
     /// They come whether or not earlier ones were answered.

@@ -387,6 +387,7 @@ impl SeriesFormat {
 }
 
 /// How a file is read.
+#[expect(clippy::large_enum_variant, reason = "there is one for each file")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layout {
     /// A line per request; which of its formats is for people only.

@@ -530,6 +530,7 @@ fn matching(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// How a file is read.
+#[expect(clippy::large_enum_variant, reason = "there is one for each file")]
 enum Recognized {
     Text(Layout),
     Table(Table),

@@ -401,7 +401,8 @@ mod tests {
     #[test]
     fn servers_are_understood_by_the_names_they_use() {
         // Client, method, path, status, bytes, microseconds.
-        let cases: [(&str, (&str, &str, &str, u16, u64, Option<u64>)); 7] = [
+        type Seen<'a> = (&'a str, &'a str, &'a str, u16, u64, Option<u64>);
+        let cases: [(&str, Seen<'_>); 7] = [
             (
                 r#"{"level":"info","ts":1693840791.75,"msg":"handled request","request":{"remote_ip":"172.17.0.1","client_ip":"127.0.0.1",
                 "method":"GET","uri":"/a?b","headers":{"User-Agent":["curl/7.74.0"]}},"duration":0.000125,"size":13,"status":200}"#,

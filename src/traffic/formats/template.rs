@@ -358,7 +358,10 @@ mod tests {
 
     use super::*;
 
-    fn read(format: &str, line: &str) -> Result<(i64, Option<u32>, String, String, u16, u64, Option<u64>), Fault> {
+    /// Second, nanoseconds, client, path, status, bytes, microseconds.
+    type Seen = (i64, Option<u32>, String, String, u16, u64, Option<u64>);
+
+    fn read(format: &str, line: &str) -> Result<Seen, Fault> {
         let mut template = Template::new(format, Zone::default()).unwrap_or_else(|e| panic!("{e}"));
         let r = template.record(line.as_bytes())?;
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();

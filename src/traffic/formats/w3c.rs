@@ -103,7 +103,7 @@ impl W3c {
             return Ok(None);
         }
         let columns = self.columns.as_ref().ok_or(Fault::NoFields)?;
-        let (mut date, mut time, mut took): (Option<&[u8]>, Option<&[u8]>, Option<&[u8]>) = (None, None, None);
+        let [mut date, mut time, mut took] = [None::<&[u8]>; 3];
         let mut record = Record::default();
         let mut rest = line;
         let mut i = 0;
@@ -202,7 +202,10 @@ mod tests {
 
     use super::*;
 
-    fn read(log: &mut W3c, line: &str) -> Result<Option<(i64, String, u16, Option<u64>)>, Fault> {
+    /// Second, path, status and response time.
+    type Seen = (i64, String, u16, Option<u64>);
+
+    fn read(log: &mut W3c, line: &str) -> Result<Option<Seen>, Fault> {
         let record = log.record(line.as_bytes())?;
         Ok(record.map(|r| (r.second, String::from_utf8_lossy(r.path).into_owned(), r.status, r.took)))
     }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Error, failed};
@@ -132,7 +132,7 @@ fn read<'a>(parser: &'a mut LogParser, line: input::Line<'a>) -> Item<'a> {
 }
 
 /// Time of the first request of a file \[s\]; `None` if it has none.
-pub(super) fn first_second(path: &PathBuf, parser: &LogParser) -> Result<Option<i64>, Error> {
+pub(super) fn first_second(path: &Path, parser: &LogParser) -> Result<Option<i64>, Error> {
     let mut lines = Lines::new(input::open(path)?);
     let mut parser = parser.clone();
     loop {

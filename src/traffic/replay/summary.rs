@@ -265,11 +265,7 @@ fn in_window(path: &Path, source: &Source, options: &Options, window: Span) -> R
     let (mut first, mut last) = (i64::MAX, i64::MIN);
     let mut requests = 0;
     let mut last_hash = 0;
-    loop {
-        let item = match records.next()? {
-            Some(item) => item,
-            None => break,
-        };
+    while let Some(item) = records.next()? {
         let record = match item {
             Item::Request(record) => record,
             Item::Other => {
