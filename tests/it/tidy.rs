@@ -202,7 +202,7 @@ const CONFINED: [(&str, &[&str], &str); 13] = [
     ("Instant::now", &["src/cli"], "time is passed in as units::Time"),
     ("SystemTime::now", &["src/cli"], "time is passed in as units::Time"),
     ("Timestamp::now", &["src/cli"], "time is passed in as units::Time"),
-    ("yaml_rust2", &["src/gate/openslo.rs"], "only OpenSLO is YAML: scenarios are TOML"),
+    ("yaml_rust2", &["src/gate/openslo.rs", "src/manifest/"], "OpenSLO and manifests are YAML, scenarios are TOML"),
     ("thread_rng", &[], "draw from rng::Dice, which is keyed by seed, stream and index"),
 ];
 
