@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::args::DatasetArgs;
 use super::exit::{Failure, OrExit};
 use crate::traffic::formats::Value;
-use crate::traffic::replay::{Dataset, Options, TableReader};
+use crate::traffic::replay::{self, Dataset, Options, TableReader};
 
 /// The files of a recording, standard input among them.
 #[derive(Debug)]
@@ -28,6 +28,9 @@ impl Files {
         let mut paths = Vec::new();
         for path in &args.datasets {
             if path.as_os_str() != "-" {
+                if !path.exists() && !path.to_string_lossy().contains(['*', '?', '[']) {
+                    return Err(replay::Error::Missing { path: path.clone() }).or_bad_input();
+                }
                 paths.push(std::path::absolute(path).unwrap_or_else(|_| path.clone()));
                 continue;
             }

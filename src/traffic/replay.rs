@@ -183,7 +183,7 @@ impl PartialEq for TableReader {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No such file.
-    #[error("{}: no such file; expected an access log or a rate series, plain or gzip", path.display())]
+    #[error("{}: no such file; expected an access log, a request trace or a rate series", path.display())]
     Missing {
         /// The path given.
         path: PathBuf,
