@@ -235,10 +235,9 @@ impl World<'_> {
     #[inline(always)]
     fn arrive<const EXTRAS: bool>(&mut self) {
         let Next { index, client, endpoint, .. } = self.next;
-        let work = self.next_work;
+        let work = if self.has_recorded_work { self.next_work } else { Work::Drawn };
         self.fetch_arrival();
-        let demand = self.demand(index, endpoint, work);
-        self.offer::<EXTRAS>(index, client, endpoint, demand);
+        self.offer::<EXTRAS>(index, client, endpoint, work);
     }
 
     /// Looks up the request after this one.
@@ -282,12 +281,13 @@ impl World<'_> {
 
     /// A request begins, now.
     #[inline(always)]
-    fn offer<const EXTRAS: bool>(&mut self, index: u64, client: u32, endpoint: u16, demand: Span) {
+    fn offer<const EXTRAS: bool>(&mut self, index: u64, client: u32, endpoint: u16, work: Work) {
         self.recorder.offered(self.now, endpoint);
         if let Some(retry) = &mut self.retry {
             retry.offered(self.now);
         }
         let region = if self.plan.has_regions() { self.population.region(client) } else { 0 };
+        let demand = self.demand(index, endpoint, work);
         // In place, field by field: a whole attempt put together elsewhere and copied would stall the processor.
         let slot = self.slab.claim();
         let attempt = &mut self.slab[slot];

@@ -241,8 +241,7 @@ impl World<'_> {
         let index = turn_index(user, *turn);
         *turn += 1;
         let endpoint = self.endpoint(index);
-        let demand = self.demand(index, endpoint, Work::Drawn);
-        self.offer::<true>(index, user, endpoint, demand);
+        self.offer::<true>(index, user, endpoint, Work::Drawn);
     }
 }
 
