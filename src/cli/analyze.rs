@@ -14,7 +14,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::args::AnalyzeArgs;
-use super::dataset;
+use super::dataset::{self, names};
 use super::exit::{Exit, Failure, OrExit};
 use crate::report::analysis::{self, Analysis, Crowd, Rates};
 use crate::traffic::replay::{Dataset, Error, Summary};
@@ -127,16 +127,6 @@ fn bin_for(summary: &Summary) -> Span {
     // Values of a series may be anything, also shares: their steps are as fine as they are.
     let fine = Span::from_secs(10);
     if step >= fine { step } else { Span(fine.0.div_ceil(step.0) * step.0) }
-}
-
-fn names(dataset: &Dataset) -> String {
-    let names = dataset.paths().iter().filter_map(|path| Some(path.file_name()?.to_string_lossy()));
-    let names: Vec<_> = names.collect();
-    match &names[..] {
-        [one] => one.to_string(),
-        [first, .., last] => format!("{first} … {last}"),
-        [] => String::new(),
-    }
 }
 
 fn crowd(sessions: Sessions, summary: &Summary) -> Crowd {

@@ -106,6 +106,17 @@ where
     text.map(|text| text.parse().with_context(|| format!("--{flag}"))).transpose()
 }
 
+/// The names of a recording's files, for a title.
+pub fn names(dataset: &Dataset) -> String {
+    let names = dataset.paths().iter().filter_map(|path| Some(path.file_name()?.to_string_lossy()));
+    let names: Vec<_> = names.collect();
+    match &names[..] {
+        [one] => one.to_string(),
+        [first, .., last] => format!("{first} … {last}"),
+        [] => String::new(),
+    }
+}
+
 /// The keys of `[traffic] replay` that `args` say.
 pub fn toml(args: &DatasetArgs, paths: &[PathBuf]) -> String {
     let paths: Vec<String> = paths.iter().map(|path| toml_string(&path.to_string_lossy())).collect();

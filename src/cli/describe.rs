@@ -3,8 +3,9 @@
 use std::io::{IsTerminal, Write};
 
 use super::args::DescribeArgs;
-use super::dataset;
+use super::dataset::{self, names};
 use super::exit::{Exit, Failure, OrExit};
+use crate::report;
 use crate::report::figure::{clock, short, sparkline};
 use crate::report::verdict::{millis, percent, thousands};
 use crate::traffic::replay::{Dataset, Summary};
@@ -34,16 +35,6 @@ pub fn describe(args: DescribeArgs) -> Result<Exit, Failure> {
     // A closed pipe is the reader's choice.
     let _ = stdout.write_all(text.as_bytes());
     Ok(Exit::Done)
-}
-
-fn names(dataset: &Dataset) -> String {
-    let names = dataset.paths().iter().filter_map(|path| Some(path.file_name()?.to_string_lossy()));
-    let names: Vec<_> = names.collect();
-    match &names[..] {
-        [one] => one.to_string(),
-        [first, .., last] => format!("{first} … {last}"),
-        [] => String::new(),
-    }
 }
 
 /// The rate over time.
@@ -174,15 +165,10 @@ fn capped(dataset: &Dataset) -> &'static str {
     if dataset.summary().clients >= most { " or more" } else { "" }
 }
 
-/// Text from data without what would move a cursor or turn the direction of writing.
+/// Text from data, safe on a terminal, and no longer than a few of its lines.
 fn visible(text: &str) -> String {
-    let plain: String =
-        text.chars().map(|c| if c.is_control() || is_direction(c) { '\u{FFFD}' } else { c }).collect();
+    let plain = report::plain(text);
     if plain.chars().count() > 200 { plain.chars().take(199).chain(['…']).collect() } else { plain }
-}
-
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200B}'..='\u{200F}' | '\u{061C}')
 }
 
 fn json(dataset: &Dataset) -> String {

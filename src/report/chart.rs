@@ -68,10 +68,7 @@ pub fn rate_png(title: &str, points: &[(f64, f64)], width: f64, path: &Path) -> 
         let times: Vec<f64> = points.iter().map(|(t, _)| *t).collect();
         let end = times.last().copied().unwrap_or(0.0) + width;
         let top = ticks(most(&values) * 1.02, 5).last().copied().filter(|top| *top > 0.0).unwrap_or(1.0);
-        let mut chart = ChartBuilder::on(canvas)
-            .caption(title, TITLE.into_font().color(&INK))
-            .margin(16)
-            .margin_right(48)
+        let mut chart = titled(canvas, title)
             .x_label_area_size(34)
             .y_label_area_size(90)
             .build_cartesian_2d(TimeAxis::to(end), 0.0..top)?;
@@ -81,6 +78,13 @@ pub fn rate_png(title: &str, points: &[(f64, f64)], width: f64, path: &Path) -> 
         chart.draw_series(LineSeries::new(line, OFFERED.stroke_width(2)))?;
         Ok(())
     })
+}
+
+/// A chart with a title, and the margins that all have.
+fn titled<'a, 'b>(part: &'a Canvas<'b>, title: impl Into<String>) -> ChartBuilder<'a, 'b, BitMapBackend<'b>> {
+    let mut builder = ChartBuilder::on(part);
+    builder.caption(title.into(), TITLE.into_font().color(&INK)).margin(16).margin_right(48);
+    builder
 }
 
 fn draw_with(path: &Path, draw: impl FnOnce(&Canvas) -> Result<(), Failed>) -> Result<(), String> {
@@ -199,10 +203,7 @@ fn timeline(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     let column = |c: Column| timeline.column(c);
     let top = *ticks(most(column(Column::OfferedRps)) * 1.02, 5).last().unwrap_or(&1.0);
     let title = format!("{}: offered load peaks at {}/s", x.name, short(most(column(Column::OfferedRps))));
-    let mut chart = ChartBuilder::on(&upper)
-        .caption(title, TITLE.into_font().color(&INK))
-        .margin(16)
-        .margin_right(48)
+    let mut chart = titled(&upper, title)
         .x_label_area_size(34)
         .y_label_area_size(90)
         .build_cartesian_2d(TimeAxis::to(end), 0.0..top)?;
@@ -286,10 +287,7 @@ fn latency(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     }
     let (low, high) = log_bounds(least, highest);
     let title = format!("{}: p99 peaks at {}", x.name, millis(most(p99)));
-    let mut chart = ChartBuilder::on(canvas)
-        .caption(title, TITLE.into_font().color(&INK))
-        .margin(16)
-        .margin_right(48)
+    let mut chart = titled(canvas, title)
         .x_label_area_size(40)
         .y_label_area_size(110)
         .build_cartesian_2d(TimeAxis::to(end_of(x)), (low..high).log_scale())?;
@@ -333,10 +331,7 @@ fn percentiles(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     let values = || of_latency.iter().chain(&of_service).map(|(_, v)| *v);
     let (low, high) = log_bounds(values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
     let title = format!("{}: 99 of 100 requests took at most {}", x.name, millis(p99.as_millis_f64()));
-    let mut chart = ChartBuilder::on(canvas)
-        .caption(title, TITLE.into_font().color(&INK))
-        .margin(16)
-        .margin_right(48)
+    let mut chart = titled(canvas, title)
         .x_label_area_size(70)
         .y_label_area_size(110)
         .build_cartesian_2d(NinesAxis(nines), (low..high).log_scale())?;
@@ -398,10 +393,7 @@ fn outcomes(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     let everything = sum(&[Column::SucceededRps, Column::FailedRps]);
     let served_and_limited = sum(&[Column::SucceededRps, Column::RateLimitedRps]);
     let top = *ticks(most(&everything) * 1.02, 5).last().unwrap_or(&1.0);
-    let mut chart = ChartBuilder::on(&upper)
-        .caption(title, TITLE.into_font().color(&INK))
-        .margin(16)
-        .margin_right(48)
+    let mut chart = titled(&upper, title)
         .x_label_area_size(40)
         .y_label_area_size(90)
         .build_cartesian_2d(TimeAxis::to(end_of(x)), 0.0..top)?;

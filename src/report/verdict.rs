@@ -7,7 +7,7 @@
 use super::Experiment;
 use crate::record::Run;
 use crate::scenario::slo::Target;
-use crate::units::Span;
+use crate::units::{Grouped, Span};
 
 /// Whether a target held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,15 +194,7 @@ pub fn percent(ratio: f64) -> String {
 
 /// A count with its thousands apart.
 pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    Grouped(n).to_string()
 }
 
 #[cfg(test)]

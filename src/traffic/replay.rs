@@ -28,14 +28,14 @@ pub(crate) use log::LogFeed;
 use records::{LogFile, Source};
 pub use records::{RequestTable, TableRows};
 pub(crate) use series::SeriesFeed;
-pub use summary::{BadLines, Bins, Gap, Grouped, Recorded, Summary};
+pub use summary::{BadLines, Bins, Gap, Recorded, Summary};
 
 use crate::traffic::formats::input::{self, Lines};
 use crate::traffic::formats::timestamp::{self, Zone};
 pub use crate::traffic::formats::trace::Demand;
 use crate::traffic::formats::{self, Format, Layout, Points, SeriesFormat, Value};
 use crate::traffic::shape::Rate;
-use crate::units::{Span, Time};
+use crate::units::{Grouped, Span, Time};
 
 /// How late a line of a log may be without being moved. Requests longer than a minute are rare, merged and
 /// anonymized logs are often shuffled within one, and a window is kept in memory.
@@ -391,7 +391,7 @@ pub struct Truncation<'a> {
 
 impl fmt::Display for Truncation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "truncated after {} requests: {}", summary::Grouped(self.requests), self.error)
+        write!(f, "truncated after {} requests: {}", Grouped(self.requests), self.error)
     }
 }
 
@@ -572,7 +572,8 @@ fn arrange(paths: &[PathBuf], layouts: Vec<Recognized>) -> Result<Content, Error
     for (i, (path, layout)) in paths.iter().zip(layouts).enumerate() {
         match layout {
             Recognized::Text(Layout::Log(format, parser)) => {
-                let first = records::first_second(path, &parser)?;
+                // Only the order of several files depends on it.
+                let first = if several { records::first_second(path, &parser)? } else { None };
                 logs.push((format, LogFile { path: path.clone(), parser, first: first.unwrap_or(i64::MAX) }));
             }
             Recognized::Text(Layout::Series(format, form)) => series.push((format, path.clone(), form)),

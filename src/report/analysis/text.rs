@@ -2,6 +2,7 @@
 
 use super::{Analysis, Crowd, Forecast, doubt, findings, kind, lasted, rate};
 use crate::report::figure::{short, sparkline};
+use crate::report::plain;
 use crate::report::verdict::{percent, thousands};
 
 /// Width of the text column.
@@ -227,10 +228,4 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
         length += n;
     }
     lines
-}
-
-/// Text from data without what would move a cursor or turn the direction of writing.
-fn plain(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200B}'..='\u{200F}' | '\u{061C}');
-    text.chars().map(|c| if c.is_control() || turns(c) { '\u{FFFD}' } else { c }).collect()
 }

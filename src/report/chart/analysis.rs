@@ -4,7 +4,7 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::{ALARM, CAPACITY, Canvas, FAINT, Failed, INK, OFFERED, TEXT, TITLE, TimeAxis, draw_with, mesh, steps};
+use super::{ALARM, CAPACITY, Canvas, FAINT, Failed, INK, OFFERED, TEXT, TimeAxis, draw_with, mesh, steps, titled};
 use crate::report::analysis::{Analysis, rate};
 use crate::report::figure::{POINTS, reduced, short, ticks};
 
@@ -24,19 +24,9 @@ fn load(x: &Analysis, canvas: &Canvas) -> Result<(), Failed> {
     let upper = ahead.into_iter().flat_map(|f| &f.path).map(|p| if p.high.is_finite() { p.high } else { p.mean });
     let most = upper.fold(x.rates.peak(), f64::max);
     let top = ticks(most * 1.02, 5).last().copied().filter(|top| *top > 0.0).unwrap_or(1.0);
-    let mut chart = ChartBuilder::on(canvas)
-        .caption(
-            format!(
-                "{}: {}/s on average, {}/s at most, {} spikes",
-                x.name,
-                rate(x.mean_rps()),
-                rate(x.rates.peak()),
-                x.spikes.len()
-            ),
-            TITLE.into_font().color(&INK),
-        )
-        .margin(16)
-        .margin_right(48)
+    let (mean, peak, spikes) = (rate(x.mean_rps()), rate(x.rates.peak()), x.spikes.len());
+    let title = format!("{}: {mean}/s on average, {peak}/s at most, {spikes} spikes", x.name);
+    let mut chart = titled(canvas, title)
         .x_label_area_size(34)
         .y_label_area_size(90)
         .build_cartesian_2d(TimeAxis::to(end), 0.0..top)?;

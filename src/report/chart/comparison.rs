@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use super::{
     ALARM, CAPACITY, Canvas, FAINT, Failed, INK, OFFERED, SERVED, TEXT, TITLE, TimeAxis, area, draw_with, end_of,
-    legend, line, mesh, most, shade, steps, stretches,
+    legend, line, mesh, most, shade, steps, stretches, titled,
 };
 use crate::record::timeline::Column;
 use crate::report::Experiment;
@@ -95,10 +95,7 @@ fn draw_front(points: &[Point], cost_name: &str, target_ms: Option<f64>, canvas:
     let top = *ticks(highest(|p| p.p99_ms).max(target_ms.unwrap_or(0.0)) * 1.1, 5).last().unwrap_or(&1.0);
     let names: Vec<&str> = points.iter().filter(|p| p.on_front).map(|p| p.label.as_str()).collect();
     let title = format!("Nobody beats {} in both", names.join(", "));
-    let mut chart = ChartBuilder::on(canvas)
-        .caption(title, TITLE.into_font().color(&INK))
-        .margin(16)
-        .margin_right(48)
+    let mut chart = titled(canvas, title)
         .x_label_area_size(70)
         .y_label_area_size(110)
         .build_cartesian_2d(0.0..right, 0.0..top)?;

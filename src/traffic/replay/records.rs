@@ -178,16 +178,17 @@ impl Records {
     /// The next line of all; `None` at the end.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Item<'_>>, Error> {
-        let Source::Files(files) = &self.source else {
-            let number = self.at.1;
-            let path = match &self.source {
-                Source::Table(path, _) => path.clone(),
-                Source::Files(_) => PathBuf::new(),
-            };
-            let table = self.table.as_mut().expect("a table is open");
-            self.at.1 += 1;
-            let row = table.next_row().map_err(|e| failed(&path, number, e))?;
-            return Ok(row.map(Item::Request));
+        let files = match &self.source {
+            Source::Files(files) => files,
+            Source::Table(path, _) => {
+                let number = self.at.1;
+                self.at.1 += 1;
+                let table = self.table.as_mut().expect("a table is open");
+                return match table.next_row() {
+                    Ok(row) => Ok(row.map(Item::Request)),
+                    Err(source) => Err(failed(path, number, source)),
+                };
+            }
         };
         // One file, and nothing to merge it with: by far the commonest.
         if self.open.len() == 1 && self.later == files.len() && self.open[0].waiting.is_none() {

@@ -15,7 +15,7 @@ use super::records::{Item, Records, Source};
 use super::series::Rows;
 use super::{Error, FEW_BAD_LINES, MAX_LATE, Options, REORDER_STEPS, REORDER_WINDOW, SORTABLE};
 use crate::traffic::formats::{BadLine, Fault, SeriesFormat, Value, Work, excerpt};
-use crate::units::Span;
+use crate::units::{Grouped, Span};
 
 const NANOS: i64 = 1_000_000_000;
 /// Malformed lines that are shown.
@@ -148,9 +148,14 @@ impl BadLines {
         self.counts.iter().sum()
     }
 
+    /// Whether another example is shown.
+    fn has_room(&self) -> bool {
+        self.examples.len() < SHOWN
+    }
+
     fn add(&mut self, fault: Fault, line: impl FnOnce() -> BadLine) {
         self.counts[fault as usize] += 1;
-        if self.examples.len() < SHOWN {
+        if self.has_room() {
             self.examples.push(line());
         }
     }
@@ -273,8 +278,9 @@ fn in_window(path: &Path, source: &Source, options: &Options, window: Span) -> R
                 continue;
             }
             Item::Bad(fault, text) => {
-                let text = excerpt(text);
+                let text = summary.bad.has_room().then(|| excerpt(text));
                 let (_, line) = records.position();
+                let text = text.unwrap_or_default();
                 summary.bad.add(fault, || BadLine { line, column: None, fault, text });
                 continue;
             }
@@ -563,22 +569,6 @@ impl fmt::Display for Summary {
     }
 }
 
-/// A number with commas between thousands.
-pub struct Grouped(pub u64);
-
-impl fmt::Display for Grouped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (i, digit) in digits.chars().enumerate() {
-            if i > 0 && (digits.len() - i).is_multiple_of(3) {
-                write!(f, ",")?;
-            }
-            write!(f, "{digit}")?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -599,11 +589,5 @@ mod tests {
         bins.add(i64::MAX / NANOS, 1.0);
         bins.add(i64::MIN / NANOS, 1.0);
         assert!(bins.counts().len() <= MAX_BINS);
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        let shown = [0, 999, 1000, 1_234_567].map(|n| Grouped(n).to_string());
-        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
     }
 }
