@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rand_distr::{Distribution as _, Exp1, Gamma, StandardNormal, Weibull};
 
 use crate::rng::Draws;
-use crate::units::Span;
+use crate::units::{self, Span};
 
 /// A distribution of durations.
 #[derive(Clone, Debug, PartialEq)]
@@ -211,7 +211,7 @@ pub enum Sampler {
 
 impl Sampler {
     /// One duration, to the nearest nanosecond.
-    #[inline]
+    #[inline(always)]
     pub fn sample(&self, draws: &mut Draws) -> Span {
         let nanos = match self {
             Sampler::Constant(span) => return *span,
@@ -234,7 +234,7 @@ impl Sampler {
             }
             Sampler::Empirical(e) => return e.at(draws.unit()),
         };
-        Span((nanos + 0.5) as u64)
+        Span(units::whole(nanos))
     }
 }
 

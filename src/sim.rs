@@ -26,6 +26,7 @@ mod fault;
 mod fleet;
 mod hold;
 pub mod instance;
+mod intake;
 mod observation;
 pub mod outlook;
 mod overload;
@@ -36,7 +37,6 @@ pub mod sharing;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::distribution::Sampler;
 use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Request};
 use crate::engine::{Command, Engine};
 use crate::record::outcome::Failure;
@@ -51,12 +51,11 @@ use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
 use crate::sim::hold::Holding;
 use crate::sim::instance::Instance;
+use crate::sim::intake::{Intake, Upcoming};
 use crate::sim::observation::Observer;
 use crate::sim::overload::Pressure;
 pub use crate::sim::plan::Plan;
 use crate::sim::probe::Probing;
-use crate::traffic::formats::Work;
-use crate::traffic::{Arrivals, EndpointMix, Origin, Population};
 use crate::units::{Span, Time};
 
 /// How a run is watched and stopped from outside. One for all replications.
@@ -68,33 +67,6 @@ pub struct Monitor {
     pub progress_ms: AtomicU64,
 }
 
-/// What requests of an endpoint need.
-#[derive(Debug)]
-struct EndpointModel {
-    demand: Sampler,
-    /// Mean of that.
-    mean: Span,
-    error_rate: f64,
-}
-
-/// The next planned request, with what its origin says already looked up.
-///
-/// The two long fields are kept apart on purpose: side by side, they are copied by one wide load of what two narrow stores have just
-/// written, and that stalls the processor for a tenth of the time of a whole request.
-#[derive(Debug)]
-#[repr(C)]
-struct Next {
-    /// When; [`Time::MAX`] if there is none.
-    at: Time,
-    client: u32,
-    endpoint: u16,
-    index: u64,
-}
-
-impl Next {
-    const NONE: Next = Next { at: Time::MAX, client: 0, endpoint: 0, index: 0 };
-}
-
 /// One replication in the making.
 struct World<'a> {
     plan: &'a Plan,
@@ -103,26 +75,20 @@ struct World<'a> {
     end: Time,
     seed: u64,
     // Chance.
-    demand_dice: Dice,
     failure_dice: Dice,
     retry_dice: Dice,
     dependency_dice: Dice,
     think_dice: Dice,
     boot_dice: Dice,
     // Traffic.
-    arrivals: Option<Arrivals>,
-    next: Next,
-    next_work: Work,
-    has_recorded_work: bool,
-    population: Population,
-    attackers: Vec<std::ops::Range<u32>>,
-    mix: Option<EndpointMix>,
+    intake: Intake,
     turns: Vec<u32>,
     // The system.
     engine: Engine,
     instances: Vec<Instance>,
     pools: Vec<Pool>,
-    models: Vec<EndpointModel>,
+    /// Probability of an error answer, by endpoint.
+    error_rates: Vec<f64>,
     faults: Faults,
     // What is pending.
     slab: Slab,
@@ -155,7 +121,7 @@ impl World<'_> {
         self.start();
         loop {
             let calendar_at = self.calendar.next_at();
-            let arrival_at = self.next.at;
+            let arrival_at = self.intake.next_at();
             let patience_at = self.patience.next_at();
             let control_at = self.agenda.next_at().min(self.engine.next_wake().0);
             if calendar_at <= arrival_at && calendar_at <= patience_at && calendar_at <= control_at {
@@ -187,7 +153,7 @@ impl World<'_> {
     /// Whether nothing is left to follow beyond the end.
     fn is_over(&self, next: Time) -> bool {
         let steps_done = self.agenda.next_at() > self.end || next > self.end;
-        steps_done && self.slab.is_empty() && self.next.at == Time::MAX
+        steps_done && self.slab.is_empty() && self.intake.next_at() == Time::MAX
     }
 
     fn start(&mut self) {
@@ -197,7 +163,7 @@ impl World<'_> {
             self.begin_serving(id, false);
         }
         self.recorder.ready_changed(Time::ZERO, self.plan.scenario().fleet.initial);
-        self.fetch_arrival();
+        self.intake.refill(self.plan);
         for user in 0..self.turns.len() as u32 {
             self.think(user);
         }
@@ -234,60 +200,19 @@ impl World<'_> {
     /// The next planned request arrives.
     #[inline(always)]
     fn arrive<const EXTRAS: bool>(&mut self) {
-        let Next { index, client, endpoint, .. } = self.next;
-        let work = if self.has_recorded_work { self.next_work } else { Work::Drawn };
-        self.fetch_arrival();
-        self.offer::<EXTRAS>(index, client, endpoint, work);
-    }
-
-    /// Looks up the request after this one.
-    #[inline(always)]
-    fn fetch_arrival(&mut self) {
-        let Some(arrivals) = &mut self.arrivals else { return };
-        let Some(arrival) = arrivals.next() else {
-            self.next = Next::NONE;
-            return;
-        };
-        let (client, endpoint) = match arrival.origin {
-            Origin::Base => (self.population.client(arrival.index), self.endpoint(arrival.index)),
-            Origin::Attack(k) => {
-                let client = self.population.attacker(arrival.index, &self.attackers[usize::from(k)]);
-                let aimed = self.plan.attack_endpoint(usize::from(k));
-                (client, aimed.unwrap_or_else(|| self.endpoint(arrival.index)))
-            }
-            Origin::Recorded { client, endpoint, .. } => (client, self.plan.recorded_endpoint(endpoint)),
-        };
-        self.next = Next { at: arrival.at, client, endpoint, index: arrival.index };
-        if self.has_recorded_work {
-            self.next_work = if let Origin::Recorded { work, .. } = arrival.origin { work } else { Work::Drawn };
-        }
-    }
-
-    #[inline]
-    fn endpoint(&self, index: u64) -> u16 {
-        self.mix.as_ref().map_or(0, |mix| mix.endpoint(index))
-    }
-
-    /// How much work a request is: as it was recorded, or drawn.
-    #[inline(always)]
-    fn demand(&self, index: u64, endpoint: u16, work: Work) -> Span {
-        let model = &self.models[usize::from(endpoint)];
-        match work {
-            Work::Drawn => model.demand.sample(&mut self.demand_dice.draws(index)),
-            Work::Nanos(nanos) => Span(nanos),
-            Work::Size(size) => model.mean.mul_f64(size),
-        }
+        let upcoming = self.intake.take(self.plan);
+        self.offer::<EXTRAS>(upcoming);
     }
 
     /// A request begins, now.
     #[inline(always)]
-    fn offer<const EXTRAS: bool>(&mut self, index: u64, client: u32, endpoint: u16, work: Work) {
+    fn offer<const EXTRAS: bool>(&mut self, upcoming: Upcoming) {
+        let Upcoming { index, demand, client, endpoint, .. } = upcoming;
         self.recorder.offered(self.now, endpoint);
         if let Some(retry) = &mut self.retry {
             retry.offered(self.now);
         }
-        let region = if self.plan.has_regions() { self.population.region(client) } else { 0 };
-        let demand = self.demand(index, endpoint, work);
+        let region = if self.plan.has_regions() { self.intake.region(client) } else { 0 };
         // In place, field by field: a whole attempt put together elsewhere and copied would stall the processor.
         let slot = self.slab.claim();
         let attempt = &mut self.slab[slot];
@@ -303,25 +228,23 @@ impl World<'_> {
         attempt.stage = Stage::Outbound;
         attempt.awaited = true;
         attempt.failed = false;
-        self.send::<EXTRAS>(slot, None);
-    }
-
-    /// An attempt leaves its client.
-    #[inline(always)]
-    fn send<const EXTRAS: bool>(&mut self, slot: u32, avoid: Option<InstanceId>) {
+        let stamp = attempt.stamp;
         if EXTRAS {
-            return self.send_under_pressure(slot, avoid);
+            return self.send_under_pressure(slot, None);
         }
-        self.send_plainly::<EXTRAS>(slot, avoid);
+        // What the slab has just been told need not be read from there again.
+        let request = Request { index, attempt: 1, client, endpoint, region, avoid: None };
+        self.patience.begin(self.now, slot, stamp);
+        let admission = self.engine.admit(self.now, &request);
+        self.admitted::<EXTRAS>(slot, admission);
     }
 
-    /// The way to an instance, or a refusal.
-    #[inline(always)]
-    fn send_plainly<const EXTRAS: bool>(&mut self, slot: u32, avoid: Option<InstanceId>) {
+    /// An attempt leaves its client: the way to an instance, or a refusal.
+    fn send(&mut self, slot: u32, avoid: Option<InstanceId>) {
         let request = self.request(slot, avoid);
         self.patience.begin(self.now, slot, self.slab[slot].stamp);
         let admission = self.engine.admit(self.now, &request);
-        self.admitted::<EXTRAS>(slot, admission);
+        self.admitted::<true>(slot, admission);
     }
 
     /// What the engine is asked for an attempt.
@@ -349,7 +272,7 @@ impl World<'_> {
                 attempt.stage = Stage::Outbound;
                 let travel = self.plan.one_way(attempt.region);
                 if travel.is_zero() {
-                    self.reaches_instance::<EXTRAS>(slot);
+                    self.enters::<EXTRAS>(slot, instance.0 as usize);
                 } else {
                     self.calendar.push(self.now + travel, Kind::ReachesInstance, slot);
                 }
@@ -366,14 +289,19 @@ impl World<'_> {
     /// An attempt reaches the instance it was sent to.
     #[inline(always)]
     fn reaches_instance<const EXTRAS: bool>(&mut self, slot: u32) {
-        if EXTRAS {
-            return self.reaches_under_pressure(slot);
-        }
         if self.slab[slot].stage == Stage::Dead {
             self.slab.remove(slot);
             return;
         }
-        let place = self.slab[slot].instance.0 as usize;
+        self.enters::<EXTRAS>(slot, self.slab[slot].instance.0 as usize);
+    }
+
+    /// An attempt is at the door of an instance.
+    #[inline(always)]
+    fn enters<const EXTRAS: bool>(&mut self, slot: u32, place: usize) {
+        if EXTRAS {
+            return self.enters_under_pressure(slot, place);
+        }
         let instance = &mut self.instances[place];
         instance.attempts += 1;
         if !instance.is_alive() {
@@ -480,7 +408,7 @@ impl World<'_> {
     fn work_done<const EXTRAS: bool>(&mut self, slot: u32) {
         let attempt = &mut self.slab[slot];
         let place = attempt.instance.0 as usize;
-        let error_rate = self.models[usize::from(attempt.endpoint)].error_rate;
+        let error_rate = self.error_rates[usize::from(attempt.endpoint)];
         if error_rate > 0.0 && !attempt.failed {
             let u = self.failure_dice.sub(attempt.index, u64::from(attempt.number)).unit();
             attempt.failed = u < error_rate;
@@ -661,15 +589,12 @@ impl World<'_> {
     fn interrupt(&mut self) {
         self.ended = Ended::Interrupted { at: self.now };
         self.end = self.now;
-        self.next = Next::NONE;
-        self.arrivals = None;
+        self.intake.close();
     }
 
     fn finish(mut self) -> Run {
         self.engine.drain_events(&mut self.events);
-        if let Some(arrivals) = &self.arrivals
-            && let Some(truncation) = arrivals.truncation()
-        {
+        if let Some(truncation) = self.intake.truncation() {
             self.ended = Ended::TrafficLost { at: self.now.min(self.end), problem: truncation.to_string() };
         }
         debug_assert!(self.recorder.in_flight() == 0, "every request has ended: {}", self.recorder.in_flight());

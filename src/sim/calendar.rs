@@ -90,8 +90,8 @@ const REVIEW_EVERY: u32 = 8192;
 /// Pending events.
 #[derive(Clone, Debug)]
 pub struct Calendar {
-    /// The ring: bucket b of time holds keys of `base ≤ b < base + buckets`, in no order, at index b modulo its length. Keys
-    /// before `base` are in its first bucket.
+    /// The ring: bucket b of time holds keys of `base ≤ b < base + buckets`, in no order, at index b modulo its length, and
+    /// [`NO_KEY`] where it has none. Keys before `base` are in its first bucket.
     ring: Vec<[u128; DEPTH]>,
     /// Keys in each bucket.
     fill: Vec<u8>,
@@ -105,8 +105,10 @@ pub struct Calendar {
     near: usize,
     /// What lies beyond the ring, or found its bucket full, as a binary heap.
     rest: BinaryHeap<Reverse<u128>>,
-    /// The least key and where it is; `None` if that has to be found out.
-    least: Option<Least>,
+    /// The least key and where it is.
+    least: Least,
+    /// The least key of the heap.
+    rest_least: u128,
     sequence: u64,
     /// Since the last review: pushes, those that lay beyond the ring, those that found their bucket full.
     pushes: u32,
@@ -118,23 +120,27 @@ pub struct Calendar {
 struct Least {
     key: u128,
     /// Bucket and place in it; [`REST`] for the heap.
-    bucket: usize,
-    place: usize,
+    bucket: u32,
+    place: u32,
 }
 
-const REST: usize = usize::MAX;
+const REST: u32 = u32::MAX;
+
+/// Greater than any key: there is none.
+const NO_KEY: u128 = u128::MAX;
 
 impl Default for Calendar {
     fn default() -> Calendar {
         Calendar {
-            ring: vec![[0; DEPTH]; BUCKETS],
+            ring: vec![[NO_KEY; DEPTH]; BUCKETS],
             fill: vec![0; BUCKETS],
             occupied: vec![0; BUCKETS / 64],
             shift: SHIFT,
             base: 0,
             near: 0,
             rest: BinaryHeap::new(),
-            least: None,
+            least: Least { key: NO_KEY, bucket: REST, place: 0 },
+            rest_least: NO_KEY,
             sequence: 0,
             pushes: 0,
             beyond: 0,
@@ -145,12 +151,9 @@ impl Default for Calendar {
 
 impl Calendar {
     /// The time of the next event; [`Time::MAX`] if there is none.
-    #[inline]
-    pub fn next_at(&mut self) -> Time {
-        if self.least.is_none() {
-            self.find_least();
-        }
-        self.least.map_or(Time::MAX, |least| Time((least.key >> 64) as u64))
+    #[inline(always)]
+    pub fn next_at(&self) -> Time {
+        Time((self.least.key >> 64) as u64)
     }
 
     /// Adds an event.
@@ -180,33 +183,41 @@ impl Calendar {
             self.fill[index] = place as u8 + 1;
             self.occupied[index / 64] |= 1 << (index % 64);
             self.near += 1;
-            index
+            index as u32
         } else {
-            self.beyond += u32::from(!within);
-            self.crowded += u32::from(within);
-            self.rest.push(Reverse(key));
+            self.put_aside(key, within);
             REST
         };
-        if let Some(least) = &self.least
-            && key < least.key
-        {
-            self.least = Some(Least { key, bucket, place });
+        if key < self.least.key {
+            self.least = Least { key, bucket, place: place as u32 };
         }
+    }
+
+    /// Puts a key into the heap.
+    #[inline(never)]
+    fn put_aside(&mut self, key: u128, within: bool) {
+        self.beyond += u32::from(!within);
+        self.crowded += u32::from(within);
+        self.rest.push(Reverse(key));
+        self.rest_least = self.rest_least.min(key);
     }
 
     /// Takes the next event.
     #[inline(always)]
     pub fn pop(&mut self) -> Option<Pending> {
-        if self.least.is_none() {
-            self.find_least();
+        let Least { key, bucket, place } = self.least;
+        if key == NO_KEY {
+            return None;
         }
-        let Least { key, bucket, place } = self.least.take()?;
         if bucket == REST {
-            self.rest.pop();
+            self.take_from_rest();
         } else {
-            let last = usize::from(self.fill[bucket]) - 1;
-            self.ring[bucket][place] = self.ring[bucket][last];
-            self.fill[bucket] = last as u8;
+            let bucket = bucket as usize;
+            let (fill, keys) = (&mut self.fill[bucket], &mut self.ring[bucket]);
+            let last = usize::from(*fill) - 1;
+            *fill = last as u8;
+            keys[place as usize % DEPTH] = keys[last % DEPTH];
+            keys[last % DEPTH] = NO_KEY;
             if last == 0 {
                 self.occupied[bucket / 64] &= !(1 << (bucket % 64));
             }
@@ -214,12 +225,19 @@ impl Calendar {
         }
         // Nothing is pending before this event: the ring may begin with it.
         self.base = self.base.max((key >> 64) as u64 >> self.shift);
+        self.find_least();
         let low = key as u64;
         Some(Pending {
             at: Time((key >> 64) as u64),
             kind: KINDS[(low >> KIND_SHIFT) as usize],
             payload: (low & u64::from(MAX_PAYLOAD)) as u32,
         })
+    }
+
+    #[inline(never)]
+    fn take_from_rest(&mut self) {
+        self.rest.pop();
+        self.rest_least = self.rest.peek().map_or(NO_KEY, |&Reverse(key)| key);
     }
 
     /// Number of pending events.
@@ -233,25 +251,19 @@ impl Calendar {
     }
 
     /// Finds the least key: in the first bucket that holds anything, or in the heap.
-    #[inline]
+    #[inline(always)]
     fn find_least(&mut self) {
-        let in_rest = self.rest.peek().map(|&Reverse(key)| Least { key, bucket: REST, place: 0 });
+        self.least = Least { key: self.rest_least, bucket: REST, place: 0 };
         if self.near == 0 {
-            self.least = in_rest;
             return;
         }
         let bucket = self.first_occupied();
-        let keys = &self.ring[bucket];
-        let (mut key, mut place) = (keys[0], 0);
-        for (i, &each) in keys.iter().enumerate().take(usize::from(self.fill[bucket])).skip(1) {
-            if each < key {
-                (key, place) = (each, i);
-            }
+        let lesser = |a: (u128, u32), b: (u128, u32)| if b.0 < a.0 { b } else { a };
+        let [a, b, c, d] = self.ring[bucket];
+        let (key, place) = lesser(lesser((a, 0), (b, 1)), lesser((c, 2), (d, 3)));
+        if key < self.rest_least {
+            self.least = Least { key, bucket: bucket as u32, place };
         }
-        self.least = match in_rest {
-            Some(rest) if rest.key < key => Some(rest),
-            _ => Some(Least { key, bucket, place }),
-        };
     }
 
     /// The first bucket from `base` on, around the ring, that holds anything; there is one.
@@ -290,7 +302,7 @@ impl Calendar {
         let keys = self.drain();
         let now = self.base << self.shift;
         (self.shift, self.base) = (shift, now >> shift);
-        self.ring.resize(buckets, [0; DEPTH]);
+        self.ring.resize(buckets, [NO_KEY; DEPTH]);
         self.fill.resize(buckets, 0);
         self.occupied.resize(buckets / 64, 0);
         keys.into_iter().for_each(|key| self.insert(key));
@@ -298,11 +310,13 @@ impl Calendar {
 
     fn drain(&mut self) -> Vec<u128> {
         let mut keys: Vec<u128> = self.rest.drain().map(|Reverse(key)| key).collect();
-        for (bucket, fill) in self.ring.iter().zip(&mut self.fill) {
+        for (bucket, fill) in self.ring.iter_mut().zip(&mut self.fill) {
             keys.extend_from_slice(&bucket[..usize::from(std::mem::take(fill))]);
+            *bucket = [NO_KEY; DEPTH];
         }
         self.occupied.fill(0);
-        (self.near, self.least) = (0, None);
+        (self.near, self.rest_least) = (0, NO_KEY);
+        self.least = Least { key: NO_KEY, bucket: REST, place: 0 };
         keys
     }
 

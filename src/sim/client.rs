@@ -16,7 +16,6 @@ use crate::scenario::clients::Retry;
 use crate::sim::World;
 use crate::sim::attempt::{Attempt, Stage};
 use crate::sim::calendar::Kind;
-use crate::traffic::formats::Work;
 use crate::units::{Span, Time};
 
 /// When clients give up.
@@ -210,7 +209,7 @@ impl World<'_> {
         attempt.sent_at = self.now;
         let (scheduled_at, endpoint, last) = (attempt.scheduled_at, attempt.endpoint, attempt.instance);
         self.recorder.retried(scheduled_at, endpoint);
-        self.send::<true>(slot, Some(last));
+        self.send_under_pressure(slot, Some(last));
     }
 
     /// A request has its final end; in a closed loop its user begins to think.
@@ -240,8 +239,8 @@ impl World<'_> {
         let turn = &mut self.turns[user as usize];
         let index = turn_index(user, *turn);
         *turn += 1;
-        let endpoint = self.endpoint(index);
-        self.offer::<true>(index, user, endpoint, Work::Drawn);
+        let upcoming = self.intake.unplanned(self.now, index, user);
+        self.offer::<true>(upcoming);
     }
 }
 

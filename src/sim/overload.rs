@@ -132,7 +132,7 @@ impl World<'_> {
             hedging.pairs.insert(attempt.index, pair);
         }
         self.recorder.retried(attempt.scheduled_at, attempt.endpoint);
-        self.send::<true>(copy_slot, Some(attempt.instance));
+        self.send_under_pressure(copy_slot, Some(attempt.instance));
     }
 
     /// The attempt in `slot` is answered well: its twin is stopped, and clients learn.
@@ -193,24 +193,20 @@ impl World<'_> {
         }
     }
 
-    /// [`World::send_plainly`] with what may come before and after it.
+    /// [`World::send`] with what may come before and after it.
     #[cold]
     #[inline(never)]
     pub(super) fn send_under_pressure(&mut self, slot: u32, avoid: Option<InstanceId>) {
         if !self.is_throttled(slot) {
-            self.send_plainly::<true>(slot, avoid);
+            self.send(slot, avoid);
             self.send_probes();
         }
     }
 
-    /// An attempt reaches its instance: [`World::reaches_instance`] with queues that shed.
+    /// An attempt is at the door of its instance: [`World::enters`] with queues that shed.
     #[cold]
     #[inline(never)]
-    pub(super) fn reaches_under_pressure(&mut self, slot: u32) {
-        if self.slab[slot].stage == Stage::Dead {
-            return self.slab.remove(slot);
-        }
-        let place = self.slab[slot].instance.0 as usize;
+    pub(super) fn enters_under_pressure(&mut self, slot: u32, place: usize) {
         let instance = &mut self.instances[place];
         instance.attempts += 1;
         let service = &self.plan.scenario().service;
@@ -294,7 +290,7 @@ impl World<'_> {
     fn is_too_late(&self, slot: u32, place: usize) -> bool {
         let attempt = &self.slab[slot];
         let Some(timeout) = self.plan.scenario().clients.timeout else { return false };
-        let takes = self.models[usize::from(attempt.endpoint)].mean.mul_f64(self.instances[place].slowness);
+        let takes = self.intake.mean_demand(attempt.endpoint).mul_f64(self.instances[place].slowness);
         let back = self.plan.one_way(attempt.region);
         !attempt.awaited || self.now + takes + back > attempt.sent_at + timeout
     }

@@ -20,11 +20,11 @@ use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::Pool;
 use crate::sim::fault::Faults;
 use crate::sim::hold::Holding;
+use crate::sim::intake::Intake;
 use crate::sim::observation::Observer;
 use crate::sim::overload::Pressure;
 use crate::sim::probe::Probing;
-use crate::sim::{EndpointModel, Monitor, Next, World};
-use crate::traffic::formats::Work;
+use crate::sim::{Monitor, World};
 use crate::traffic::replay::{self, Dataset};
 use crate::traffic::{Arrivals, EndpointMix, Population};
 use crate::units::{Span, Time};
@@ -131,35 +131,24 @@ impl Plan {
             initial: scenario.fleet.initial,
             sizing: self.sizing(),
         };
-        let model = |endpoint: &Endpoint| EndpointModel {
-            demand: endpoint.time.sampler(),
-            mean: endpoint.time.mean(),
-            error_rate: endpoint.error_rate,
-        };
+        let mix = (weights.len() > 1).then(|| EndpointMix::new(&weights, seed));
         Ok(World {
             plan: self,
             monitor,
             now: Time::ZERO,
             end,
             seed,
-            demand_dice: Dice::new(seed, Stream::Demand),
             failure_dice: Dice::new(seed, Stream::Failure),
             retry_dice: Dice::new(seed, Stream::RetryJitter),
             dependency_dice: Dice::new(seed, Stream::Dependency),
             think_dice: Dice::new(seed, Stream::Think),
             boot_dice: Dice::new(seed, Stream::Boot),
-            arrivals,
-            next: Next::NONE,
-            next_work: Work::Drawn,
-            has_recorded_work: self.has_recorded_work(),
-            population,
-            attackers,
-            mix: (weights.len() > 1).then(|| EndpointMix::new(&weights, seed)),
+            intake: Intake::new(arrivals, population, attackers, mix, &self.endpoints, seed),
             turns: vec![0; users as usize],
             engine: Engine::new(&self.engine_config(seed)),
             instances: Vec::new(),
             pools: scenario.dependencies.iter().map(Pool::new).collect(),
-            models: self.endpoints.iter().map(model).collect(),
+            error_rates: self.endpoints.iter().map(|endpoint| endpoint.error_rate).collect(),
             faults: Faults::new(&scenario.faults, seed),
             slab: Slab::default(),
             calendar: Calendar::default(),
@@ -234,11 +223,6 @@ impl Plan {
     #[inline]
     pub fn recorded_endpoint(&self, path: u16) -> u16 {
         self.recorded.get(usize::from(path)).copied().unwrap_or(0)
-    }
-
-    /// Whether recorded requests say how much work they are.
-    pub fn has_recorded_work(&self) -> bool {
-        self.dataset.as_ref().is_some_and(|dataset| dataset.summary().works > 0)
     }
 
     /// The endpoint that attack `k` aims at; `None`: like everybody else.

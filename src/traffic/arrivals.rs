@@ -23,7 +23,7 @@ use crate::traffic::formats::Work;
 use crate::traffic::replay::{self, Dataset, LogFeed, SeriesFeed};
 use crate::traffic::shape::{Bounds, Kind, MAX_RPS, Rate, Segment};
 use crate::traffic::{Burst, Config, Process};
-use crate::units::Time;
+use crate::units::{self, Time};
 
 /// One request reaching the system.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -347,9 +347,15 @@ impl Poisson {
             loop {
                 let window = &self.windows.now;
                 let step = gap * window.scale;
+                let nanos = units::whole(step);
+                if nanos < window.end - self.at {
+                    self.at += nanos;
+                    break;
+                }
                 let room = (window.end - self.at) as f64;
                 if step < room {
-                    self.at = (self.at + (step + 0.5) as u64).min(window.end - 1);
+                    // It is rounded up to the end.
+                    self.at = window.end - 1;
                     break;
                 }
                 // What is left of the gap is measured by the next window's bound.

@@ -118,10 +118,10 @@ impl Population {
     /// The client that sends request `index`, `0..size`; 0 is the most popular.
     #[inline]
     pub fn client(&self, index: u64) -> u32 {
-        let bits = self.client.bits(index);
         match &self.popularity {
-            Some(table) => table.draw(bits),
-            None => pick(bits, self.size as usize) as u32,
+            Some(table) => table.draw(self.client.bits(index)),
+            None if self.size == 1 => 0,
+            None => pick(self.client.bits(index), self.size as usize) as u32,
         }
     }
 
