@@ -249,14 +249,16 @@ fn exp(x: f64) -> f64 {
     // Adding and subtracting 1.5 · 2⁵² rounds to the nearest whole number.
     const ROUND: f64 = 6_755_399_441_055_744.0;
     let x = x.clamp(-700.0, 700.0);
-    let k = (x * std::f64::consts::LOG2_E + ROUND) - ROUND;
+    let rounded = x * std::f64::consts::LOG2_E + ROUND;
+    let k = rounded - ROUND;
     let r = (x - k * LN2_HIGH) - k * LN2_LOW;
     let (r2, c) = (r * r, INVERSE_FACTORIALS);
     let r4 = r2 * r2;
     let r8 = r4 * r4;
     let low = ((c[0] + c[1] * r) + (c[2] + c[3] * r) * r2) + ((c[4] + c[5] * r) + (c[6] + c[7] * r) * r2) * r4;
     let high = ((c[8] + c[9] * r) + (c[10] + c[11] * r) * r2) + (c[12] + c[13] * r) * r4;
-    (low + high * r8) * f64::from_bits(((k as i64 + 1023) as u64) << 52)
+    // The last bits of what was rounded are k itself.
+    (low + high * r8) * f64::from_bits(rounded.to_bits().wrapping_add(1023) << 52)
 }
 
 /// 1/n! for n = 0, 1, …, 13.

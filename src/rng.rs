@@ -96,7 +96,10 @@ impl Dice {
     /// As many numbers as a draw may need for `index`; its first equals [`Dice::bits`].
     #[inline]
     pub fn draws(self, index: u64) -> Draws {
-        Draws { next: self.bits(index), state: index.wrapping_add(self.key.rotate_left(32)) }
+        Draws {
+            seed: self.key.wrapping_add(index.wrapping_mul(GAMMA)),
+            state: index.wrapping_add(self.key.rotate_left(32)),
+        }
     }
 
     /// Independent numbers for the `k`-th thing under `index` (an attempt of a request, say). `k` = 0 is not
@@ -122,7 +125,8 @@ pub fn pick(bits: u64, n: usize) -> usize {
 /// The sequence of numbers behind one (seed, stream, index); a [`rand::Rng`], so `rand_distr` can use it.
 #[derive(Clone, Debug)]
 pub struct Draws {
-    next: u64,
+    /// What the next number is mixed from; most draws need but one.
+    seed: u64,
     state: u64,
 }
 
@@ -130,9 +134,9 @@ impl Draws {
     /// The next 64 bits.
     #[inline]
     pub fn bits(&mut self) -> u64 {
-        let bits = self.next;
+        let bits = mix(self.seed);
         self.state = self.state.wrapping_add(GAMMA);
-        self.next = mix(self.next.wrapping_add(self.state));
+        self.seed = bits.wrapping_add(self.state);
         bits
     }
 

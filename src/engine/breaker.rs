@@ -198,13 +198,18 @@ impl Breaker {
     /// Lets a call pass at `now`, or says when it is worth asking again.
     ///
     /// `draw` is uniform over 64 bits and belongs to the call; it is looked at only while recovery ramps up.
-    #[inline]
     pub fn admit(&mut self, rules: &Rules, now: Time, draw: u64) -> Passage {
-        let now = self.advance_clock(now);
-        if let Phase::Closed | Phase::ForcedClosed = self.phase {
-            return Passage::Granted { permit: Permit(self.generation), transition: None };
+        match self.admit_if_closed(now) {
+            Some(permit) => Passage::Granted { permit, transition: None },
+            None => self.admit_unless_closed(rules, self.latest, draw),
         }
-        self.admit_unless_closed(rules, now, draw)
+    }
+
+    /// [`Breaker::admit`] for nearly every call there is: lets it pass if that needs no thought.
+    #[inline(always)]
+    pub fn admit_if_closed(&mut self, now: Time) -> Option<Permit> {
+        self.advance_clock(now);
+        matches!(self.phase, Phase::Closed | Phase::ForcedClosed).then_some(Permit(self.generation))
     }
 
     /// Counts how an admitted call ended; [`Outcome::Abandoned`] and [`Outcome::Shed`] count nothing.

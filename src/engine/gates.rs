@@ -162,8 +162,17 @@ impl Gates {
         events.append(&mut self.events);
     }
 
-    #[inline]
+    #[inline(always)]
     fn ask(&mut self, now: Time, i: u32, index: u64) -> Answer {
+        match self.breakers[i as usize].admit_if_closed(now) {
+            Some(permit) => Answer::Pass(permit),
+            None => self.ask_unless_closed(now, i, index),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask_unless_closed(&mut self, now: Time, i: u32, index: u64) -> Answer {
         let passage = self.breakers[i as usize].admit(&self.rules, now, self.ramp.bits(index));
         match passage {
             Passage::Granted { permit, transition: None } => Answer::Pass(permit),
