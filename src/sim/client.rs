@@ -154,7 +154,7 @@ impl World<'_> {
                 self.release::<true>(place, false);
             }
             Stage::Calling => {
-                self.slab[slot].stage = Stage::Dead;
+                self.cut_off(slot);
                 self.release::<true>(place, true);
             }
             Stage::Outbound => self.slab[slot].stage = Stage::Dead,
@@ -168,11 +168,21 @@ impl World<'_> {
         instance.touch(self.now);
         let shared = instance.sharing.as_mut().is_some_and(|sharing| sharing.remove(self.now, slot));
         if shared {
+            // While it shares a processor, its service is the time at which that began.
+            let attempt = self.slab[slot];
+            self.recorder.wasted(attempt.scheduled_at, Span(self.now.0 - attempt.service.0));
             self.slab.remove(slot);
             self.schedule_share(place);
         } else {
-            self.slab[slot].stage = Stage::Dead;
+            self.cut_off(slot);
         }
+    }
+
+    /// An attempt whose pending event only frees its slot is cut off; that it is "sent" now tells how much of its work was done.
+    pub(super) fn cut_off(&mut self, slot: u32) {
+        let attempt = &mut self.slab[slot];
+        attempt.stage = Stage::Dead;
+        attempt.sent_at = self.now;
     }
 
     /// An attempt failed: its request is tried again, or has failed for good.

@@ -17,7 +17,7 @@ use crate::sim::agenda::Agenda;
 use crate::sim::attempt::Slab;
 use crate::sim::calendar::Calendar;
 use crate::sim::client::{Patience, RetryPolicy};
-use crate::sim::dependency::Pool;
+use crate::sim::dependency::{Pool, Waits};
 use crate::sim::fault::Faults;
 use crate::sim::hold::Holding;
 use crate::sim::observation::Observer;
@@ -159,6 +159,7 @@ impl Plan {
             engine: Engine::new(&self.engine_config(seed)),
             instances: Vec::new(),
             pools: scenario.dependencies.iter().map(Pool::new).collect(),
+            waits: Waits::default(),
             models: self.endpoints.iter().map(model).collect(),
             faults: Faults::new(&scenario.faults, seed),
             slab: Slab::default(),
