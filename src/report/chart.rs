@@ -6,6 +6,7 @@
 mod analysis;
 mod card;
 mod comparison;
+pub(crate) mod storm;
 
 use std::path::Path;
 use std::sync::Once;

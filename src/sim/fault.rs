@@ -112,7 +112,11 @@ impl World<'_> {
         let victims = self.victims_of(&fault.kind);
         let until = fault.duration.map(|duration| self.now.saturating_add(duration));
         let kind = EventKind::FaultStarted { fault: fault.kind.name().to_string(), until };
-        self.events.push(Event { at: self.now, kind, cause: in_words(&fault.kind, &victims, &self.plan.scenario().dependencies) });
+        self.events.push(Event {
+            at: self.now,
+            kind,
+            cause: in_words(&fault.kind, &victims, &self.plan.scenario().dependencies),
+        });
         self.faults.struck.push(Active { fault: i, victims: victims.clone(), over: false });
         if let Some(until) = until {
             self.agenda.push(until, Entry::FaultEnds(self.faults.struck.len() as u32 - 1));

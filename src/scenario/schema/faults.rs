@@ -80,7 +80,9 @@ fn dependency(s: &Section, dependencies: &[Dependency], has_cache: bool) -> Opti
         (Some(field), []) => field.unfit(format!("the name of {what}: there is none")),
         (Some(field), _) => field.choice(&names),
         (None, [(_, only)]) => Some(*only),
-        (None, []) => s.field("kind").and_then(|kind| kind.contradiction(format!("there is nothing to strike: add {what}"))),
+        (None, []) => {
+            s.field("kind").and_then(|kind| kind.contradiction(format!("there is nothing to strike: add {what}")))
+        }
         (None, [(first, _), ..]) => {
             s.missing("dependency", &format!("dependency = {first:?}"));
             None

@@ -325,7 +325,9 @@ fn overlay(element: &Field, endpoints: &[Endpoint]) -> Option<Overlay> {
                 let (at, clients) = (at?, clients?);
                 let rate = f64::from(clients) / within.as_secs_f64();
                 if rate > MAX_RPS {
-                    return s.field("within").and_then(|f| f.unfit("a longer time: more than 1e9 a second do not come"));
+                    return s
+                        .field("within")
+                        .and_then(|f| f.unfit("a longer time: more than 1e9 a second do not come"));
                 }
                 Some(Overlay::Attack(Attack { at, rate, lasts: within, clients, endpoint }))
             }
