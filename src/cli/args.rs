@@ -258,8 +258,8 @@ pub struct StormArgs {
     /// What kicks it
     #[arg(long, value_enum, value_name = "TRIGGER", default_value_t = StormTrigger::Capacity)]
     pub trigger: StormTrigger,
-    /// Largest kick: a factor on load or on the time of dependencies' calls, or the share of the capacity that is lost
-    /// [default: 6, 100, 0.9]
+    /// Largest kick: a factor on load or on the time of dependencies' calls, or the share of the capacity or the cache that is
+    /// lost [default: 6, 100, 0.9 and 1]
     #[arg(long, value_name = "SIZE")]
     pub most: Option<f64>,
     /// How long the kick lasts; may be repeated, each a map of its own [default: 30s]
@@ -318,6 +318,8 @@ pub enum StormTrigger {
     Capacity,
     /// Slower dependencies
     Dependency,
+    /// The loss of a cache
+    Cache,
 }
 
 impl From<StormTrigger> for crate::storm::kick::Trigger {
@@ -326,6 +328,7 @@ impl From<StormTrigger> for crate::storm::kick::Trigger {
             StormTrigger::Load => Self::Load,
             StormTrigger::Capacity => Self::Capacity,
             StormTrigger::Dependency => Self::Dependency,
+            StormTrigger::Cache => Self::Cache,
         }
     }
 }

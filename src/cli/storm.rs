@@ -197,6 +197,7 @@ fn settings(args: &StormArgs) -> anyhow::Result<Settings> {
         if !settings.trigger.allows(most) {
             let expected = match settings.trigger {
                 Trigger::Capacity => "the share of the capacity that is lost at most, above 0 and up to 0.999",
+                Trigger::Cache => "the share of the cache that is lost at most, above 0 and up to 1",
                 Trigger::Load | Trigger::Dependency => "a factor above 1 and up to 10000",
             };
             return Err(anyhow!("--most: found {most}, expected {expected}"));
@@ -288,7 +289,7 @@ fn picture(storm: &Storm) -> report::chart::storm::StormMap {
     };
     let trigger = settings.trigger;
     let words: fn(f64) -> String = match trigger {
-        Trigger::Capacity => |size| format!("{:.0} %", size * 100.0),
+        Trigger::Capacity | Trigger::Cache => |size| format!("{:.0} %", size * 100.0),
         Trigger::Load | Trigger::Dependency => |size| format!("×{}", report::figure::short(size)),
     };
     let title = match (storm.map.vulnerable, storm.map.stuck().is_empty()) {

@@ -65,10 +65,12 @@ pub enum FaultKind {
         /// The time of a call is multiplied by this, ≥ 1.
         factor: f64,
     },
-    /// The cache before a dependency is empty at once.
+    /// The cache before a dependency loses entries at once.
     CacheLoss {
         /// The dependency's number.
         dependency: usize,
+        /// Share of what is in it that is lost, in (0, 1].
+        share: f64,
     },
 }
 

@@ -60,9 +60,9 @@ impl Pool {
         }
     }
 
-    /// Everything in the cache is gone.
-    pub fn lose_cache(&mut self) {
-        self.cached = 0.0;
+    /// A share of what is in the cache is gone.
+    pub fn lose_cache(&mut self, share: f64) {
+        self.cached *= 1.0 - share;
     }
 
     /// What the calls that are under way make of the time of one that joins them.

@@ -131,7 +131,7 @@ impl World<'_> {
             }
             FaultKind::Slow { .. } | FaultKind::Errors { .. } => self.apply_faults(),
             FaultKind::SlowDependency { .. } => self.slow_dependencies(),
-            FaultKind::CacheLoss { dependency } => self.pools[dependency].lose_cache(),
+            FaultKind::CacheLoss { dependency, share } => self.pools[dependency].lose_cache(share),
             FaultKind::SlowBoot { .. } | FaultKind::LostMetrics => {}
         }
     }
@@ -200,6 +200,8 @@ fn in_words(kind: &FaultKind, victims: &[InstanceId], dependencies: &[Dependency
         FaultKind::SlowDependency { dependency, factor } => {
             format!("calls to {} take {factor} times longer", dependencies[*dependency].name)
         }
-        FaultKind::CacheLoss { dependency } => format!("the cache of {} is empty", dependencies[*dependency].name),
+        FaultKind::CacheLoss { dependency, share } => {
+            format!("the cache of {} has lost {:.0}% of its entries", dependencies[*dependency].name, share * 100.0)
+        }
     }
 }

@@ -23,6 +23,8 @@ use crate::units::Span;
 pub struct Classic {
     /// Its name.
     pub name: &'static str,
+    /// The heading of its column.
+    pub short: &'static str,
     /// The scenario.
     pub text: &'static str,
     /// What ends it, as `--set` takes it.
@@ -32,9 +34,10 @@ pub struct Classic {
 }
 
 macro_rules! classic {
-    ($name:literal, $counts:expr, $($cure:literal),+) => {
+    ($name:literal, $short:literal, $counts:expr, $($cure:literal),+) => {
         Classic {
             name: $name,
+            short: $short,
             text: include_str!(concat!("../../scenarios/storms/", $name, ".toml")),
             cure: &[$($cure),+],
             counts: $counts,
@@ -44,15 +47,22 @@ macro_rules! classic {
 
 /// Every storm, in the order of the table.
 pub const CLASSICS: [Classic; 9] = [
-    classic!("retry-storm", None, "clients.retry.budget=0.1"),
-    classic!("cache-loss", None, "overload.limits.requests=40"),
-    classic!("slow-dependency", None, "dependency.timeout=100ms", "dependency.optional=true"),
-    classic!("reconnect", None, "clients.retry.jitter=1", "clients.retry.backoff=16s", "service.queue=20"),
-    classic!("yo-yo", Some("/"), "limiter.limit=5"),
-    classic!("gray-instance", None, "balancer.strategy=peak_ewma"),
-    classic!("breaker-makes-it-worse", None, "breaker.scope=instance"),
-    classic!("unfair-limiter", Some("/"), "limiter.key=client", "limiter.limit=20"),
-    classic!("scale-out-kills-database", None, "dependency.connections=35"),
+    classic!("retry-storm", "retry", None, "clients.retry.budget=0.1"),
+    classic!("cache-loss", "cache", None, "overload.limits.requests=40"),
+    classic!("slow-dependency", "dependency", None, "dependency.timeout=100ms", "dependency.optional=true"),
+    classic!(
+        "reconnect",
+        "reconnect",
+        None,
+        "clients.retry.jitter=1",
+        "clients.retry.backoff=16s",
+        "service.queue=20"
+    ),
+    classic!("yo-yo", "yo-yo", Some("/"), "limiter.limit=5"),
+    classic!("gray-instance", "gray", None, "balancer.strategy=peak_ewma"),
+    classic!("breaker-makes-it-worse", "breaker", None, "breaker.scope=instance"),
+    classic!("unfair-limiter", "limiter", Some("/"), "limiter.key=client", "limiter.limit=20"),
+    classic!("scale-out-kills-database", "database", None, "dependency.connections=35"),
 ];
 
 impl Classic {
@@ -110,7 +120,7 @@ const MEASURES: [(&str, &[&str]); 19] = [
     (
         "ejection",
         &[
-            "balancer.ejection={ consecutive = 5, success_rate = true, latency = true, interval = \"5s\", base = \"30s\" }",
+            "balancer.ejection={ consecutive = 5, success_rate = {}, latency = {}, interval = \"5s\", base = \"30s\" }",
         ],
     ),
     ("slow start", &["balancer.slow_start=30s"]),
@@ -240,7 +250,7 @@ impl Table {
             }
             head(&mut out, title);
             let mut names = vec![String::new()];
-            names.extend(self.storms.iter().map(|name| (*name).to_string()));
+            names.extend(CLASSICS.iter().map(|classic| classic.short.to_string()));
             let rows: Vec<Vec<String>> = self
                 .strategies
                 .iter()

@@ -14,24 +14,32 @@ pub enum Trigger {
     Capacity,
     /// Calls to every dependency take so many times longer, ≥ 1.
     Dependency,
+    /// The size is the share of every cache that is lost, in (0, 1], at the beginning of the kick.
+    Cache,
 }
 
 impl Trigger {
     /// Every trigger with its name.
-    pub const ALL: [(&'static str, Trigger); 3] =
-        [("load", Trigger::Load), ("capacity", Trigger::Capacity), ("dependency", Trigger::Dependency)];
+    pub const ALL: [(&'static str, Trigger); 4] = [
+        ("load", Trigger::Load),
+        ("capacity", Trigger::Capacity),
+        ("dependency", Trigger::Dependency),
+        ("cache", Trigger::Cache),
+    ];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         Trigger::ALL.iter().find(|(_, each)| *each == self).map_or("", |(name, _)| name)
     }
 
-    /// The largest kick by default: six times the load, 90 % of the capacity, a dependency a hundred times slower.
+    /// The largest kick by default: six times the load, 90 % of the capacity, a dependency a hundred times slower, all of
+    /// a cache.
     pub fn most(self) -> f64 {
         match self {
             Trigger::Load => 6.0,
             Trigger::Capacity => 0.9,
             Trigger::Dependency => 100.0,
+            Trigger::Cache => 1.0,
         }
     }
 
@@ -40,6 +48,7 @@ impl Trigger {
         match self {
             Trigger::Load | Trigger::Dependency => size > 1.0 && size <= 1e4,
             Trigger::Capacity => size > 0.0 && size <= 0.999,
+            Trigger::Cache => size > 0.0 && size <= 1.0,
         }
     }
 
@@ -47,7 +56,7 @@ impl Trigger {
     pub fn size(self, u: f64, most: f64) -> f64 {
         match self {
             Trigger::Load | Trigger::Dependency => libm::pow(most, u),
-            Trigger::Capacity => most * u,
+            Trigger::Capacity | Trigger::Cache => most * u,
         }
     }
 
@@ -55,7 +64,7 @@ impl Trigger {
     pub fn words(self, size: f64) -> String {
         match self {
             Trigger::Load | Trigger::Dependency => format!("×{size:.2}"),
-            Trigger::Capacity => format!("−{:.0} %", size * 100.0),
+            Trigger::Capacity | Trigger::Cache => format!("−{:.0} %", size * 100.0),
         }
     }
 
@@ -65,6 +74,7 @@ impl Trigger {
             Trigger::Load => "load during the kick, as a multiple",
             Trigger::Capacity => "capacity lost during the kick",
             Trigger::Dependency => "time of a call during the kick, as a multiple",
+            Trigger::Cache => "share of the cache that is lost",
         }
     }
 }
@@ -91,6 +101,9 @@ pub enum Unfit {
     /// It calls nobody.
     #[error("--trigger dependency: the scenario has no [[dependency]]")]
     NoDependency,
+    /// It has no cache.
+    #[error("--trigger cache: no [[dependency]] of the scenario has a cache")]
+    NoCache,
 }
 
 /// Whether `scenario` can be kicked by `trigger`.
@@ -100,6 +113,9 @@ pub fn check(scenario: &Scenario, trigger: Trigger) -> Result<(), Unfit> {
     }
     if trigger == Trigger::Dependency && scenario.dependencies.is_empty() {
         return Err(Unfit::NoDependency);
+    }
+    if trigger == Trigger::Cache && scenario.dependencies.iter().all(|dependency| dependency.cache.is_none()) {
+        return Err(Unfit::NoCache);
     }
     Ok(())
 }
@@ -134,7 +150,11 @@ pub fn kicked(base: &Scenario, load: f64, settle: Span, kick: Option<&Kick>, wat
         Some(Kick { trigger: Trigger::Dependency, size, .. }) => (0..base.dependencies.len())
             .map(|dependency| fault(FaultKind::SlowDependency { dependency, factor: *size }))
             .collect(),
-        _ => Vec::new(),
+        Some(Kick { trigger: Trigger::Cache, size, .. }) => (0..base.dependencies.len())
+            .filter(|&i| base.dependencies[i].cache.is_some())
+            .map(|dependency| Fault { duration: None, ..fault(FaultKind::CacheLoss { dependency, share: *size }) })
+            .collect(),
+        Some(Kick { trigger: Trigger::Load, .. }) | None => Vec::new(),
     };
     if let Some(autoscaler) = &base.autoscaler {
         let busy = (load / (per_instance(base) * 0.6)).ceil();

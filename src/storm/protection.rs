@@ -92,14 +92,13 @@ pub fn catalogue(scenario: &Scenario, load: f64) -> Vec<Protection> {
         );
     }
     for more in [0.25, 0.5, 1.0] {
-        let name = format!("{:.0} % more instances", more * 100.0);
         let times = |n: u32| (f64::from(n) * (1.0 + more)).ceil();
         match &scenario.autoscaler {
             Some(autoscaler) => {
                 let (min, max) = (times(autoscaler.min), times(autoscaler.max.max(autoscaler.min)));
                 let initial = times(scenario.fleet.initial);
                 offer(
-                    &name,
+                    &format!("{min} to {max} instances"),
                     &[
                         format!("autoscaler.max={max}"),
                         format!("autoscaler.min={min}"),
@@ -107,7 +106,10 @@ pub fn catalogue(scenario: &Scenario, load: f64) -> Vec<Protection> {
                     ],
                 );
             }
-            None => offer(&name, &[format!("fleet.initial={}", times(scenario.fleet.initial))]),
+            None => {
+                let n = times(scenario.fleet.initial);
+                offer(&format!("{n} instances"), &[format!("fleet.initial={n}")]);
+            }
         }
     }
     all
@@ -208,8 +210,8 @@ impl Calm {
     }
 }
 
-/// Tries protections on the `stuck` cells of a map, the calm being `load` \[1/s\]. Best first: those that remove all of it, by their cost, then by
-/// their p99 in the calm; then the others by how much they remove. What was not finished when it was stopped is left out.
+/// Tries protections on the `stuck` cells of a map, the calm being `load` \[1/s\]. Best first: by
+/// how much they remove, then by their cost (a p99 that is a tenth higher counts as one), then by how long the system takes to return. What was not finished when it was stopped is left out.
 pub fn trials(
     protections: &[Protected],
     stuck: &[&Cell],
@@ -240,13 +242,15 @@ pub fn trials(
         })
     };
     let mut trials: Vec<Trial> = protections.par_iter().filter_map(one).collect();
-    // Costs below a thousandth are noise of the calm, and so is a hundredth of p99.
+    // Costs below a thousandth are noise of the calm.
     let mills = |share: f64| (share * 1000.0).round();
-    let key =
-        |trial: &Trial| (trial.of - trial.cleared, mills(trial.cost()), (libm::log(trial.p99_ms) * 100.0).round());
+    let key = |trial: &Trial| {
+        let is_slower = trial.p99_ms.is_nan() || trial.p99_ms > 1.1 * calm.p99_ms;
+        (trial.of - trial.cleared, mills(trial.cost()), is_slower, trial.returns_after)
+    };
     trials.sort_by(|a, b| {
         let (a, b) = (key(a), key(b));
-        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2))
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)).then(a.3.total_cmp(&b.3))
     });
     trials
 }

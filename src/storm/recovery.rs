@@ -7,8 +7,9 @@
 //! - latency at most twice the highest of the calm,
 //! - waiting at most twice the most of the calm, and one per instance more (an empty queue is no bound).
 //!
-//! The system is back at the first window after the release from which all three stay in their band for the time to hold. It was calm at all
-//! if it served 90 % of its requests, and its queue did not grow.
+//! The system is back at the first window after the release from which all three stay in their band for the time to hold, unless it has lost
+//! its goodput again in the last third of the time that it is watched. It was calm at all if it served 90 % of its requests, and its queue
+//! did not grow.
 
 use crate::record::timeline::{Column, Timeline};
 use crate::units::Span;
@@ -87,6 +88,9 @@ pub fn judge(timeline: &Timeline, terms: &Terms) -> Verdict {
     let p90 = 2.0 * calm_windows().map(|window| window.p90_ms).fold(calm.p90_ms, f64::max);
     let waiting = 2.0 * calm_windows().map(|window| window.waiting).fold(calm.waiting, f64::max) + instances;
     let goodput = (1.0 - terms.tolerance) * calm.goodput;
+    if after.goodput.is_nan() || after.goodput < goodput {
+        return verdict(Fate::Sticks);
+    }
     let hold = (terms.hold / step).ceil().max(1.0) as usize;
     let mut since: Option<usize> = None;
     for i in release..(timeline.len() + 1).saturating_sub(WINDOW) {
@@ -154,6 +158,9 @@ mod tests {
         // A few good seconds between bad ones are no return.
         let flickers = story(&[(20, 100.0), (12, 0.0), (10, 100.0), (10, 0.0), (40, 100.0)]);
         assert_eq!(fate(&flickers), Fate::Returns { after: Span::from_secs(22) });
+        // Who loses it again was not back.
+        let relapses = story(&[(20, 100.0), (12, 0.0), (20, 100.0), (40, 0.0)]);
+        assert_eq!(fate(&relapses), Fate::Sticks);
         // Nine in ten are back, fewer are not.
         assert_eq!(fate(&story(&[(20, 100.0), (60, 90.0)])), Fate::Returns { after: Span::ZERO });
         assert_eq!(fate(&story(&[(20, 100.0), (60, 89.0)])), Fate::Sticks);

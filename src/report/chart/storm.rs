@@ -4,7 +4,7 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::{ALARM, CAPACITY, Canvas, FAINT, Failed, INK, OFFERED, SERVED, TEXT, draw_with, legend, titled};
+use super::{ALARM, CAPACITY, Canvas, FAINT, Failed, INK, OFFERED, SERVED, TEXT, draw_with, legend_at, titled};
 use crate::report::figure::{short, ticks};
 
 /// The boundary for one length of the kick: a load \[1/s\] and the smallest kick that sticks, `None` if none does.
@@ -104,7 +104,8 @@ fn draw(map: &StormMap, canvas: &Canvas) -> Result<(), Failed> {
     };
     mark(map.load, format!("ordinary load {}/s", short(map.load.round())), OFFERED, 10)?;
     mark(map.capacity, format!("capacity {}/s", short(map.capacity.round())), INK, 4)?;
-    legend(&mut chart)
+    // What sticks is up and to the right.
+    legend_at(&mut chart, SeriesLabelPosition::UpperLeft)
 }
 
 /// Stretches of a boundary without a load at which nothing sticks.

@@ -62,7 +62,10 @@ fn fault(s: &Section, zones: u32, dependencies: &[Dependency]) -> Option<Fault> 
             let (dependency, factor) = (dependency(s, dependencies, false), factor("factor = 20.0"));
             FaultKind::SlowDependency { dependency: dependency?, factor: factor? }
         }
-        Kind::CacheLoss => FaultKind::CacheLoss { dependency: dependency(s, dependencies, true)? },
+        Kind::CacheLoss => {
+            let share = s.or("share", 1.0, Field::positive_ratio);
+            FaultKind::CacheLoss { dependency: dependency(s, dependencies, true)?, share }
+        }
     };
     Some(Fault { kind, when: when?, duration })
 }
