@@ -28,6 +28,9 @@ mod balancing;
 /// More load than can be served.
 mod overload;
 
+/// What outlives its cause, and what ends it.
+mod storms;
+
 /// Quotas in whole runs.
 mod quotas;
 
