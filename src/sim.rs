@@ -570,6 +570,9 @@ impl World<'_> {
         if EXTRAS {
             self.answer_wins(slot);
         }
+        if let Some(retry) = &mut self.retry {
+            retry.succeeded(slot, self.slab[slot].number);
+        }
         // Field by field: a copy of the whole, whose bytes were just written one by one, would stall the processor.
         let attempt = &self.slab[slot];
         let (scheduled_at, service, endpoint) = (attempt.scheduled_at, attempt.service, attempt.endpoint);

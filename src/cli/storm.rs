@@ -12,12 +12,13 @@ use super::dataset::quoted;
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::Progress;
 use super::run::{folder_name, stop_on_ctrl_c};
+use crate::record::timeline::Timeline;
 use crate::report;
 use crate::scenario::{self, Scenario, Traffic};
 use crate::sim::{Monitor, Plan};
 use crate::storm::kick::{self, Trigger};
 use crate::storm::output::{self, Storm};
-use crate::storm::probe::{Cell, Map, Probe};
+use crate::storm::probe::{Cell, Map, PATIENCE, Probe};
 use crate::storm::protection::{Calm, Protected, catalogue, trials};
 use crate::storm::{Settings, classics};
 use crate::units::Span;
@@ -209,10 +210,13 @@ fn settings(args: &StormArgs) -> anyhow::Result<Settings> {
     }
     let longest = settings.lengths.iter().copied().max().unwrap_or(Span::ZERO);
     settings.levels = args.levels;
-    settings.settle = args.settle.unwrap_or(settings.settle);
     settings.hold = args.hold;
     settings.tolerance = args.tolerance;
     settings.watch = args.watch.unwrap_or((longest * 10).max(Span::from_mins(3)));
+    // The longer a run, the longer the steps of its timeline; the calm has to have enough of them.
+    let all = longest.as_secs_f64() + PATIENCE as f64 * settings.watch.as_secs_f64();
+    let least = Span::from_secs(20 * Timeline::step_for(all));
+    settings.settle = args.settle.unwrap_or(settings.settle.max(least));
     let positive = [("--settle", settings.settle), ("--hold", settings.hold), ("--watch", settings.watch)];
     let positive = positive.into_iter().chain(settings.lengths.iter().map(|&length| ("--length", length)));
     for (flag, span) in positive {
@@ -223,8 +227,8 @@ fn settings(args: &StormArgs) -> anyhow::Result<Settings> {
             return Err(anyhow!("{flag}: found {span}, expected a duration of 24h or less"));
         }
     }
-    if settings.settle < Span::from_secs(20) {
-        return Err(anyhow!("--settle: found {}, expected 20s or more: half of it is the calm", settings.settle));
+    if settings.settle < least {
+        return Err(anyhow!("--settle: found {}, expected {least} or more: half of it is the calm", settings.settle));
     }
     if settings.hold + Span::from_secs(5) > settings.watch {
         return Err(anyhow!(

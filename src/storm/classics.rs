@@ -116,7 +116,7 @@ pub struct Strategy {
 }
 
 /// Measures against overload and failure, by name.
-const MEASURES: [(&str, &[&str]); 19] = [
+const MEASURES: [(&str, &[&str]); 20] = [
     (
         "ejection",
         &[
@@ -138,6 +138,7 @@ const MEASURES: [(&str, &[&str]); 19] = [
     ),
     ("no breaker", &["breaker="]),
     ("retry budget 10 %", &["clients.retry.budget=0.1"]),
+    ("retry tokens (gRPC)", &["clients.retry.tokens=grpc"]),
     ("no retries", &["clients.retry="]),
     ("full jitter", &["clients.retry.jitter=1"]),
     ("throttling (SRE)", &["overload.throttle=sre"]),

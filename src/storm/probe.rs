@@ -21,7 +21,7 @@ const STEPS: u32 = 5;
 /// Least and greatest load of a map, as a share of the capacity.
 const LOADS: (f64, f64) = (0.2, 0.95);
 /// How much longer a system that has not returned is watched.
-const PATIENCE: u64 = 4;
+pub const PATIENCE: u64 = 4;
 
 /// One run.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,7 +6,7 @@ use super::Storm;
 use super::table::{aligned, cell_text, piped};
 use crate::report::plain;
 use crate::report::verdict::{millis, percent};
-use crate::storm::probe::{Cell, Map, Row};
+use crate::storm::probe::{Cell, Map, PATIENCE, Row};
 use crate::storm::protection::Trial;
 use crate::storm::recovery::Fate;
 
@@ -159,7 +159,7 @@ fn remarks(x: &Storm) -> Vec<String> {
     remarks.push(format!(
         "Returned: goodput within {}, p90 and waiting within twice the calm's, for {hold}; looked for over {watch} after the release, and over {} before it is said to stick.",
         percent0(x.settings.tolerance),
-        watch * 4
+        watch * PATIENCE
     ));
     remarks
 }
