@@ -34,6 +34,9 @@ mod storms;
 /// Quotas in whole runs.
 mod quotas;
 
+/// Refusals, breakers and the autoscaler.
+mod coupling;
+
 /// The way of a request allocates nothing.
 mod allocations;
 
