@@ -271,7 +271,8 @@ pub struct StormArgs {
     /// How many loads are looked at
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=64))]
     pub levels: u32,
-    /// Time before the kick; its second half is the calm that the system has to return to [default: 1m]
+    /// Time before the kick; its second half is the calm that the system has to return to [default: 1m, more if it
+    /// is watched for hours]
     #[arg(long, value_name = "DURATION")]
     pub settle: Option<Span>,
     /// Time to return before it is looked at four times as long [default: ten times the longest kick, at least 3m]

@@ -303,6 +303,8 @@ fn picture(storm: &Storm) -> report::chart::storm::StormMap {
         }
         (None, _) => format!("{}: it does not always return by itself", storm.name),
     };
+    let is_cured = storm.protected.as_ref().is_some_and(|map| map.stuck().is_empty());
+    let title = if is_cured && !storm.interrupted { format!("{title}; protected, it always does") } else { title };
     StormMap {
         title,
         axis: trigger.axis(),
