@@ -19,6 +19,7 @@ mod import_traffic;
 mod progress;
 mod report;
 mod run;
+mod storm;
 mod validate;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "data")]
         Verb::ImportTraffic(args) => import_traffic::import_traffic(args),
         Verb::Compare(args) => compare::compare(args),
+        Verb::Storm(args) => storm::storm(args),
         Verb::Import(args) => import::import(args),
         Verb::Export(args) => export::export(args),
         Verb::Explain(args) => explain::explain(args),

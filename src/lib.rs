@@ -16,6 +16,7 @@
 //! - intent: [`scenario`] reads and checks the file; [`manifest`] translates policies of other systems
 //! - world: [`sim`] drives the engine in virtual time
 //! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
+//! - search: [`storm`] kicks systems to see whether they come back
 //! - hands: [`cli`] is the program
 //!
 //! Imports go one way, down this list, never up.
@@ -66,5 +67,6 @@ pub mod rng;
 pub mod scenario;
 pub mod sim;
 pub mod statistics;
+pub mod storm;
 pub mod traffic;
 pub mod units;

@@ -47,7 +47,7 @@ use crate::sim::agenda::{Agenda, Entry};
 use crate::sim::attempt::{Attempt, Slab, Stage};
 use crate::sim::calendar::{Calendar, Kind};
 use crate::sim::client::{Patience, RetryPolicy};
-use crate::sim::dependency::Pool;
+use crate::sim::dependency::{Pool, Waits};
 use crate::sim::fault::Faults;
 use crate::sim::hold::Holding;
 use crate::sim::instance::Instance;
@@ -89,6 +89,7 @@ struct World<'a> {
     pools: Vec<Pool>,
     /// Probability of an error answer, by endpoint.
     error_rates: Vec<f64>,
+    waits: Waits,
     faults: Faults,
     // What is pending.
     slab: Slab,
@@ -178,6 +179,7 @@ impl World<'_> {
             Kind::ServiceEnds => self.service_ends::<EXTRAS>(payload),
             Kind::ShareEnds => self.share_ends::<EXTRAS>(payload),
             Kind::CallEnds => self.call_ends(payload),
+            Kind::CallTimesOut => self.call_times_out(payload),
             Kind::AnswerArrives => self.answered::<EXTRAS>(payload),
             Kind::ReachesInstance => self.reaches_instance::<EXTRAS>(payload),
             Kind::RetryDue => self.retry_due(payload),
@@ -352,8 +354,7 @@ impl World<'_> {
     #[inline(always)]
     fn service_ends<const EXTRAS: bool>(&mut self, slot: u32) {
         if self.slab[slot].stage == Stage::Dead {
-            self.slab.remove(slot);
-            return;
+            return self.bury(slot);
         }
         if !self.pools.is_empty() && !self.slab[slot].failed {
             self.begin_calls(slot);
@@ -450,6 +451,9 @@ impl World<'_> {
             if outcome != Outcome::Success {
                 self.instances[attempt.instance.0 as usize].failures += 1;
             }
+            if was_served(outcome) {
+                self.recorder.wasted(attempt.scheduled_at, attempt.service);
+            }
             self.slab.remove(slot);
             return;
         }
@@ -466,10 +470,6 @@ impl World<'_> {
     /// An answer arrives after its way back.
     fn answered<const EXTRAS: bool>(&mut self, slot: u32) {
         let attempt = &self.slab[slot];
-        if !attempt.awaited {
-            self.slab.remove(slot);
-            return;
-        }
         const OUTCOMES: [Outcome; 7] = [
             Outcome::Success,
             Outcome::ServerError,
@@ -480,7 +480,13 @@ impl World<'_> {
             Outcome::Abandoned,
         ];
         let outcome = OUTCOMES[usize::from(attempt.calls_left)];
-        self.answer::<EXTRAS>(slot, outcome);
+        if attempt.awaited {
+            return self.answer::<EXTRAS>(slot, outcome);
+        }
+        if was_served(outcome) {
+            self.recorder.wasted(attempt.scheduled_at, attempt.service);
+        }
+        self.slab.remove(slot);
     }
 
     /// The client has its answer.
@@ -491,6 +497,9 @@ impl World<'_> {
         }
         if EXTRAS {
             self.answer_wins(slot);
+        }
+        if let Some(retry) = &mut self.retry {
+            retry.succeeded(slot, self.slab[slot].number);
         }
         // Field by field: a copy of the whole, whose bytes were just written one by one, would stall the processor.
         let attempt = &self.slab[slot];
@@ -509,9 +518,22 @@ impl World<'_> {
     fn answered_badly(&mut self, slot: u32, outcome: Outcome, failure: Failure) {
         let attempt = self.slab[slot];
         self.slab.remove(slot);
+        if was_served(outcome) {
+            self.recorder.wasted(attempt.scheduled_at, attempt.service);
+        }
         self.report(&attempt, outcome);
         self.instances[attempt.instance.0 as usize].failures += 1;
         self.attempt_failed(attempt, failure);
+    }
+
+    /// The event of an attempt that was cut off comes: its slot is free, and what was done of its work was for nobody.
+    #[cold]
+    fn bury(&mut self, slot: u32) {
+        let attempt = self.slab[slot];
+        self.slab.remove(slot);
+        // It was cut off when it was last "sent", and would have been served until now.
+        let spared = self.now.since(attempt.sent_at);
+        self.recorder.wasted(attempt.scheduled_at, Span(attempt.service.0.saturating_sub(spared.0)));
     }
 
     /// Tells the engine how a forwarded attempt ended.
@@ -602,6 +624,11 @@ impl World<'_> {
         let instances = self.summaries();
         self.recorder.finish(self.seed, self.ended, self.end, self.events, instances)
     }
+}
+
+/// Whether an attempt that ended so was worked on to its end.
+fn was_served(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Success | Outcome::ServerError)
 }
 
 /// The instance of an attempt that has not been sent to any.

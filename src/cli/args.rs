@@ -36,6 +36,9 @@ pub enum Verb {
     Import(ImportArgs),
     /// Write the policy of a scenario for another system
     Export(ExportArgs),
+    /// Kick a system and see whether it comes back by itself: where it does not, and the cheapest protection that makes it; or
+    /// the classic storms under every strategy
+    Storm(StormArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
     /// Pass or fail a build: a scenario, finished reports, or results of other tools, against targets and a baseline
@@ -241,6 +244,94 @@ pub struct CompareArgs {
     /// Threads for replications [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+}
+
+/// `wavetank storm`.
+#[derive(Debug, clap::Args)]
+pub struct StormArgs {
+    /// The scenario that is kicked, at steady loads of 20 % to 95 % of its capacity; its own faults and overlays are left out
+    #[arg(value_name = "SCENARIO", required_unless_present = "table")]
+    pub scenario: Option<PathBuf>,
+    /// Run the storms that ship under every strategy instead: availability, p99 and wasted work of each
+    #[arg(long, conflicts_with_all = ["scenario", "overrides", "length", "most", "load"])]
+    pub table: bool,
+    /// What kicks it
+    #[arg(long, value_enum, value_name = "TRIGGER", default_value_t = StormTrigger::Capacity)]
+    pub trigger: StormTrigger,
+    /// Largest kick: a factor on load or on the time of dependencies' calls, or the share of the capacity or the cache that is
+    /// lost [default: 6, 100, 0.9 and 1]
+    #[arg(long, value_name = "SIZE")]
+    pub most: Option<f64>,
+    /// How long the kick lasts; may be repeated, each a map of its own [default: 30s]
+    #[arg(long, value_name = "DURATION", value_delimiter = ',')]
+    pub length: Vec<Span>,
+    /// Load at which the cost of protections is weighed, in requests per second [default: the mean of the scenario's traffic]
+    #[arg(long, value_name = "RATE", value_parser = positive)]
+    pub load: Option<f64>,
+    /// How many loads are looked at
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=64))]
+    pub levels: u32,
+    /// Time before the kick; its second half is the calm that the system has to return to [default: 1m, more if it
+    /// is watched for hours]
+    #[arg(long, value_name = "DURATION")]
+    pub settle: Option<Span>,
+    /// Time to return before it is looked at four times as long [default: ten times the longest kick, at least 3m]
+    #[arg(long, value_name = "DURATION")]
+    pub watch: Option<Span>,
+    /// How long it has to be back without a break
+    #[arg(long, value_name = "DURATION", default_value = "20s")]
+    pub hold: Span,
+    /// Goodput that may be missing when it is back, relative to the calm
+    #[arg(long, value_name = "RATIO", default_value_t = 0.1, value_parser = tolerance)]
+    pub tolerance: f64,
+    /// Only the map: try no protections
+    #[arg(long)]
+    pub no_protections: bool,
+    /// Override a key of the scenario, e.g. --set clients.retry.budget=0.1, or remove it: --set clients.retry=; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Seed of every random number [default: the scenario's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Folder for storm.md, storm.json and storm.png, or storms.md and storms.json [default: reports/storm-NAME; none for --table]
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print JSON on standard output and nothing else; write files only with --out
+    #[arg(long)]
+    pub json: bool,
+    /// Threads for runs [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+}
+
+/// A ratio between 0 and 1, both exclusive.
+fn tolerance(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| *n > 0.0 && *n < 1.0);
+    number.ok_or_else(|| "expected a number above 0 and below 1, e.g. 0.1".to_string())
+}
+
+/// What kicks a system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StormTrigger {
+    /// More load
+    Load,
+    /// Less capacity: every instance slower
+    Capacity,
+    /// Slower dependencies
+    Dependency,
+    /// The loss of a cache
+    Cache,
+}
+
+impl From<StormTrigger> for crate::storm::kick::Trigger {
+    fn from(trigger: StormTrigger) -> Self {
+        match trigger {
+            StormTrigger::Load => Self::Load,
+            StormTrigger::Capacity => Self::Capacity,
+            StormTrigger::Dependency => Self::Dependency,
+            StormTrigger::Cache => Self::Cache,
+        }
+    }
 }
 
 /// `wavetank import`.

@@ -20,6 +20,7 @@ pub mod hedge;
 pub mod limits;
 pub mod priority;
 pub mod throttle;
+pub mod tokens;
 
 use crate::engine::request::{Completion, Outcome, Rejection, Request};
 use crate::units::Time;

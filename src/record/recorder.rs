@@ -105,6 +105,8 @@ pub struct Recorder {
     /// Requests that did not wait at all: most of them, unless the fleet is too small.
     unwaiting: u64,
     waiting: Latency,
+    /// Time in service of attempts whose answer was of no use.
+    wasted: Span,
     endpoints: Vec<EndpointSummary>,
     timeline: Timeline,
     ready_area: f64,
@@ -136,6 +138,7 @@ impl Recorder {
             waiting_counts: StepHistogram::default(),
             unwaiting: 0,
             waiting: Latency::default(),
+            wasted: Span::ZERO,
             // A single endpoint is the whole service: it is filled in at the end, not per request.
             endpoints: settings.endpoints.iter().map(endpoint).collect(),
             timeline: Timeline::new(step as f64),
@@ -215,6 +218,13 @@ impl Recorder {
         self.failed.record(now.since(scheduled_at));
         if self.endpoints.len() > 1 {
             self.endpoints[usize::from(endpoint)].counts.failed[reason as usize] += 1;
+        }
+    }
+
+    /// Instances worked for `service` on an attempt that was of no use: nobody waited for its answer, or it was an error.
+    pub fn wasted(&mut self, scheduled_at: Time, service: Span) {
+        if scheduled_at >= self.warmup_end {
+            self.wasted = Span(self.wasted.0.saturating_add(service.0));
         }
     }
 
@@ -406,6 +416,8 @@ impl Recorder {
             longest_scale_up: longest_scale_up(&events, &instances, self.warmup_end),
         };
         let regret = self.work_out_regret(cost, measured);
+        let useful = self.service.mean().map_or(0.0, |mean| mean.as_secs_f64() * self.service.count() as f64);
+        let wasted = self.wasted.as_secs_f64();
         Run {
             seed,
             ended,
@@ -416,6 +428,7 @@ impl Recorder {
             latency_all,
             service_time: self.service,
             waiting_time: self.waiting,
+            wasted_work: per(wasted, wasted + useful),
             fleet,
             elasticity,
             regret,

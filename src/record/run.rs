@@ -49,6 +49,8 @@ pub struct Run {
     pub service_time: Latency,
     /// Time that attempts that succeeded waited for a worker or a dependency's connection.
     pub waiting_time: Latency,
+    /// Share of the time in service that went into attempts of no use [0..1]: whose client had gone, or whose answer was an error.
+    pub wasted_work: f64,
     /// The fleet over the measured part.
     pub fleet: FleetSummary,
     /// How well supply followed demand.

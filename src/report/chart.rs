@@ -6,6 +6,7 @@
 mod analysis;
 mod card;
 mod comparison;
+pub(crate) mod storm;
 
 use std::path::Path;
 use std::sync::Once;
@@ -454,9 +455,20 @@ where
     X: Ranged<ValueType = f64>,
     Y: Ranged<ValueType = f64>,
 {
+    legend_at(chart, SeriesLabelPosition::UpperRight)
+}
+
+fn legend_at<'a, X, Y>(
+    chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<X, Y>>,
+    position: SeriesLabelPosition,
+) -> Result<(), Failed>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(position)
         .label_font(TEXT.into_font().color(&INK))
         .background_style(WHITE.mix(0.85))
         .border_style(FAINT)

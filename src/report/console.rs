@@ -110,6 +110,16 @@ fn headline(out: &mut String, x: &Experiment, ink: &Ink) {
         ),
     );
     line("availability", counts.availability().map_or("no requests".to_string(), percent));
+    let wasted = x.mean(|run| run.wasted_work);
+    if wasted >= 0.005 {
+        line(
+            "wasted",
+            format!(
+                "{} of the work was for nothing: nobody waited any more, or it ended in an error",
+                percent(wasted)
+            ),
+        );
+    }
     line("latency", format!("p50 {}   p95 {}   p99 {}   max {max}", ms(0.5), ms(0.95), ms(0.99)));
     let min = x.runs.iter().map(|run| run.fleet.min).min().unwrap_or(0);
     let most = x.runs.iter().map(|run| run.fleet.max).max().unwrap_or(0);

@@ -266,6 +266,8 @@ fn run(at: At) -> Result<Run, String> {
         latency_all: latency(&at.at("latency_all"))?,
         service_time: latency(&at.at("service_time"))?,
         waiting_time: latency(&at.at("waiting_time"))?,
+        // Reports of older versions do not say.
+        wasted_work: at.at("wasted_work").optional(At::number)?.unwrap_or(f64::NAN),
         fleet: FleetSummary {
             min: fleet.at("min").count()?,
             mean: fleet.at("mean").number()?,

@@ -72,8 +72,8 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         limiter.map_or((None, Default::default()), |(first, extras)| (Some(first), extras));
     limiter_extras.costs = endpoints.iter().map(|endpoint| endpoint.cost).collect();
     let (analyzer, prediction_window) = s.optional("analyzer", schema::analyzer::analyzer).unzip();
-    let faults = s.or("fault", Vec::new(), |f| schema::faults::faults(f, zones));
     let dependencies = s.or("dependency", Vec::new(), schema::service::dependencies);
+    let faults = s.or("fault", Vec::new(), |f| schema::faults::faults(f, zones, &dependencies));
     let slo = s.or("slo", Vec::new(), schema::slo::targets);
     if let (Some(field), Some(fleet)) = (s.field("slo"), &fleet) {
         schema::slo::check_price(&field, fleet.billing.price_per_hour);

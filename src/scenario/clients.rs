@@ -1,6 +1,7 @@
 //! Clients: who they are, how long they wait, whether they try again.
 
 use crate::distribution::Distribution;
+use crate::engine::overload::tokens;
 use crate::traffic::population::ClientsConfig;
 use crate::units::Span;
 
@@ -33,6 +34,8 @@ pub struct Retry {
     pub jitter: f64,
     /// Retries over requests in the last 10 s (over all clients), beyond a reserve of 3 per second; `None`: no budget.
     pub budget: Option<f64>,
+    /// Tokens that retries are paid with, over all clients; `None`: none are needed.
+    pub tokens: Option<tokens::Config>,
     /// Which ends of an attempt are tried again.
     pub on: RetryOn,
 }

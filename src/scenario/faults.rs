@@ -9,7 +9,7 @@ pub struct Fault {
     pub kind: FaultKind,
     /// When.
     pub when: When,
-    /// How long; `None`: until the end (a crash has no duration).
+    /// How long; `None`: until the end (a crash and the loss of a cache have no duration).
     pub duration: Option<Span>,
 }
 
@@ -58,6 +58,20 @@ pub enum FaultKind {
     },
     /// No metric reaches the autoscaler.
     LostMetrics,
+    /// A dependency takes longer.
+    SlowDependency {
+        /// Its number.
+        dependency: usize,
+        /// The time of a call is multiplied by this, ≥ 1.
+        factor: f64,
+    },
+    /// The cache before a dependency loses entries at once.
+    CacheLoss {
+        /// The dependency's number.
+        dependency: usize,
+        /// Share of what is in it that is lost, in (0, 1].
+        share: f64,
+    },
 }
 
 impl FaultKind {
@@ -70,6 +84,8 @@ impl FaultKind {
             FaultKind::ZoneOutage { .. } => "zone_outage",
             FaultKind::SlowBoot { .. } => "slow_boot",
             FaultKind::LostMetrics => "lost_metrics",
+            FaultKind::SlowDependency { .. } => "slow_dependency",
+            FaultKind::CacheLoss { .. } => "cache_loss",
         }
     }
 }

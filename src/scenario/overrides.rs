@@ -3,7 +3,8 @@
 //! A path is dotted. Elements of arrays go by number (from 0), by their `name` or `path`
 //! (`autoscaler.rule.cpu_scale_up.threshold`, `service.endpoint./api/search.weight`), or, if there is only one, by
 //! nothing at all (`autoscaler.policy.target`). A part with dots can be quoted. Keys that are not there yet are made; whether
-//! they mean something is found out when the tree is read. The value is TOML, or else a plain string: `fleet.boot=90s`.
+//! they mean something is found out when the tree is read. The value is TOML, or else a plain string: `fleet.boot=90s`. No value
+//! at all removes a key, or a whole section: `clients.retry=`.
 
 use crate::scenario::document::{At, Data, Entry, Node, label, quoted, too_deep};
 use crate::scenario::problem::{Mistake, nearest, one_of};
@@ -12,6 +13,9 @@ use crate::scenario::problem::{Mistake, nearest, one_of};
 pub(crate) fn apply(root: &mut Node, text: &str, number: usize) -> Result<(), Mistake> {
     let (path, value) = split(text)?;
     let unquoted = value.trim();
+    if unquoted.is_empty() {
+        return remove(root, path);
+    }
     let node = match Node::parse_value(unquoted, number) {
         Some(node) => node,
         // What begins like TOML was meant as TOML.
@@ -78,6 +82,39 @@ fn put(node: &mut Node, path: &str, value: Node, number: usize) -> Result<(), Mi
             entries[i].node = value;
             Ok(())
         }
+    }
+}
+
+/// Follows `path` from `node`, and removes what is there.
+fn remove(node: &mut Node, path: &str) -> Result<(), Mistake> {
+    let missing = || Mistake::Unfit {
+        found: quoted(path),
+        expected: "a key that is there: an empty value removes it".to_string(),
+    };
+    let (part, rest) = first_part(path)?;
+    match &mut node.data {
+        Data::List(elements) => {
+            let (i, rest) = element(elements, path, &part, rest)?;
+            match rest {
+                _ if i == elements.len() => Err(missing()),
+                Some(rest) => remove(&mut elements[i], rest),
+                None => {
+                    elements.remove(i);
+                    Ok(())
+                }
+            }
+        }
+        Data::Table(entries) => {
+            let i = entries.iter().position(|entry| entry.key == part).ok_or_else(missing)?;
+            match rest {
+                Some(rest) => remove(&mut entries[i].node, rest),
+                None => {
+                    entries.remove(i);
+                    Ok(())
+                }
+            }
+        }
+        _ => Err(missing()),
     }
 }
 

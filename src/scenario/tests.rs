@@ -53,7 +53,8 @@ fn the_documented_example_means_what_it_says() {
     assert_eq!(clients.population.regions, [region("us", 0.6, ms(20)), region("eu", 0.4, ms(90))]);
     assert_eq!((clients.timeout, clients.cancel), (Some(s(5)), false));
     let on = RetryOn::default();
-    let retry = Retry { max: 2, backoff: ms(100), factor: 2.0, cap: None, jitter: 1.0, budget: Some(0.2), on };
+    let retry =
+        Retry { max: 2, backoff: ms(100), factor: 2.0, cap: None, jitter: 1.0, budget: Some(0.2), tokens: None, on };
     assert_eq!(clients.retry, Some(retry));
 
     let service = &scenario.service;

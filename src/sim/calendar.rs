@@ -30,6 +30,8 @@ pub enum Kind {
     ShareEnds,
     /// A call to a dependency is over. Payload: attempt.
     CallEnds,
+    /// A call to a dependency has taken as long as the service waits. Payload: attempt.
+    CallTimesOut,
     /// An answer reaches the client. Payload: attempt.
     AnswerArrives,
     /// An attempt reaches its instance. Payload: attempt.
@@ -46,10 +48,11 @@ pub enum Kind {
     HedgeDue,
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind::ServiceEnds,
     Kind::ShareEnds,
     Kind::CallEnds,
+    Kind::CallTimesOut,
     Kind::AnswerArrives,
     Kind::ReachesInstance,
     Kind::RetryDue,

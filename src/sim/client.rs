@@ -5,10 +5,11 @@
 //! comes; there are never more than rate × timeout of them.
 //!
 //! The retry budget is Finagle's: every request deposits `ratio` retries for ten seconds, beside a reserve of three per
-//! second.
+//! second. Tokens are gRPC's or AWS's. All clients share either, as one application that calls the service.
 
 use std::collections::VecDeque;
 
+use crate::engine::overload::tokens::Tokens;
 use crate::engine::request::Outcome;
 use crate::record::outcome::Failure;
 use crate::rng::Dice;
@@ -58,12 +59,43 @@ pub struct RetryPolicy {
     /// Requests minus retries over ratio, by second modulo the window.
     seconds: [f64; BUDGET_WINDOW as usize],
     newest: u64,
+    tokens: Option<Tokens>,
+    /// By slot: the tokens that the attempt there was paid with, if it is a retry.
+    took: Vec<u32>,
 }
 
+/// Numbers of attempts from here on are those of copies, which take no tokens.
+const COPIES: u16 = 1 << 15;
+
 impl RetryPolicy {
-    /// No deposits yet.
+    /// No deposits yet, and all tokens.
     pub fn new(retry: &Retry) -> RetryPolicy {
-        RetryPolicy { retry: retry.clone(), seconds: [0.0; BUDGET_WINDOW as usize], newest: 0 }
+        RetryPolicy {
+            retry: retry.clone(),
+            seconds: [0.0; BUDGET_WINDOW as usize],
+            newest: 0,
+            tokens: retry.tokens.map(Tokens::new),
+            took: Vec::new(),
+        }
+    }
+
+    /// The attempt in `slot`, its request's `number`-th, is answered well.
+    #[inline]
+    pub fn succeeded(&mut self, slot: u32, number: u16) {
+        if let Some(tokens) = &mut self.tokens {
+            let is_retry = number > 1 && number < COPIES;
+            tokens.succeeded(if is_retry { self.took.get(slot as usize).copied().unwrap_or(0) } else { 0 });
+        }
+    }
+
+    /// The retry in `slot` was paid with `took` tokens.
+    fn paid(&mut self, slot: u32, took: u32) {
+        if self.tokens.is_some() {
+            if slot as usize >= self.took.len() {
+                self.took.resize(slot as usize + 1, 0);
+            }
+            self.took[slot as usize] = took;
+        }
     }
 
     /// A request begins.
@@ -100,18 +132,28 @@ impl RetryPolicy {
         true
     }
 
-    /// How long a client waits before its next attempt; `None` if there is none.
-    fn wait(&mut self, now: Time, attempt: &Attempt, failure: Failure, dice: Dice) -> Option<Span> {
-        if u32::from(attempt.number) > self.retry.max || !self.retry.on.0[failure as usize] || !self.withdraw(now) {
+    /// How long a client waits before its next attempt, and the tokens that this takes; `None` if there is none.
+    fn wait(&mut self, now: Time, attempt: &Attempt, failure: Failure, dice: Dice) -> Option<(Span, u32)> {
+        if !self.retry.on.0[failure as usize] {
             return None;
         }
+        if let Some(tokens) = &mut self.tokens {
+            tokens.failed();
+        }
+        if u32::from(attempt.number) > self.retry.max || !self.withdraw(now) {
+            return None;
+        }
+        let took = match &mut self.tokens {
+            Some(tokens) => tokens.withdraw(failure == Failure::Timeout)?,
+            None => 0,
+        };
         let growth = libm::pow(self.retry.factor, f64::from(attempt.number - 1));
         let mut wait = self.retry.backoff.mul_f64(growth);
         if let Some(cap) = self.retry.cap {
             wait = wait.min(cap);
         }
         let u = dice.sub(attempt.index, u64::from(attempt.number)).unit();
-        Some(wait.mul_f64(1.0 - self.retry.jitter * u))
+        Some((wait.mul_f64(1.0 - self.retry.jitter * u), took))
     }
 }
 
@@ -153,7 +195,7 @@ impl World<'_> {
                 self.release::<true>(place, false);
             }
             Stage::Calling => {
-                self.slab[slot].stage = Stage::Dead;
+                self.cut_off(slot);
                 self.release::<true>(place, true);
             }
             Stage::Outbound => self.slab[slot].stage = Stage::Dead,
@@ -167,11 +209,21 @@ impl World<'_> {
         instance.touch(self.now);
         let shared = instance.sharing.as_mut().is_some_and(|sharing| sharing.remove(self.now, slot));
         if shared {
+            // While it shares a processor, its service is the time at which that began.
+            let attempt = self.slab[slot];
+            self.recorder.wasted(attempt.scheduled_at, Span(self.now.0 - attempt.service.0));
             self.slab.remove(slot);
             self.schedule_share(place);
         } else {
-            self.slab[slot].stage = Stage::Dead;
+            self.cut_off(slot);
         }
+    }
+
+    /// An attempt whose pending event only frees its slot is cut off; that it is "sent" now tells how much of its work was done.
+    pub(super) fn cut_off(&mut self, slot: u32) {
+        let attempt = &mut self.slab[slot];
+        attempt.stage = Stage::Dead;
+        attempt.sent_at = self.now;
     }
 
     /// An attempt failed: its request is tried again, or has failed for good.
@@ -182,7 +234,7 @@ impl World<'_> {
         let (now, dice) = (self.now, self.retry_dice);
         let wait = self.retry.as_mut().and_then(|retry| retry.wait(now, &attempt, failure, dice));
         match wait {
-            Some(wait) => {
+            Some((wait, took)) => {
                 let next = Attempt {
                     number: attempt.number + 1,
                     stage: Stage::BackingOff,
@@ -194,6 +246,9 @@ impl World<'_> {
                     ..attempt
                 };
                 let slot = self.slab.insert(next);
+                if let Some(retry) = &mut self.retry {
+                    retry.paid(slot, took);
+                }
                 self.calendar.push(self.now + wait, Kind::RetryDue, slot);
             }
             None => {

@@ -3,6 +3,7 @@
 use crate::engine::events::{Event, EventKind};
 use crate::engine::request::InstanceId;
 use crate::rng::{Dice, Stream};
+use crate::scenario::dependency::Dependency;
 use crate::scenario::faults::{Fault, FaultKind, When};
 use crate::sim::World;
 use crate::sim::agenda::Entry;
@@ -58,6 +59,15 @@ impl Faults {
         self.active().any(|(_, kind)| matches!(kind, FaultKind::LostMetrics))
     }
 
+    /// Factor on the time of calls to dependency `i`.
+    fn on_dependency(&self, i: usize) -> f64 {
+        let factor = |kind: &FaultKind| match *kind {
+            FaultKind::SlowDependency { dependency, factor } if dependency == i => factor,
+            _ => 1.0,
+        };
+        self.active().map(|(_, kind)| factor(kind)).product()
+    }
+
     /// Slowness and errors of an instance.
     pub fn on(&self, id: InstanceId) -> (f64, Option<ErrorFault>) {
         let (mut slowness, mut errors) = (1.0, None);
@@ -102,7 +112,11 @@ impl World<'_> {
         let victims = self.victims_of(&fault.kind);
         let until = fault.duration.map(|duration| self.now.saturating_add(duration));
         let kind = EventKind::FaultStarted { fault: fault.kind.name().to_string(), until };
-        self.events.push(Event { at: self.now, kind, cause: in_words(&fault.kind, &victims) });
+        self.events.push(Event {
+            at: self.now,
+            kind,
+            cause: in_words(&fault.kind, &victims, &self.plan.scenario().dependencies),
+        });
         self.faults.struck.push(Active { fault: i, victims: victims.clone(), over: false });
         if let Some(until) = until {
             self.agenda.push(until, Entry::FaultEnds(self.faults.struck.len() as u32 - 1));
@@ -116,6 +130,8 @@ impl World<'_> {
                 victims.into_iter().for_each(|id| self.crash(id));
             }
             FaultKind::Slow { .. } | FaultKind::Errors { .. } => self.apply_faults(),
+            FaultKind::SlowDependency { .. } => self.slow_dependencies(),
+            FaultKind::CacheLoss { dependency, share } => self.pools[dependency].lose_cache(share),
             FaultKind::SlowBoot { .. } | FaultKind::LostMetrics => {}
         }
     }
@@ -130,6 +146,13 @@ impl World<'_> {
             cause: "its time was over".to_string(),
         });
         self.apply_faults();
+        self.slow_dependencies();
+    }
+
+    fn slow_dependencies(&mut self) {
+        for i in 0..self.pools.len() {
+            self.pools[i].slowness = self.faults.on_dependency(i);
+        }
     }
 
     fn apply_faults(&mut self) {
@@ -152,12 +175,15 @@ impl World<'_> {
                 ids().filter(serving).take(instances.map_or(0, |n| n as usize)).collect()
             }
             FaultKind::ZoneOutage { zone } => ids().filter(|&id| self.plan.zone(id) == zone).collect(),
-            FaultKind::SlowBoot { .. } | FaultKind::LostMetrics => Vec::new(),
+            FaultKind::SlowBoot { .. }
+            | FaultKind::LostMetrics
+            | FaultKind::SlowDependency { .. }
+            | FaultKind::CacheLoss { .. } => Vec::new(),
         }
     }
 }
 
-fn in_words(kind: &FaultKind, victims: &[InstanceId]) -> String {
+fn in_words(kind: &FaultKind, victims: &[InstanceId], dependencies: &[Dependency]) -> String {
     let who = match victims {
         [] => "all instances".to_string(),
         [one] => format!("instance {}", one.0),
@@ -171,5 +197,11 @@ fn in_words(kind: &FaultKind, victims: &[InstanceId]) -> String {
         FaultKind::ZoneOutage { zone } => format!("zone {zone} is out: {who}"),
         FaultKind::SlowBoot { factor } => format!("instances take {factor} times longer to boot"),
         FaultKind::LostMetrics => "no metric reaches the autoscaler".to_string(),
+        FaultKind::SlowDependency { dependency, factor } => {
+            format!("calls to {} take {factor} times longer", dependencies[*dependency].name)
+        }
+        FaultKind::CacheLoss { dependency, share } => {
+            format!("the cache of {} has lost {:.0}% of its entries", dependencies[*dependency].name, share * 100.0)
+        }
     }
 }

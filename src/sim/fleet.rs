@@ -180,7 +180,7 @@ impl World<'_> {
             let attempt = self.slab[slot];
             match attempt.stage {
                 Stage::InService => self.stop_service(slot, place),
-                Stage::Calling => self.slab[slot].stage = Stage::Dead,
+                Stage::Calling => self.cut_off(slot),
                 _ => {}
             }
             if attempt.awaited {

@@ -17,7 +17,7 @@ use crate::sim::agenda::Agenda;
 use crate::sim::attempt::Slab;
 use crate::sim::calendar::Calendar;
 use crate::sim::client::{Patience, RetryPolicy};
-use crate::sim::dependency::Pool;
+use crate::sim::dependency::{Pool, Waits};
 use crate::sim::fault::Faults;
 use crate::sim::hold::Holding;
 use crate::sim::intake::Intake;
@@ -149,6 +149,7 @@ impl Plan {
             instances: Vec::new(),
             pools: scenario.dependencies.iter().map(Pool::new).collect(),
             error_rates: self.endpoints.iter().map(|endpoint| endpoint.error_rate).collect(),
+            waits: Waits::default(),
             faults: Faults::new(&scenario.faults, seed),
             slab: Slab::default(),
             calendar: Calendar::default(),

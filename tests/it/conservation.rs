@@ -21,7 +21,7 @@ fn traffic() -> impl Strategy<Value = String> {
     let open = (1..150u32, select(&["poisson", "paced"][..]), any::<bool>()).prop_map(|(rate, arrivals, spike)| {
         let overlay = if spike {
             "overlay = [{ kind = 'spike', at = '10s', magnitude = 2.0, hold = '5s' }, \
-             { kind = 'attack', at = '20s', rate = 50, for = '5s' }]"
+             { kind = 'attack', at = '20s', rate = 50, for = '5s' }, { kind = 'reconnect', at = '7s', clients = 200 }]"
         } else {
             ""
         };
@@ -61,6 +61,7 @@ fn clients() -> impl Strategy<Value = String> {
         maybe(&["timeout = '200ms'", "timeout = '100ms'\ncancel = true"]),
         maybe(&[
             "retry = { max = 2, backoff = '50ms', budget = 0.2 }",
+            "retry = { max = 3, backoff = '20ms', tokens = 'aws' }",
             "retry = { max = 3, backoff = '10ms', jitter = 0.0, on = ['timeout', 'rate_limited', 'connection'] }",
         ]),
         maybe(&["regions = [{ name = 'near', share = 1, rtt = '2ms' }, { name = 'far', share = 1, rtt = '90ms' }]"]),
@@ -120,7 +121,15 @@ fn control() -> impl Strategy<Value = String> {
             "[overload]\npriority = { window = '500ms' }\nlimits = { connections = 10, pending = 5 }\n\
              concurrency = 'vegas'\nhedge = { quantile = 0.8, budget = 0.1 }\n",
         ]),
-        maybe(&["[[dependency]]\nname = 'database'\nconnections = 5\ntime = '8ms'\ncalls_per_request = 1.5\n"]),
+        maybe(&[
+            "[[dependency]]\nname = 'database'\nconnections = 5\ntime = '8ms'\ncalls_per_request = 1.5\n",
+            "[[dependency]]\nname = 'slow'\nconnections = 3\ntime = { dist = 'exponential', mean = '30ms' }\ntimeout = '40ms'\n\
+             contention = 0.1\ncoherency = 0.01\n[[fault]]\nkind = 'slow_dependency'\nat = '4s'\nduration = '5s'\nfactor = 20\n",
+            "[[dependency]]\nname = 'cached'\nconnections = 2\ntime = '50ms'\ncalls_per_request = 2.5\n\
+             cache = { hit_ratio = 0.9, entries = 50 }\ntimeout = '60ms'\noptional = true\n\
+             [[dependency]]\nname = 'plain'\nconnections = 20\ntime = '2ms'\n\
+             [[fault]]\nkind = 'cache_loss'\nevery = '5s'\n",
+        ]),
     )
         .prop_map(|(autoscaler, strategy, ejection, health, breaker, limiter, overload, dependency)| {
             format!("{autoscaler}[balancer]\n{strategy}\n{ejection}{health}{breaker}{limiter}{overload}{dependency}")

@@ -28,8 +28,14 @@ mod balancing;
 /// More load than can be served.
 mod overload;
 
+/// What outlives its cause, and what ends it.
+mod storms;
+
 /// Quotas in whole runs.
 mod quotas;
+
+/// Refusals, breakers and the autoscaler.
+mod coupling;
 
 /// The way of a request allocates nothing.
 mod allocations;

@@ -169,3 +169,67 @@ fn limits_on_retries_hold_a_storm_back() {
     let (storm, calm) = (world(""), world("[overload]\nlimits = { retries = { share = 0.2 } }"));
     assert!(attempts(&calm) * 3 < attempts(&storm) * 2, "{} and {}", attempts(&calm), attempts(&storm));
 }
+
+#[test]
+fn retry_tokens_are_those_of_grpc_and_of_aws() {
+    use wavetank::engine::overload::tokens::{Config, Tokens};
+    let mut grpc = Tokens::new(Config::GRPC);
+    // CB-62 to CB-64: four failures leave six tokens, five leave too few, and a success makes the difference.
+    (0..4).for_each(|_| grpc.failed());
+    assert_eq!((grpc.balance(), grpc.withdraw(false)), (6.0, Some(0)));
+    grpc.failed();
+    assert_eq!((grpc.balance(), grpc.withdraw(false)), (5.0, None));
+    grpc.succeeded(0);
+    assert_eq!((grpc.balance(), grpc.withdraw(false)), (5.1, Some(0)));
+    (0..1000).for_each(|_| grpc.failed());
+    assert_eq!(grpc.balance(), 0.0);
+    (0..1000).for_each(|_| grpc.succeeded(0));
+    assert_eq!(grpc.balance(), 10.0);
+
+    // A success gives back what its retry took, or 1 if it needed none.
+    let mut aws = Tokens::new(Config::AWS);
+    assert_eq!((aws.withdraw(true), aws.withdraw(false), aws.balance()), (Some(10), Some(5), 485.0));
+    aws.succeeded(10);
+    aws.succeeded(0);
+    assert_eq!(aws.balance(), 496.0);
+}
+
+#[test]
+fn in_an_outage_tokens_end_retries() {
+    let world = |tokens: &str, clients: &str, time: &str| {
+        run(&format!(
+            r#"
+            scenario.duration = "60s"
+            traffic.shape = [{{ kind = "constant", rate = 50 }}]
+            clients = {{ {clients} retry = {{ max = 3, backoff = "10ms", tokens = {tokens} }} }}
+            service = {{ workers = 100, error_rate = 1.0, time = "{time}" }}
+            "#
+        ))
+        .counts
+        .retries
+    };
+    // CB-65: a hundred retries, fifty after time-outs, then none.
+    assert_eq!(world("'aws'", "", "10ms"), 100);
+    assert_eq!(world("'aws'", "timeout = '100ms',", "1s"), 50);
+    // Ten tokens less a failure each: the fifth leaves no more than half.
+    assert_eq!(world("'grpc'", "", "10ms"), 4);
+    assert_eq!(world("{ kind = 'cost', capacity = 100, retry = 20 }", "", "10ms"), 5);
+}
+
+#[test]
+fn retries_amplify_load_as_the_formula_says() {
+    // CB-52, CB-53: with failure probability p and at most r attempts, (1 − p^r) / (1 − p) attempts per request.
+    for (p, r, expected) in [(0.5, 3, 1.75), (0.5, 4, 1.875), (0.9, 3, 2.71)] {
+        let run = run(&format!(
+            r#"
+            scenario.duration = "5m"
+            traffic.shape = [{{ kind = "constant", rate = 200 }}]
+            clients.retry = {{ max = {}, backoff = "10ms" }}
+            service = {{ workers = 100, error_rate = {p}, time = "10ms" }}
+            "#,
+            r - 1
+        ));
+        let attempts = 1.0 + run.counts.retries as f64 / run.counts.offered as f64;
+        assert!((attempts / expected - 1.0).abs() < 0.01, "p {p}, r {r}: {attempts}, not {expected}");
+    }
+}

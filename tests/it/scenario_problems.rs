@@ -30,6 +30,77 @@ fn words_with(file: &str, overrides: &[&str]) -> String {
 }
 
 #[test]
+fn dependencies_and_what_strikes_them_fit_together() {
+    assert_snapshot!(words(
+        r#"
+[[dependency]]
+name = "database"
+connections = 10
+time = "5ms"
+optional = true
+contention = 2
+cache = { hit_ratio = 0 }
+
+[[dependency]]
+name = "search"
+connections = 10
+time = "5ms"
+timeout = 30
+"#
+    ), @"");
+    assert_snapshot!(words(
+        r#"
+[[dependency]]
+name = "database"
+connections = 10
+time = "5ms"
+
+[[dependency]]
+name = "search"
+connections = 10
+time = "5ms"
+
+[[fault]]
+kind = "slow_dependency"
+at = "1m"
+factor = 0.5
+
+[[fault]]
+kind = "slow_dependency"
+at = "1m"
+dependency = "serach"
+factor = 5
+
+[[fault]]
+kind = "cache_loss"
+at = "1m"
+
+[[fault]]
+kind = "cache_loss"
+at = "1m"
+dependency = "search"
+"#
+    ), @"");
+    assert_snapshot!(words(
+        r#"
+[traffic]
+shape = [{ kind = 'constant', rate = 100 }]
+overlay = [{ kind = "reconnect", at = "1m" }, { kind = "reconnect", at = "1m", clients = 1000000, within = "1us" }]
+"#
+    ), @"");
+}
+
+#[test]
+fn an_override_without_a_value_removes_a_key() {
+    let clients = "[clients]\ntimeout = '1s'\nretry = { max = 2 }\n[overload]\ndeadlines = true\n";
+    assert_snapshot!(words_with(clients, &["clients.retry="]), @"no problem");
+    // What rested on it is told.
+    assert_snapshot!(words_with(clients, &["clients.timeout="]), @"");
+    assert_snapshot!(words_with(clients, &["clients.retries="]), @"");
+    assert_snapshot!(words_with(clients, &["clients.timeout.max="]), @"");
+}
+
+#[test]
 fn a_duration_has_a_unit_and_is_not_negative() {
     assert_snapshot!(words(
         r#"
@@ -370,7 +441,7 @@ magnitude = 9
     x.toml:15:8: fault.2.rate: found 20, expected a ratio from 0 to 1: write 0.2 or "20%"
     x.toml:19:8: fault.3.zone: found 1, expected zone 0: fleet.zones is 1
     x.toml:20:1: fault.4.at: missing, expected for example at = "30m" (once) or every = "6h" (at random, on average so often)
-    x.toml:23:8: fault.5.kind: found "earthquake", expected one of crash, slow, errors, zone_outage, slow_boot, lost_metrics
+    x.toml:23:8: fault.5.kind: found "earthquake", expected one of crash, slow, errors, zone_outage, slow_boot, lost_metrics, slow_dependency, cache_loss
     "#);
     assert_snapshot!(words("[fleet]\nzones = 3\n[[fault]]\nkind = 'zone_outage'\nat = '5m'\nzone = 3\n"), @"x.toml:6:8: fault.0.zone: found 3, expected a zone from 0 to 2: fleet.zones is 3");
 }
@@ -500,7 +571,7 @@ overlay = [
     x.toml:10:79: traffic.overlay.2.endpoint: found "/logn", expected one of /search, /login, did you mean "/login"?
     x.toml:11:3: traffic.overlay.3.rate: missing, expected for example rate = 1000
     x.toml:11:3: traffic.overlay.3.for: missing, expected for example for = "5m"
-    x.toml:12:12: traffic.overlay.4.kind: found "atack", expected one of spike, flash_crowd, attack, did you mean "attack"?
+    x.toml:12:12: traffic.overlay.4.kind: found "atack", expected one of spike, flash_crowd, attack, reconnect, did you mean "attack"?
     "#);
 }
 

@@ -115,11 +115,11 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             "a scenario is made of configurations: put the type beside the configuration that it is",
         ),
         "sim" => (
-            !["report", "cli", "dataset", "gate", "compare"].contains(&first),
+            !["report", "cli", "dataset", "gate", "compare", "storm"].contains(&first),
             "a world leaves a Run: judge and show it in report or cli",
         ),
         "report" => (
-            !["sim", "cli", "traffic", "dataset"].contains(&first),
+            !["sim", "cli", "traffic", "dataset", "storm"].contains(&first),
             "reports read records only: put the fact into the Run",
         ),
         "dataset" => (
@@ -133,6 +133,10 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
         "compare" => (
             !["sim", "cli", "traffic", "dataset"].contains(&first),
             "comparisons read records and reports: let cli run what is compared",
+        ),
+        "storm" => (
+            !["cli", "dataset", "gate", "compare"].contains(&first),
+            "storms run scenarios and read records: let cli read files and arguments",
         ),
         "cli" | "main" | "lib" => (true, ""),
         _ => (false, "a new room needs a line in tests/it/tidy.rs that says whom it may use"),
@@ -198,7 +202,11 @@ const CONFINED: [(&str, &[&str], &str); 13] = [
     ("indicatif", &["src/cli"], "count in the monitor, and show it in cli"),
     ("ctrlc", &["src/cli"], "watch the monitor's stop flag"),
     ("cpu_time", &["src/cli"], "let cli measure, and pass it in RunInfo"),
-    ("rayon", &["src/sim/replicate.rs", "src/cli"], "one replication is one thread: spread them in sim/replicate.rs"),
+    (
+        "rayon",
+        &["src/sim/replicate.rs", "src/storm/", "src/cli"],
+        "one replication is one thread: spread them in sim/replicate.rs",
+    ),
     ("Instant::now", &["src/cli"], "time is passed in as units::Time"),
     ("SystemTime::now", &["src/cli"], "time is passed in as units::Time"),
     ("Timestamp::now", &["src/cli"], "time is passed in as units::Time"),

@@ -2,6 +2,7 @@
 
 use super::service::unique;
 use super::weight;
+use crate::engine::overload::tokens;
 use crate::record::outcome::Failure;
 use crate::scenario::clients::{Clients, Retry, RetryOn};
 use crate::scenario::reader::Field;
@@ -68,6 +69,7 @@ fn retry(field: &Field) -> Option<Retry> {
             cap: s.optional("cap", Field::positive_span),
             jitter: s.or("jitter", 1.0, Field::ratio),
             budget: s.optional("budget", |f| f.number("retries per request, 0 or more", |x| x >= 0.0)),
+            tokens: s.optional("tokens", tokens),
             on: s.or("on", RetryOn::default(), retry_on),
         };
         if s.is_sound()
@@ -77,6 +79,29 @@ fn retry(field: &Field) -> Option<Retry> {
             return s.field("cap").and_then(|f| f.contradiction(sentence));
         }
         Some(Retry { max: max?, ..retry })
+    })
+}
+
+/// `"grpc"`, `"aws"`, or a table.
+fn tokens(field: &Field) -> Option<tokens::Config> {
+    if field.is_text() {
+        return field.choice(&[("grpc", tokens::Config::GRPC), ("aws", tokens::Config::AWS)]);
+    }
+    field.section(|s| {
+        let kinds = [("throttle", false), ("cost", true)];
+        let Some(is_cost) = s.required("kind", "kind = \"throttle\"", |f| f.choice(&kinds)) else {
+            return s.give_up();
+        };
+        s.is_of_kind(format!("kind = {:?}", if is_cost { "cost" } else { "throttle" }));
+        if is_cost {
+            return Some(tokens::Config::Cost {
+                capacity: s.or("capacity", 500, |f| f.count(1)),
+                retry: s.or("retry", 5, |f| f.count(1)),
+                timeout: s.or("timeout", 10, |f| f.count(1)),
+            });
+        }
+        let tokens = |f: &Field| f.number("a number of tokens from 0.001 to 1000", |x| (0.001..=1000.0).contains(&x));
+        Some(tokens::Config::Throttle { max: s.or("max", 10.0, tokens), ratio: s.or("ratio", 0.1, tokens) })
     })
 }
 

@@ -1,5 +1,6 @@
 //! `[[fault]]`.
 
+use crate::scenario::dependency::Dependency;
 use crate::scenario::faults::{Fault, FaultKind, When};
 use crate::scenario::reader::{Field, Section};
 
@@ -11,30 +12,34 @@ enum Kind {
     ZoneOutage,
     SlowBoot,
     LostMetrics,
+    SlowDependency,
+    CacheLoss,
 }
 
-const KINDS: [(&str, Kind); 6] = [
+const KINDS: [(&str, Kind); 8] = [
     ("crash", Kind::Crash),
     ("slow", Kind::Slow),
     ("errors", Kind::Errors),
     ("zone_outage", Kind::ZoneOutage),
     ("slow_boot", Kind::SlowBoot),
     ("lost_metrics", Kind::LostMetrics),
+    ("slow_dependency", Kind::SlowDependency),
+    ("cache_loss", Kind::CacheLoss),
 ];
 
-/// `[[fault]]`; the fleet lives in `zones` zones.
-pub(crate) fn faults(field: &Field, zones: u32) -> Option<Vec<Fault>> {
-    field.list(|element| element.section(|s| fault(s, zones)))
+/// `[[fault]]`; the fleet lives in `zones` zones and calls `dependencies`.
+pub(crate) fn faults(field: &Field, zones: u32, dependencies: &[Dependency]) -> Option<Vec<Fault>> {
+    field.list(|element| element.section(|s| fault(s, zones, dependencies)))
 }
 
-fn fault(s: &Section, zones: u32) -> Option<Fault> {
+fn fault(s: &Section, zones: u32, dependencies: &[Dependency]) -> Option<Fault> {
     let Some(kind) = s.required("kind", "kind = \"crash\"", |f| f.choice(&KINDS)) else { return s.give_up() };
     if let Some((name, _)) = KINDS.iter().find(|(_, each)| *each == kind) {
         s.is_of_kind(format!("kind = {name:?}"));
     }
     let when = when(s);
-    // A crash is over at once.
-    let duration = if kind == Kind::Crash { None } else { s.optional("duration", Field::positive_span) };
+    let is_over_at_once = matches!(kind, Kind::Crash | Kind::CacheLoss);
+    let duration = if is_over_at_once { None } else { s.optional("duration", Field::positive_span) };
     let instances = || s.or("instances", 1, |f| f.count(1));
     let factor =
         |example| s.required("factor", example, |f| f.number("a factor of 1 or more", |x| (1.0..=1e6).contains(&x)));
@@ -53,8 +58,39 @@ fn fault(s: &Section, zones: u32) -> Option<Fault> {
         Kind::ZoneOutage => FaultKind::ZoneOutage { zone: s.required("zone", "zone = 0", |f| zone(f, zones))? },
         Kind::SlowBoot => FaultKind::SlowBoot { factor: factor("factor = 5.0")? },
         Kind::LostMetrics => FaultKind::LostMetrics,
+        Kind::SlowDependency => {
+            let (dependency, factor) = (dependency(s, dependencies, false), factor("factor = 20.0"));
+            FaultKind::SlowDependency { dependency: dependency?, factor: factor? }
+        }
+        Kind::CacheLoss => {
+            let share = s.or("share", 1.0, Field::positive_ratio);
+            FaultKind::CacheLoss { dependency: dependency(s, dependencies, true)?, share }
+        }
     };
     Some(Fault { kind, when: when?, duration })
+}
+
+/// The number of the dependency that a fault is about, of those with a cache if it has to have one; a single one need not be named.
+fn dependency(s: &Section, dependencies: &[Dependency], has_cache: bool) -> Option<usize> {
+    let names: Vec<(&str, usize)> = dependencies
+        .iter()
+        .enumerate()
+        .filter(|(_, each)| each.cache.is_some() || !has_cache)
+        .map(|(i, each)| (each.name.as_str(), i))
+        .collect();
+    let what = if has_cache { "a [[dependency]] with a cache" } else { "a [[dependency]]" };
+    match (s.field("dependency"), names.as_slice()) {
+        (Some(field), []) => field.unfit(format!("the name of {what}: there is none")),
+        (Some(field), _) => field.choice(&names),
+        (None, [(_, only)]) => Some(*only),
+        (None, []) => {
+            s.field("kind").and_then(|kind| kind.contradiction(format!("there is nothing to strike: add {what}")))
+        }
+        (None, [(first, _), ..]) => {
+            s.missing("dependency", &format!("dependency = {first:?}"));
+            None
+        }
+    }
 }
 
 fn when(s: &Section) -> Option<When> {

@@ -3,7 +3,7 @@
 use super::distribution::positive_distribution;
 use super::{duplicate, weight};
 use crate::distribution::Distribution;
-use crate::scenario::dependency::Dependency;
+use crate::scenario::dependency::{Cache, Dependency};
 use crate::scenario::reader::{Field, Section};
 use crate::scenario::service::{Discipline, Endpoint, Service};
 
@@ -117,7 +117,34 @@ pub(crate) fn dependencies(field: &Field) -> Option<Vec<Dependency>> {
             let connections = s.required("connections", "connections = 100", |f| f.count(1));
             let time = s.required("time", "time = \"5ms\"", positive_distribution);
             let calls_per_request = s.or("calls_per_request", 1.0, Field::positive);
-            Some(Dependency { name: name?, connections: connections?, time: time?, calls_per_request })
+            let coefficient = |f: &Field| f.number("a coefficient from 0 to 1", |x| (0.0..=1.0).contains(&x));
+            let contention = s.or("contention", 0.0, coefficient);
+            let coherency = s.or("coherency", 0.0, coefficient);
+            let cache = s.optional("cache", cache);
+            let timeout = s.optional("timeout", Field::positive_span);
+            let optional = s.or("optional", false, Field::boolean);
+            if let (Some(field), true, None) = (s.field("optional"), optional, s.field("timeout")) {
+                return field.contradiction("a request only goes on without a call that timed out: set timeout");
+            }
+            Some(Dependency {
+                name: name?,
+                connections: connections?,
+                time: time?,
+                calls_per_request,
+                contention,
+                coherency,
+                cache,
+                timeout,
+                optional,
+            })
         })
+    })
+}
+
+fn cache(field: &Field) -> Option<Cache> {
+    field.section(|s| {
+        let hit_ratio = s.required("hit_ratio", "hit_ratio = 0.9", Field::positive_ratio);
+        let entries = s.required("entries", "entries = 10000", |f| f.count(1));
+        Some(Cache { hit_ratio: hit_ratio?, entries: entries? })
     })
 }

@@ -295,7 +295,7 @@ fn days(field: &Field) -> Option<[f64; 7]> {
 
 fn overlay(element: &Field, endpoints: &[Endpoint]) -> Option<Overlay> {
     element.section(|s| {
-        let kinds = ["spike", "flash_crowd", "attack"].map(|kind| (kind, kind));
+        let kinds = ["spike", "flash_crowd", "attack", "reconnect"].map(|kind| (kind, kind));
         let Some(name) = s.required("kind", "kind = \"spike\"", |f| f.choice(&kinds)) else { return s.give_up() };
         s.is_of_kind(format!("kind = {name:?}"));
         let at = s.required("at", "at = \"25m\"", Field::span);
@@ -310,18 +310,37 @@ fn overlay(element: &Field, endpoints: &[Endpoint]) -> Option<Overlay> {
                 let (at, magnitude, (rise, decay)) = (at?, magnitude?, flanks?);
                 Some(Overlay::FlashCrowd { at, magnitude, rise, decay })
             }
-            _ => {
+            "attack" => {
                 let rate = s.required("rate", "rate = 1000", positive_rate);
                 let lasts = s.required("for", "for = \"5m\"", Field::positive_span);
                 let clients = s.or("clients", 1, |f| f.count(1));
-                let endpoint = match s.field("endpoint") {
-                    Some(field) => Some(endpoint(&field, endpoints)?),
-                    None => None,
-                };
+                let endpoint = aimed_at(s, endpoints)?;
                 Some(Overlay::Attack(Attack { at: at?, rate: rate?, lasts: lasts?, clients, endpoint }))
+            }
+            // Clients whose connections broke at one moment: each asks once.
+            _ => {
+                let clients = s.required("clients", "clients = 10000", |f| f.count(1));
+                let within = s.or("within", Span::from_millis(1000), Field::positive_span);
+                let endpoint = aimed_at(s, endpoints)?;
+                let (at, clients) = (at?, clients?);
+                let rate = f64::from(clients) / within.as_secs_f64();
+                if rate > MAX_RPS {
+                    return s
+                        .field("within")
+                        .and_then(|f| f.unfit("a longer time: more than 1e9 a second do not come"));
+                }
+                Some(Overlay::Attack(Attack { at, rate, lasts: within, clients, endpoint }))
             }
         }
     })
+}
+
+/// The endpoint that an overlay asks for, which may be any; `None` if what is written will not do.
+fn aimed_at(s: &Section, endpoints: &[Endpoint]) -> Option<Option<u16>> {
+    match s.field("endpoint") {
+        Some(field) => endpoint(&field, endpoints).map(Some),
+        None => Some(None),
+    }
 }
 
 /// The number of the endpoint with a path; there are none if what is wrong with them is already written down.
