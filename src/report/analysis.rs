@@ -147,6 +147,8 @@ pub struct Crowd {
     pub person_per_minute: Option<u64>,
     /// Paths with their shares, the largest first.
     pub endpoints: Vec<(String, f64)>,
+    /// Share of requests for files that are the same for everybody: images, styles, scripts, fonts. Of paths that are told apart.
+    pub files: f64,
     /// Shares of answers: 4xx and 5xx.
     pub errors: (f64, f64),
 }

@@ -34,6 +34,9 @@ mod quotas;
 /// The way of a request allocates nothing.
 mod allocations;
 
+/// Policies that look ahead, and the table of all policies.
+mod ahead;
+
 /// The same seed, the same bytes.
 mod determinism;
 

@@ -359,7 +359,8 @@ mod tests {
 
     #[test]
     fn what_is_remembered_counts_as_seen() {
-        let past: Vec<f64> = (0..288 * 5).map(day).collect();
+        let noise = Dice::new(5, Stream::Noise);
+        let past: Vec<f64> = (0..288 * 5).map(|t| day(t) * (0.97 + 0.06 * noise.unit(t))).collect();
         let mut foresight = Foresight::new(Span::from_mins(5), 3, 0.9, Span::from_mins(720));
         foresight.remember(&past);
         let bound = foresight.bound().expect("it has seen five days");

@@ -30,6 +30,8 @@ const SILENT: f64 = 0.05;
 /// Shares from which bots, and server errors, are worth a word.
 const BOTS: f64 = 0.05;
 const SERVER_ERRORS: f64 = 0.001;
+/// Share of static files from which a cache is worth a word.
+const FILES: f64 = 0.2;
 
 const ASK: &str = "(--instance-rps N tells how many)";
 /// Alarms a day from which a threshold is too low.
@@ -46,6 +48,7 @@ pub fn findings(x: &Analysis) -> Vec<Finding> {
     alarms(x, &mut found);
     fleet(x, &mut found);
     bots(x, &mut found);
+    files(x, &mut found);
     errors(x, &mut found);
     forecast(x, &mut found);
     if found.is_empty() {
@@ -276,6 +279,18 @@ fn bots(x: &Analysis, found: &mut Vec<Finding>) {
             )
         });
     found.push(Finding::new("bot-share-high", text, setting));
+}
+
+/// What a cache would take from the fleet.
+fn files(x: &Analysis, found: &mut Vec<Finding>) {
+    let Some(share) = x.crowd.as_ref().map(|crowd| crowd.files).filter(|share| *share >= FILES) else { return };
+    let text = format!(
+        "{} of requests or more are for images, styles, scripts and the like, the same for everybody: a cache in front leaves the          fleet {}/s on average instead of {}/s",
+        percent(share),
+        rate(x.mean_rps() * (1.0 - share)),
+        rate(x.mean_rps())
+    );
+    found.push(Finding::new("static-files", text, None));
 }
 
 fn errors(x: &Analysis, found: &mut Vec<Finding>) {
