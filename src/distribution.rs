@@ -353,7 +353,11 @@ mod tests {
             let cv = (draws.iter().map(|x| (x - ratio).powi(2)).sum::<f64>() / n as f64).sqrt() / ratio;
             // The fourth moment of this Pareto is infinite: its sample variance never settles.
             let settles = !matches!(distribution, Distribution::Pareto { .. });
-            assert!(!settles || (cv - distribution.cv()).abs() < 0.02, "{distribution:?}: {cv} {}", distribution.cv());
+            assert!(
+                !settles || (cv - distribution.cv()).abs() < 0.02,
+                "{distribution:?}: {cv} {}",
+                distribution.cv()
+            );
             assert!((ratio - 1.0).abs() < 4.0 * 1.34 / (n as f64).sqrt(), "{distribution:?}: {ratio}");
             assert!((distribution.mean().0 as f64 / 1e7 - 1.0).abs() < 1e-6, "{distribution:?}");
         }

@@ -189,9 +189,8 @@ mod tests {
 
     #[test]
     fn variance_makes_waits_longer() {
-        let beyond = |service_cv, arrival_scv| {
-            Pool::new(service_cv).waits_beyond(0.1, Load { arrival_scv, ..load(10) })
-        };
+        let beyond =
+            |service_cv, arrival_scv| Pool::new(service_cv).waits_beyond(0.1, Load { arrival_scv, ..load(10) });
         assert!(beyond(0.0, 1.0) < beyond(1.0, 1.0) && beyond(1.0, 1.0) < beyond(1.0, 4.0));
         let mean: f64 = Pool::new(2.0).strata.iter().map(|(x, p)| x * p).sum();
         close(mean, 1.0, 1e-12);

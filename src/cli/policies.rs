@@ -44,7 +44,8 @@ struct Heat {
 /// Lets every policy run on every recording.
 pub fn policies(args: PoliciesArgs) -> Result<Exit, Failure> {
     let courses = args.datasets.iter().map(|path| course(path, &args)).collect::<Result<Vec<_>, _>>()?;
-    let own = args.policies.iter().map(|path| field::from_file(path)).collect::<Result<Vec<_>, _>>().or_bad_input()?;
+    let own =
+        args.policies.iter().map(|path| field::from_file(path)).collect::<Result<Vec<_>, _>>().or_bad_input()?;
     let spool = match &args.out {
         Some(_) => None,
         None => Some(TempDir::with_prefix("wavetank-").context("cannot keep scenarios").or_run_failed()?),

@@ -90,7 +90,10 @@ fn words(policy: &str) -> String {
 
 #[test]
 fn what_cannot_be_meant_is_told_with_what_could() {
-    assert_eq!(words("kind = 'queueing'\nresponse_time = '500ms'\nscalability = { contention = 0.02 }"), "no problem");
+    assert_eq!(
+        words("kind = 'queueing'\nresponse_time = '500ms'\nscalability = { contention = 0.02 }"),
+        "no problem"
+    );
     assert_snapshot!(words("kind = 'queueing'\nquantile = 1.0\nworkers = 0\nheadroom = -1"), @"");
     assert_snapshot!(words("kind = 'predictive'"), @"");
     assert_snapshot!(words("kind = 'predictive'\ninstance_rps = 50\nresponse_time = '1s'"), @"");
@@ -106,9 +109,11 @@ fn every_policy_is_set_beside_static_fleets() {
         let rise = if m % 120 >= 100 { 3 } else { 1 };
         csv += &format!("2024-01-01T{:02}:{:02}:00Z,{}\n", m / 60, m % 60, 1000 * rise + m % 7);
     }
-    let policy = "[autoscaler]\nmin = 5\nmax = 50\n[[autoscaler.policy]]\nkind = \"queueing\"\nresponse_time = \"300ms\"\n";
+    let policy =
+        "[autoscaler]\nmin = 5\nmax = 50\n[[autoscaler.policy]]\nkind = \"queueing\"\nresponse_time = \"300ms\"\n";
     let folder = folder(&[("load.csv", csv.as_bytes()), ("own.toml", policy.as_bytes())]);
-    let arguments = ["policies", "load.csv", "--for", "30m", "--peak-instances", "8", "--policy", "own.toml", "--json"];
+    let arguments =
+        ["policies", "load.csv", "--for", "30m", "--peak-instances", "8", "--policy", "own.toml", "--json"];
     let first = output(folder.path(), &[&arguments[..], &["--out", "table"]].concat());
     assert!(first.status.success(), "{}", stderr(&first));
     let json: Value = serde_json::from_slice(&first.stdout).expect("JSON");

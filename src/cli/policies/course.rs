@@ -79,7 +79,12 @@ pub struct Demands {
 
 impl Course {
     /// The stretch of `duration` with the highest peak, so that the peak takes `peak_instances`.
-    pub fn new(path: &Path, dataset: &Dataset, duration: Option<Span>, peak_instances: u32) -> anyhow::Result<Course> {
+    pub fn new(
+        path: &Path,
+        dataset: &Dataset,
+        duration: Option<Span>,
+        peak_instances: u32,
+    ) -> anyhow::Result<Course> {
         let summary = dataset.summary();
         let minute = Span::from_secs(60);
         let mut recorded_step = summary.step.filter(|_| !summary.is_log).unwrap_or(minute).max(minute);
@@ -153,7 +158,8 @@ impl Course {
     /// What it asks of everybody.
     pub fn demands(&self) -> Demands {
         let minute = Span::from_secs(60);
-        let minutes: Vec<Span> = (WARMUP.0 / minute.0..self.duration.0 / minute.0).map(|i| Span(i * minute.0)).collect();
+        let minutes: Vec<Span> =
+            (WARMUP.0 / minute.0..self.duration.0 / minute.0).map(|i| Span(i * minute.0)).collect();
         let mut rates: Vec<f64> = minutes.iter().map(|t| self.rps(*t)).collect();
         let mean = rates.iter().sum::<f64>() / rates.len() as f64;
         let grown = |t: &Span| (self.rps(*t + ANSWER) / self.rps(*t).max(1e-9) - 1.0).max(0.0);

@@ -52,7 +52,8 @@ pub const STATIC_USUAL: &str = "static-p95";
 pub const HPA_DEFAULT: &str = "hpa-80";
 
 /// Metrics of a cluster: scraped every 15 s, seen 15 s later. Kubernetes and the clouds know no guards.
-const CLUSTER: &str = "interval = \"15s\"\nmetrics = { window = \"30s\", delay = \"15s\" }\nscale_down_guards = false\n";
+const CLUSTER: &str =
+    "interval = \"15s\"\nmetrics = { window = \"30s\", delay = \"15s\" }\nscale_down_guards = false\n";
 const CLOUDWATCH: &str =
     "interval = \"1m\"\nmetrics = { window = \"1m\", scrape = \"1m\", delay = \"1m\" }\nscale_down_guards = false\n";
 /// Metrics of the gateway itself, as Knative's.
@@ -83,7 +84,8 @@ const HPA_TARGETS: [u32; 4] = [80, 70, 60, 50];
 fn reactive() -> Vec<Contender> {
     let mut field = Vec::new();
     for target in HPA_TARGETS {
-        let (name, about) = (format!("hpa-{target}"), format!("HorizontalPodAutoscaler of Kubernetes, CPU at {target} %"));
+        let (name, about) =
+            (format!("hpa-{target}"), format!("HorizontalPodAutoscaler of Kubernetes, CPU at {target} %"));
         field.push(Contender::policy(&name, &about, CLUSTER, &hpa(target)));
     }
     let per_instance = 0.7 * INSTANCE_RPS;
@@ -140,10 +142,10 @@ fn reactive() -> Vec<Contender> {
     field
 }
 
-/// A predictive floor: an instance too few costs nineteen times as much as one too many.
+/// A predictive floor: an instance too few costs 99 times as much as one too many.
 fn floor() -> String {
     format!(
-        "\n[[autoscaler.policy]]\nkind = \"predictive\"\nresponse_time = \"500ms\"\nunder_cost = 19\nhistory = \"{HISTORY}\"\n"
+        "\n[[autoscaler.policy]]\nkind = \"predictive\"\nresponse_time = \"500ms\"\nunder_cost = 99\nhistory = \"{HISTORY}\"\n"
     )
 }
 
@@ -161,11 +163,13 @@ fn ahead() -> Vec<Contender> {
         contender.without_floor = Some(format!("hpa-{target}"));
         field.push(contender);
     }
+    let slo = format!("[[autoscaler.policy]]\nkind = \"slo\"\nresponse_time = \"500ms\"\nhistory = \"{HISTORY}\"\n");
+    field.push(Contender::policy("slo", "queueing, trend, forecast and backlog for p99 500 ms", GATEWAY, &slo));
     field.push(Contender::policy(
-        "slo",
-        "queueing, trend, forecast and backlog for p99 500 ms",
+        "slo-roomy",
+        "the same, planned to be 80 % busy at most, and too few cost 99 times as much as too many",
         GATEWAY,
-        &format!("[[autoscaler.policy]]\nkind = \"slo\"\nresponse_time = \"500ms\"\nhistory = \"{HISTORY}\"\n"),
+        &(slo + "max_utilization = 0.8\nunder_cost = 99\n"),
     ));
     field
 }

@@ -5,11 +5,9 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::Heat;
-use super::course::{BOUNDS, Demands};
+use super::course::{BOUNDS, Demands, INSTANCE_RPS};
 use super::field::{HPA_DEFAULT, STATIC_PEAK, STATIC_USUAL};
-use super::result::{
-    AVAILABILITY, COST_SHARE, MEAN_UTILIZATION, Outcome, P95_MS, PEAK_UTILIZATION, Standing,
-};
+use super::result::{AVAILABILITY, COST_SHARE, MEAN_UTILIZATION, Outcome, P95_MS, PEAK_UTILIZATION, Standing};
 
 impl Heat {
     fn standing(&self, name: &str) -> Option<&Standing> {
@@ -39,9 +37,8 @@ impl Heat {
         match (with, without) {
             (Some(with), Some(without)) => {
                 let (change, interval) = with.cost_against(without);
-                let interval = interval.map_or(String::new(), |(low, high)| {
-                    format!(", {:+.1} % … {:+.1} %", low * 100.0, high * 100.0)
-                });
+                let interval = interval
+                    .map_or(String::new(), |(low, high)| format!(", {:+.1} % … {:+.1} %", low * 100.0, high * 100.0));
                 format!(
                     "a predictive floor changes the cost of an HPA that serves by {:+.1} %{interval} ({} against {})",
                     change * 100.0,
@@ -75,9 +72,12 @@ impl Heat {
 fn theory(demands: &Demands) -> String {
     let Demands { growth, utilization, .. } = demands;
     let before = |growth: f64| 100.0 / (1.0 + growth);
+    let busy = demands.mean / (INSTANCE_RPS * f64::from(demands.static_peak));
     format!(
-        "an order helps after 1m30s, in which load grows by up to {:.0} % (one minute in twenty: {:.0} %): whoever does not foresee \
+        "the static fleet for the peak is {:.0} % busy on average, so 40 % less of it is {:.0} %; an order helps after 1m30s, in which load grows by up to {:.0} % (one minute in twenty: {:.0} %): whoever does not foresee \
          it must not be busier than {:.0} % ({:.0} %) before. Queueing theory allows {:.0} % with {} instances and {:.0} % at the peak",
+        100.0 * busy,
+        100.0 * busy / COST_SHARE,
         100.0 * growth.0,
         100.0 * growth.1,
         before(growth.0),

@@ -12,12 +12,13 @@
 
 use super::aws_target_tracking::{self, AwsTracker};
 use super::guards::{Hold, Remembered};
+use super::predictive::Pace;
 use super::proposal::Bounds;
 use super::streak::{Streak, Wanted};
 use super::target_tracking::{self, Tracker};
-use super::predictive::Pace;
 use super::{
-    Direction, Fresh, Guards, Sight, azure, gcp, hpa, keda, kpa, nomad, predictive, queueing, schedule, simple, sizing, slo, step,
+    Direction, Fresh, Guards, Sight, azure, gcp, hpa, keda, kpa, nomad, predictive, queueing, schedule, simple,
+    sizing, slo, step,
 };
 use crate::engine::events::Timing;
 use crate::engine::forecast::foresight::Bound;

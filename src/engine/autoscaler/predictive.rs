@@ -275,9 +275,11 @@ mod tests {
         config.outlook.history = history;
         config.outlook.horizon = Span::from_mins(5);
         let mut policy = Predictive::new(config, Pace::default());
-        let series = Series { metric: Metric::RequestsPerSecond, aggregate: Aggregate::Avg, back: Span::from_secs(60) };
+        let series =
+            Series { metric: Metric::RequestsPerSecond, aggregate: Aggregate::Avg, back: Span::from_secs(60) };
         let mut observed = Observed::new(FleetCounts { existing: 30, pending: 0, ready: 30 });
-        observed.series = vec![(series, vec![Sample { ended_at: S(60), length: Span::from_secs(60), value: day(7200) }])];
+        observed.series =
+            vec![(series, vec![Sample { ended_at: S(60), length: Span::from_secs(60), value: day(7200) }])];
         let sight = Sight { now: S(60), observed: &observed, max_age: Span::from_secs(60) };
         let wish = policy.recommend(&sight, &Guards::default());
         let (now, then) = (ceil(day(7200) / 10.0), ceil(day(7206) / 10.0));

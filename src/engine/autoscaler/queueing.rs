@@ -81,7 +81,11 @@ impl Queueing {
 
 /// ca² in words.
 pub(super) fn variance_in_words(scv: f64) -> String {
-    if scv <= 1.0 { "arrivals as by chance".into() } else { format!("arrivals {scv:.1} times as uneven as by chance") }
+    if scv <= 1.0 {
+        "arrivals as by chance".into()
+    } else {
+        format!("arrivals {scv:.1} times as uneven as by chance")
+    }
 }
 
 /// Notes what stabilization did.

@@ -29,7 +29,7 @@ pub struct Config {
     pub service_time: Option<Span>,
     /// Coefficient of variation of the time in service, ≥ 0; `None`: 1. Scenario files take it from the service.
     pub service_cv: Option<f64>,
-    /// Utilization that is never planned for, 0..1, not 0; default 0.95. Close to 1 a queue takes minutes to forget a
+    /// Utilization that is never planned for, 0..1, not 0; default 0.9. Close to 1 a queue takes minutes to forget a
     /// burst, and the formulas speak of its far future.
     pub max_utilization: f64,
     /// How what the service does falls short of n times what one instance does; `None`, the default: not at all.
@@ -45,7 +45,7 @@ impl Config {
             workers: None,
             service_time: None,
             service_cv: None,
-            max_utilization: 0.95,
+            max_utilization: 0.9,
             scalability: None,
         }
     }
@@ -192,7 +192,8 @@ mod tests {
     /// λ = 80/s, μ = 10/s, constant service: P(R > 0.2 s) is P(W > 0.1 s), with Allen and Cunneen's halved variance.
     #[test]
     fn the_fewest_servers_that_meet_the_target() {
-        let fewest = |response, quantile, cv, scv| sizing(response, quantile, cv).instances(80.0, scv).unwrap().instances;
+        let fewest =
+            |response, quantile, cv, scv| sizing(response, quantile, cv).instances(80.0, scv).unwrap().instances;
         // M/M/c with P(W > 0.1 s) ≤ 0.05 is 11; here (ca² + cs²)/2 = (2 + 0)/2 = 1 makes the wait that of M/M/c.
         assert_eq!(fewest(200, 0.95, 0.0, 2.0), 11);
         assert_eq!(fewest(200, 0.95, 0.0, 1.0), 10);
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_impossible_target_leaves_the_bound_on_utilization() {
-        let sized = sizing(90, 0.99, 0.0).instances(80.0, 1.0).unwrap();
+        let sized = sizing(90, 0.99, 0.0).instances(81.0, 1.0).unwrap();
         assert_eq!((sized.instances, sized.is_met), (9, false));
         assert_eq!(sizing(500, 0.99, 0.5).instances(0.0, 1.0).unwrap().instances, 1);
     }

@@ -262,9 +262,8 @@ impl Foresight {
         }
         let relative = |source, name: &str| {
             let (model, other) = self.costs(source)?;
-            (model >= other * OPENS_BELOW).then(|| {
-                format!("its bounds cost {:.0}% of those of {name}", 100.0 * model / other.max(1e-300))
-            })
+            (model >= other * OPENS_BELOW)
+                .then(|| format!("its bounds cost {:.0}% of those of {name}", 100.0 * model / other.max(1e-300)))
         };
         relative(Source::Season, "the last season")
             .or_else(|| relative(Source::Last, "the last value"))
