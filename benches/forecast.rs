@@ -1,4 +1,4 @@
-//! What a forecast costs: a value taken in, a piece of a refit, a path laid out.
+//! What a forecast costs: a value taken in, a piece of a refit, a path laid out; and a step of what predictive policies look ahead with.
 //!
 //! ```text
 //! cargo bench --bench forecast
@@ -10,6 +10,7 @@
 
 use std::time::Instant;
 
+use wavetank::engine::forecast::foresight::Foresight;
 use wavetank::engine::forecast::{Config, Forecaster};
 use wavetank::rng::{Dice, Stream};
 use wavetank::units::Span;
@@ -48,6 +49,30 @@ fn main() {
             show(what, times);
         }
     }
+    foresee(weeks);
+}
+
+/// A minute a step, three ahead, as policies do.
+fn foresee(weeks: u64) {
+    let mut foresight = Foresight::new(Span::from_secs(60), 3, 0.9, Span::from_mins(360));
+    let noise = Dice::new(1, Stream::Noise);
+    let (mut step, mut piece) = (Vec::new(), Vec::new());
+    for t in 0..(weeks * 7 * 1440).min(40_000) {
+        let day = (t as f64 / 1440.0 * std::f64::consts::TAU).sin();
+        let value = 100.0 + 60.0 * day + 20.0 * noise.unit(t);
+        step.push(timed(|| foresight.observe(Some(value))));
+        loop {
+            let mut more = false;
+            let time = timed(|| more = foresight.work());
+            if !more {
+                break;
+            }
+            piece.push(time);
+        }
+    }
+    println!("foresight, 3 min ahead");
+    show("step", step);
+    show("piece of a refit", piece);
 }
 
 /// Microseconds.

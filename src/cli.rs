@@ -16,6 +16,7 @@ mod generate;
 mod import;
 #[cfg(feature = "data")]
 mod import_traffic;
+mod policies;
 mod progress;
 mod report;
 mod run;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         Verb::ImportTraffic(args) => import_traffic::import_traffic(args),
         Verb::Compare(args) => compare::compare(args),
         Verb::Storm(args) => storm::storm(args),
+        Verb::Policies(args) => policies::policies(args),
         Verb::Import(args) => import::import(args),
         Verb::Export(args) => export::export(args),
         Verb::Explain(args) => explain::explain(args),

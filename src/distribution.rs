@@ -131,6 +131,42 @@ impl Distribution {
         }
     }
 
+    /// The coefficient of variation, ≥ 0; infinite for a Pareto with `alpha` up to 2.
+    pub fn cv(&self) -> f64 {
+        // The mean of the squares over the square of the mean.
+        let of_squares = |squares: f64, mean: f64| (squares / (mean * mean) - 1.0).max(0.0).sqrt();
+        match self {
+            Distribution::Constant(_) => 0.0,
+            Distribution::Exponential { .. } => 1.0,
+            Distribution::LogNormal { sigma, .. } => (libm::exp(sigma * sigma) - 1.0).sqrt(),
+            Distribution::Gamma { shape, .. } => 1.0 / shape.sqrt(),
+            Distribution::Weibull { shape, .. } => {
+                of_squares(libm::tgamma(1.0 + 2.0 / shape), libm::tgamma(1.0 + 1.0 / shape))
+            }
+            Distribution::Pareto { alpha, .. } if *alpha > 2.0 => 1.0 / (alpha * (alpha - 2.0)).sqrt(),
+            Distribution::Pareto { .. } => f64::INFINITY,
+            Distribution::Uniform { low, high } => {
+                let (low, high) = (low.as_secs_f64(), high.as_secs_f64());
+                of_squares((low * low + low * high + high * high) / 3.0, f64::midpoint(low, high))
+            }
+            Distribution::Mixture(parts) => {
+                let total: f64 = parts.iter().map(|(w, _)| w).sum();
+                let square = |d: &Distribution| d.mean().as_secs_f64().powi(2) * (1.0 + d.cv() * d.cv());
+                let squares = parts.iter().map(|(w, d)| w / total * square(d)).sum();
+                of_squares(squares, self.mean().as_secs_f64())
+            }
+            Distribution::Empirical(e) => {
+                let mut below = 0.0;
+                let mut squares = 0.0;
+                for (value, &c) in e.values.iter().zip(&e.cumulative) {
+                    squares += (c - below) * (value.0 as f64).powi(2);
+                    below = c;
+                }
+                of_squares(squares, e.mean())
+            }
+        }
+    }
+
     /// The same distribution ready for sampling.
     pub fn sampler(&self) -> Sampler {
         let nanos = |span: &Span| span.0 as f64;
@@ -314,8 +350,16 @@ mod tests {
         for (i, distribution) in all.iter().enumerate() {
             let (sampler, dice) = (distribution.sampler(), Dice::new(i as u64, Stream::Demand));
             let n = 200_000;
-            let sum: u64 = (0..n).map(|k| sampler.sample(&mut dice.draws(k)).0).sum();
-            let ratio = sum as f64 / n as f64 / 1e7;
+            let draws: Vec<f64> = (0..n).map(|k| sampler.sample(&mut dice.draws(k)).0 as f64 / 1e7).collect();
+            let ratio = draws.iter().sum::<f64>() / n as f64;
+            let cv = (draws.iter().map(|x| (x - ratio).powi(2)).sum::<f64>() / n as f64).sqrt() / ratio;
+            // The fourth moment of this Pareto is infinite: its sample variance never settles.
+            let settles = !matches!(distribution, Distribution::Pareto { .. });
+            assert!(
+                !settles || (cv - distribution.cv()).abs() < 0.02,
+                "{distribution:?}: {cv} {}",
+                distribution.cv()
+            );
             assert!((ratio - 1.0).abs() < 4.0 * 1.34 / (n as f64).sqrt(), "{distribution:?}: {ratio}");
             assert!((distribution.mean().0 as f64 / 1e7 - 1.0).abs() < 1e-6, "{distribution:?}");
         }

@@ -797,9 +797,13 @@ impl Engine {
         self.analyzer.as_ref().and_then(Analyzer::baseline_rps)
     }
 
-    /// What was forecast for now, a prediction window ago \[1/s\]; `None` if nothing was.
+    /// What was forecast for now, a prediction window ago \[1/s\]; without an analyzer that looks ahead, what a policy expected
+    /// the highest load of its lead to be. `None` if nothing was.
     pub fn forecast_rps(&self) -> Option<f64> {
-        self.outlook().and_then(Outlook::forecast_rps)
+        match self.outlook() {
+            Some(outlook) => outlook.forecast_rps(),
+            None => self.autoscaler.as_ref()?.foretold().map(|bound| bound.expected),
+        }
     }
 
     /// The load of the next while; `None` without an analyzer that looks ahead.

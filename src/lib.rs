@@ -61,6 +61,7 @@ pub mod distribution;
 pub mod engine;
 pub mod gate;
 pub mod manifest;
+pub mod queueing;
 pub mod record;
 pub mod report;
 pub mod rng;

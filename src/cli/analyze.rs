@@ -5,6 +5,7 @@
 //! the sessions.
 
 mod ahead;
+mod days;
 mod sessions;
 mod watch;
 
@@ -94,6 +95,7 @@ fn of(dataset: &Dataset, instance_rps: Option<f64>) -> Result<Analysis, Error> {
         values: summary.bins.counts().map(|n| n / width).collect(),
     };
     let hourly = seen.hourly();
+    let (shift, odd_days) = if dated { days::days(&seen, midnight.div_euclid(DAY)) } else { (None, Vec::new()) };
     Ok(Analysis {
         name: names(dataset),
         description: summary.description.clone(),
@@ -108,6 +110,8 @@ fn of(dataset: &Dataset, instance_rps: Option<f64>) -> Result<Analysis, Error> {
         daily: if dated { seen.daily(midnight.div_euclid(DAY)) } else { [None; 7] },
         baseline_confidence: seen.confidence,
         anomalies: seen.anomalies(&hourly),
+        shift,
+        odd_days,
         rise: seen.rise,
         crowd: summary.is_log.then(|| crowd(sessions, summary)),
         forecast: ahead::forecast(&seen),
@@ -137,10 +141,24 @@ fn crowd(sessions: Sessions, summary: &Summary) -> Crowd {
         .zip(&summary.endpoint_requests)
         .map(|(path, n)| (path.clone(), *n as f64 / all))
         .collect();
+    let files = endpoints.iter().filter(|(path, _)| is_file(path)).map(|(_, share)| share).sum();
     endpoints.sort_by(|a, b| b.1.total_cmp(&a.1));
     endpoints.truncate(ENDPOINTS);
     let share = |class: usize| summary.statuses[class] as f64 / all;
-    Crowd { clients: summary.clients as u64, endpoints, errors: (share(4), share(5)), ..sessions.finish() }
+    Crowd { clients: summary.clients as u64, endpoints, files, errors: (share(4), share(5)), ..sessions.finish() }
+}
+
+/// Endings of files that a cache can answer for.
+const FILES: [&str; 20] = [
+    "gif", "jpg", "jpeg", "png", "webp", "svg", "ico", "xbm", "bmp", "css", "js", "mjs", "map", "woff", "woff2",
+    "ttf", "otf", "mp3", "mp4", "webm",
+];
+
+/// Whether a path is that of a file which is the same for everybody.
+fn is_file(path: &str) -> bool {
+    let path = path.split(['?', '#']).next().unwrap_or(path);
+    let ending = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, ending)| ending);
+    ending.is_some_and(|ending| FILES.iter().any(|each| each.eq_ignore_ascii_case(ending)))
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub enum Verb {
     /// Kick a system and see whether it comes back by itself: where it does not, and the cheapest protection that makes it; or
     /// the classic storms under every strategy
     Storm(StormArgs),
+    /// Tell what each policy would have made of recorded load, beside static fleets: service in spikes, utilization, cost
+    Policies(PoliciesArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
     /// Pass or fail a build: a scenario, finished reports, or results of other tools, against targets and a baseline
@@ -332,6 +334,41 @@ impl From<StormTrigger> for crate::storm::kick::Trigger {
             StormTrigger::Cache => Self::Cache,
         }
     }
+}
+
+/// `wavetank policies`.
+#[derive(Debug, clap::Args)]
+pub struct PoliciesArgs {
+    /// Access logs or rate series; each is a course of its own, of which the stretch with the highest peak is run
+    #[arg(required = true, value_name = "DATASET")]
+    pub datasets: Vec<PathBuf>,
+    /// A file whose [autoscaler] section takes part as well; may be repeated
+    #[arg(long = "policy", value_name = "FILE")]
+    pub policies: Vec<PathBuf>,
+    /// Instances that the highest load takes: load is scaled to it
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=80))]
+    pub peak_instances: u32,
+    /// Length of a run [default: 12h]
+    #[arg(long = "for", value_name = "DURATION")]
+    pub duration: Option<Span>,
+    /// Runs of each policy: with several, differences have intervals
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub replications: Option<u32>,
+    /// Override a key of every scenario; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Seed that all share [default: 42]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Folder for policies.md, policies.json and every scenario, to be run again
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print policies.json on standard output and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Threads for runs [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
 }
 
 /// `wavetank import`.

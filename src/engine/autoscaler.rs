@@ -33,9 +33,13 @@ pub mod keda;
 pub mod kpa;
 pub mod nomad;
 pub mod policy;
+pub mod predictive;
+pub mod queueing;
 pub mod rules;
 pub mod schedule;
 pub mod simple;
+pub mod sizing;
+pub mod slo;
 pub mod step;
 pub mod target_tracking;
 
@@ -63,12 +67,14 @@ pub use nearest::Nearest;
 pub use policy::Policy;
 
 use crate::engine::events::{Block, Wish};
+use crate::engine::forecast::foresight::Bound;
 use crate::engine::hold;
 use crate::engine::metrics::{Aggregate, FleetCounts, Metric, Observed, Reading};
 use crate::units::{Span, Time};
 use cooldown::Cooldowns;
 use guards::Hold;
 use policy::{Recommendation, Recommender};
+use predictive::Pace;
 use proposal::{Bounds, Proposal, Source, stage};
 use rules::{Action, Rule};
 
@@ -167,6 +173,11 @@ impl Default for MetricsPipeline {
 }
 
 impl Config {
+    fn pace(&self) -> Pace {
+        let scrape = self.metrics.scrape.unwrap_or(self.interval);
+        Pace { interval: self.interval, scrape, delay: self.metrics.delay }
+    }
+
     /// The age at which a sample is no longer one: delay plus staleness limit.
     fn max_age(&self) -> Span {
         let longer = self.interval.max(self.metrics.scrape.unwrap_or(Span::ZERO));
@@ -236,6 +247,8 @@ pub struct Autoscaler {
     ordered_at: Option<Time>,
     /// What held each rule at the last tick, in their order.
     blocked: Vec<Vec<Block>>,
+    /// The highest floor that was put under everybody at the last tick, and the policy that did.
+    floor: Option<(u32, usize)>,
 }
 
 impl Autoscaler {
@@ -245,12 +258,13 @@ impl Autoscaler {
         config.interval = config.interval.max(Span::from_millis(1));
         let rules: Vec<Rule> = config.rules.iter().filter(|rule| rule.enabled).cloned().map(Rule::new).collect();
         Autoscaler {
-            policies: config.policies.iter().cloned().map(Recommender::new).collect(),
+            policies: config.policies.iter().map(|policy| Recommender::new(policy.clone(), config.pace())).collect(),
             cooldowns: Cooldowns::new(config.scale_up_cooldown, config.scale_down_cooldown, config.cooldown_from),
             next_tick: Time::ZERO,
             evaluated_at: Time::ZERO,
             ordered_at: None,
             blocked: vec![Vec::new(); rules.len()],
+            floor: None,
             rules,
             config,
         }
@@ -332,6 +346,11 @@ impl Autoscaler {
         self.cooldowns.ready(now);
     }
 
+    /// The highest load that a policy foretold for now, a lead before \[1/s\]; `None` if none looks ahead, or trusts itself to.
+    pub fn foretold(&self) -> Option<Bound> {
+        self.policies.iter().filter_map(Recommender::foretold).max_by(|a, b| a.high.total_cmp(&b.high))
+    }
+
     fn bounds(&self) -> Bounds {
         Bounds { min: self.config.min, max: self.config.max }
     }
@@ -397,11 +416,11 @@ impl Autoscaler {
     ) -> Option<Proposal> {
         let (existing, bounds) = (observed.fleet.existing, self.bounds());
         let sight = Sight { now, observed, max_age: self.config.max_age() };
-        let all: Vec<_> = self.policies.iter_mut().map(|policy| policy.recommend(&sight, bounds)).collect();
+        let all: Vec<_> = self.policies.iter_mut().map(|policy| policy.recommend(&sight, bounds, guards)).collect();
         let wish = |(policy, (r, _)): (&Recommender, &(Recommendation, _))| Wish {
             policy: policy.name.clone(),
             raw: r.raw,
-            wanted: (!r.abstains).then_some(r.limited),
+            wanted: (!r.abstains).then_some(r.limited).or(r.floor),
             cap: r.cap,
             cause: r.cause.clone(),
         };
@@ -409,6 +428,9 @@ impl Autoscaler {
         let asks = |(r, _): &(Recommendation, _)| {
             r.raw != existing || r.limited != existing || r.cap.is_some() || !r.holds.is_empty()
         };
+        let floors = all.iter().enumerate().filter_map(|(i, (r, _))| Some((r.floor?, i)));
+        let floor = floors.max_by_key(|&(floor, i)| (floor, Reverse(i)));
+        self.floor = floor;
         if all.iter().any(asks) {
             wishes.extend(self.policies.iter().zip(&all).map(wish));
         } else if self.rules.is_empty() {
@@ -419,7 +441,14 @@ impl Autoscaler {
         let with_opinion = all.iter().enumerate().rev().filter(|(_, (r, _))| !r.abstains);
         // Where nobody has an opinion there is still a cap to be kept to.
         let capping = || all.iter().enumerate().find(|(_, (r, _))| r.cap.is_some_and(|cap| cap < existing));
-        let (highest, (chosen, timing)) = with_opinion.max_by_key(by_height).or_else(capping)?;
+        let mut found = with_opinion.max_by_key(by_height).or_else(capping);
+        // A floor is reached from above as well as from below, but by itself removes nothing.
+        if let Some((floor, i)) = floor
+            && floor > found.map_or(existing, |(_, (r, _))| r.limited)
+        {
+            found = Some((i, &all[i]));
+        }
+        let (highest, (chosen, timing)) = found?;
         let combined = chosen.limited.min(cap);
         let (mut cause, mut combining) = (chosen.cause.clone(), String::new());
         if !wishes.is_empty() && (all.len() > 1 || combined != chosen.limited) {
@@ -469,8 +498,18 @@ impl Autoscaler {
                 Direction::Up => holds.extend(self.piling_on(now, rule, fleet, guards)),
                 Direction::Down => {
                     holds.extend(policy.filter(|p| p.combined >= fleet.existing).map(Proposal::as_hold));
-                    match self.calm_size(rule, fleet, raw) {
+                    let lowest = raw.max(self.floor.map_or(0, |(floor, _)| floor));
+                    match self.calm_size(rule, fleet, lowest) {
+                        _ if lowest >= fleet.existing => {
+                            let floor = self.floor.map(|(wants, i)| (self.policies[i].name.clone(), wants));
+                            let (name, wants) = floor.unwrap_or_default();
+                            holds.push(Hold::Policy { name, wants });
+                        }
                         Ok(size) if size == raw => {}
+                        Ok(size) if size == lowest => {
+                            steady = size;
+                            steadying = format!("{size} is the predictive floor");
+                        }
                         Ok(size) => {
                             steady = size;
                             steadying = format!("anti-flapping: {size} is the smallest size that trips nothing");

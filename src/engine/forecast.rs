@@ -14,6 +14,7 @@
 pub mod autoregression;
 pub mod combination;
 pub mod decomposition;
+pub mod foresight;
 pub mod history;
 pub mod holt_winters;
 pub mod interval;
@@ -130,6 +131,17 @@ impl Forecaster {
         }
         if self.refit.is_none() && self.history.seen() >= self.next_refit {
             self.begin_refit();
+        }
+    }
+
+    /// Takes values that were seen before it began, and fits to them: takes as long as a refit.
+    pub fn remember(&mut self, values: &[f64]) {
+        for value in values {
+            self.history.push(Some(*value), None);
+        }
+        if self.history.seen() >= MIN_VALUES {
+            self.begin_refit();
+            while self.work() {}
         }
     }
 

@@ -92,6 +92,7 @@ fn policy(policy: &Policy) -> Option<Table> {
         Policy::TargetTracking(_) | Policy::Nomad(_) | Policy::Schedule(_) | Policy::Gcp(_) | Policy::Azure(_) => {
             return None;
         }
+        Policy::Queueing(_) | Policy::Predictive(_) | Policy::Slo(_) => return None,
     }
     Some(t)
 }

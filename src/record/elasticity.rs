@@ -12,6 +12,8 @@
 //! Demand comes from the Erlang C formula (Erlang 1917; Kleinrock 1975, sec. 3.5) with all workers as one pool: see
 //! [`instances_needed`].
 
+use crate::queueing::erlang_c;
+
 /// How well supply followed demand; all are ratios.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Elasticity {
@@ -57,15 +59,6 @@ pub fn elasticity(demand: &[f64], supply: &[f64]) -> Elasticity {
     }
 }
 
-/// Erlang C: the probability that an arrival waits, with `servers` and an offered load of `erlangs`; 1 when saturated.
-pub fn erlang_c(servers: u32, erlangs: f64) -> f64 {
-    if erlangs >= f64::from(servers) {
-        return 1.0;
-    }
-    let blocking = (1..=servers).fold(1.0, |b, k| erlangs * b / (f64::from(k) + erlangs * b));
-    blocking / (1.0 - erlangs / f64::from(servers) * (1.0 - blocking))
-}
-
 /// The fewest instances that carry `arrival_rps` \[1/s\] so that at most one request in a hundred waits longer than
 /// `wait_bound` \[s\], with `workers` per instance and a mean demand of `demand` \[s\]; at least 1.
 pub fn instances_needed(arrival_rps: f64, demand: f64, workers: u32, wait_bound: f64) -> u32 {
@@ -95,13 +88,6 @@ mod tests {
         assert!((e.over_provisioned_share - 0.4).abs() < 1e-12);
         assert!((e.instability - 0.5).abs() < 1e-12);
         assert_eq!(elasticity(&[3.0; 4], &[3.0; 4]), Elasticity::default());
-    }
-
-    #[test]
-    fn erlang_c_agrees_with_tables() {
-        assert!((erlang_c(10, 8.0) - 0.409_180_150_796_444).abs() < 1e-12);
-        assert!((erlang_c(1000, 990.0) - 0.659_080_421_880_854).abs() < 1e-9);
-        assert_eq!(erlang_c(3, 3.0), 1.0);
     }
 
     #[test]

@@ -252,6 +252,12 @@ impl StepHistogram {
 
     /// Pours everything into `total` and is empty afterwards.
     pub fn pour_into(&mut self, total: &mut Latency) {
+        self.add_to(total);
+        self.clear();
+    }
+
+    /// Adds everything to `total`.
+    pub fn add_to(&self, total: &mut Latency) {
         if self.count == 0 {
             return;
         }
@@ -264,7 +270,6 @@ impl StepHistogram {
         total.sum_ns += self.sum_ns;
         total.min = total.min.min(self.min);
         total.max = total.max.max(self.max);
-        self.clear();
     }
 
     /// Forgets everything; costs as much as was touched.

@@ -31,6 +31,8 @@ pub struct Settings {
     pub initial: u32,
     /// What "needed instances" means.
     pub sizing: Sizing,
+    /// Stretches whose answers are counted for themselves as well, in order and apart; see [`Run::spotlight`].
+    pub spotlight: Vec<(Time, Time)>,
 }
 
 /// The service as the sizing formula sees it.
@@ -98,6 +100,7 @@ pub struct Recorder {
     measured: StepHistogram,
     warming: StepHistogram,
     latency: Latency,
+    spotlight: Latency,
     failed: Latency,
     service_counts: StepHistogram,
     service: Latency,
@@ -132,6 +135,7 @@ impl Recorder {
             measured: StepHistogram::default(),
             warming: StepHistogram::default(),
             latency: Latency::default(),
+            spotlight: Latency::default(),
             failed: Latency::default(),
             service_counts: StepHistogram::default(),
             service: Latency::default(),
@@ -248,6 +252,10 @@ impl Recorder {
         let seconds = now.since(self.step_began).as_secs_f64();
         if seconds > 0.0 {
             self.push_row(seconds, fleet);
+        }
+        let middle = Time(self.step_began.0.midpoint(now.0));
+        if self.settings.spotlight.iter().any(|&(from, to)| from <= middle && middle < to) {
+            self.measured.add_to(&mut self.spotlight);
         }
         self.measured.pour_into(&mut self.latency);
         self.warming.clear();
@@ -425,6 +433,7 @@ impl Recorder {
             counts: self.counts,
             throughput_rps: per(self.completions as f64, seconds),
             latency: self.latency,
+            spotlight: self.spotlight,
             latency_all,
             service_time: self.service,
             waiting_time: self.waiting,

@@ -43,7 +43,10 @@ pub struct Run {
     pub throughput_rps: f64,
     /// Latency of requests that succeeded, from their scheduled time.
     pub latency: Latency,
-    /// The same with every failed request counted until its client gave up or was refused.
+    /// The same of requests that ended in the steps of the timeline whose middle lies in one of the stretches that the recorder was told
+    /// to look at; empty if it was told of none.
+    pub spotlight: Latency,
+    /// Latency with every failed request counted until its client gave up or was refused.
     pub latency_all: Latency,
     /// Time in service of attempts that succeeded: without waiting, network and earlier attempts.
     pub service_time: Latency,

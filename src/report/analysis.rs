@@ -48,6 +48,10 @@ pub struct Analysis {
     pub spikes: Vec<Happening>,
     /// Unusual values, the most unusual first, and how many there are.
     pub anomalies: (Vec<Anomaly>, usize),
+    /// The last change of the level that lasts; `None` if there was none, or too few days were seen to tell.
+    pub shift: Option<Shift>,
+    /// Days unlike others of their kind, the oddest first.
+    pub odd_days: Vec<OddDay>,
     /// The steepest rise over two minutes; `None` if load was too light to tell.
     pub rise: Option<Rise>,
     /// Who asked, and for what; `None` for a rate series.
@@ -110,6 +114,30 @@ pub struct Anomaly {
     pub score: f64,
 }
 
+/// A change of level that lasts to the end of the recording.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shift {
+    /// Start of its first day \[s\].
+    pub at: f64,
+    /// Mean rate before \[1/s\].
+    pub from_rps: f64,
+    /// Mean rate since \[1/s\].
+    pub to_rps: f64,
+    /// Whole days that it has lasted.
+    pub days: usize,
+}
+
+/// A day unlike others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OddDay {
+    /// Its start \[s\].
+    pub at: f64,
+    /// Its mean rate \[1/s\].
+    pub rps: f64,
+    /// That of such a day \[1/s\].
+    pub usual_rps: f64,
+}
+
 /// How fast load grew.
 #[derive(Clone, Copy, Debug)]
 pub struct Rise {
@@ -147,6 +175,8 @@ pub struct Crowd {
     pub person_per_minute: Option<u64>,
     /// Paths with their shares, the largest first.
     pub endpoints: Vec<(String, f64)>,
+    /// Share of requests for files that are the same for everybody: images, styles, scripts, fonts. Of paths that are told apart.
+    pub files: f64,
     /// Shares of answers: 4xx and 5xx.
     pub errors: (f64, f64),
 }
@@ -221,6 +251,12 @@ impl Analysis {
             let minutes = (t / 60.0).floor().max(0.0) as u64;
             format!("day {} {:02}:{:02}", minutes / 1440 + 1, minutes / 60 % 24, minutes % 60)
         })
+    }
+
+    /// The day of a moment: its date, or its number in a recording without dates.
+    pub fn day(&self, t: f64) -> String {
+        let moment = self.moment(t);
+        moment.rsplit_once(' ').map_or(moment.clone(), |(day, _)| day.to_string())
     }
 
     /// The busiest hour of the day and the quietest, with their median rates; `None` before twelve hours of the day were seen.

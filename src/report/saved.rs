@@ -263,6 +263,7 @@ fn run(at: At) -> Result<Run, String> {
         counts: counts(&at.at("requests"))?,
         throughput_rps: at.at("throughput_rps").number()?,
         latency: latency(&at.at("latency"))?,
+        spotlight: Latency::default(),
         latency_all: latency(&at.at("latency_all"))?,
         service_time: latency(&at.at("service_time"))?,
         waiting_time: latency(&at.at("waiting_time"))?,

@@ -84,6 +84,10 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         schema::autoscaler::check_needs(&field, config, fleet.memory.is_some(), has_breaker);
     }
     let (run, traffic, service, fleet) = (run?, traffic?, service?, fleet?);
+    let mut autoscaler = autoscaler;
+    if let Some(config) = &mut autoscaler {
+        schema::policy::acquaint(config, &service, &fleet);
+    }
     Some(Scenario {
         name: run.name,
         description: run.description,

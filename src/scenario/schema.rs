@@ -14,7 +14,7 @@ pub(crate) mod faults;
 pub(crate) mod fleet;
 pub(crate) mod limiter;
 pub(crate) mod overload;
-mod policy;
+pub(crate) mod policy;
 pub(crate) mod service;
 pub(crate) mod slo;
 pub(crate) mod traffic;

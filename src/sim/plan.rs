@@ -46,6 +46,7 @@ pub struct Plan {
     one_way: Vec<Span>,
     boot: Sampler,
     think: Option<Sampler>,
+    spotlight: Vec<(Time, Time)>,
 }
 
 impl Plan {
@@ -80,8 +81,14 @@ impl Plan {
             endpoints,
             recorded,
             attack_endpoints,
+            spotlight: Vec::new(),
             scenario,
         })
+    }
+
+    /// Has answers in these stretches, in order and apart, counted for themselves as well: [`Run::spotlight`].
+    pub fn with_spotlight(self, spotlight: Vec<(Time, Time)>) -> Plan {
+        Plan { spotlight, ..self }
     }
 
     /// The scenario.
@@ -130,6 +137,7 @@ impl Plan {
             boot: scenario.fleet.boot.mean(),
             initial: scenario.fleet.initial,
             sizing: self.sizing(),
+            spotlight: self.spotlight.clone(),
         };
         let mix = (weights.len() > 1).then(|| EndpointMix::new(&weights, seed));
         Ok(World {

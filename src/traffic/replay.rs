@@ -13,6 +13,7 @@ mod dispersion;
 mod filter;
 mod log;
 mod order;
+mod rates;
 mod records;
 mod series;
 mod summary;

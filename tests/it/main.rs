@@ -40,6 +40,9 @@ mod coupling;
 /// The way of a request allocates nothing.
 mod allocations;
 
+/// Policies that look ahead, and the table of all policies.
+mod ahead;
+
 /// The same seed, the same bytes.
 mod determinism;
 

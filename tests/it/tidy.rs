@@ -89,7 +89,7 @@ fn room(file: &str) -> &str {
     path.split(['/', '.']).next().unwrap_or(path)
 }
 
-const BASE: [&str; 4] = ["units", "rng", "distribution", "statistics"];
+const BASE: [&str; 5] = ["units", "rng", "distribution", "statistics", "queueing"];
 
 /// Whether a file of `room` may name `first::second` of the crate; `Err` says what to do instead.
 fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
@@ -97,7 +97,7 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
         return Ok(());
     }
     let (allowed, instead) = match room {
-        "units" | "rng" | "distribution" | "statistics" => {
+        "units" | "rng" | "distribution" | "statistics" | "queueing" => {
             (BASE.contains(&first), "this is the ground floor: move what needs more to its user")
         }
         "traffic" => (false, "traffic yields arrivals and knows nobody: let its user translate"),

@@ -1,10 +1,8 @@
-//! Detectors of change on a residual `r = (x − baseline)/spread`: five that stream, one that looks back.
+//! Detectors of change and of outliers in a few values that stand for much, such as the days of a recording.
 //!
-//! They see what the state machine of [`super::spike`] does not: a small shift that lasts. [`Cusum`] (Page 1954) adds up what is beyond
-//! a slack; [`PageHinkley`] does so about a running mean; [`EwmaChart`] (Roberts 1959) watches a smoothed value against its limits;
-//! [`Bocpd`] (Adams & MacKay 2007) keeps a distribution over the time since the last change. [`robust_z`] judges one value among
-//! others, [`outliers`] all values of a batch by the generalised extreme Studentised deviate (Rosner 1983), with median and
-//! MAD in place of mean and deviation if asked to (the "hybrid" of Vallis, Hochenbaum, Kejariwal 2014).
+//! [`Bocpd`] (Adams & MacKay 2007) keeps a distribution over the time since the last change. [`robust_z`] judges one value among others,
+//! [`outliers`] all values of a batch by the generalised extreme Studentised deviate (Rosner 1983), with median and MAD in place of
+//! mean and deviation if asked to (the "hybrid" of Vallis, Hochenbaum, Kejariwal 2014).
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -35,116 +33,6 @@ pub fn robust_z(values: &[f64], x: f64) -> f64 {
         0.0
     } else {
         f64::INFINITY.copysign(x - middle)
-    }
-}
-
-/// Upper cumulative sum.
-#[derive(Clone, Debug)]
-pub struct Cusum {
-    mean: f64,
-    slack: f64,
-    limit: f64,
-    sum: f64,
-    /// Values seen, and how many when the sum was last 0.
-    seen: u64,
-    zero_at: u64,
-}
-
-impl Cusum {
-    /// About `mean` with standard deviation `sigma`: slack 0.5 σ, limit 5 σ.
-    pub fn new(mean: f64, sigma: f64) -> Cusum {
-        Cusum { mean, slack: 0.5 * sigma, limit: 5.0 * sigma, sum: 0.0, seen: 0, zero_at: 0 }
-    }
-
-    /// Takes a value; on an alarm, the number of the value (from 1) at which the change began. Then it begins anew.
-    pub fn observe(&mut self, value: f64) -> Option<u64> {
-        self.seen += 1;
-        self.sum = (self.sum + value - self.mean - self.slack).max(0.0);
-        if self.sum == 0.0 {
-            self.zero_at = self.seen;
-        }
-        let alarm = (self.sum > self.limit).then_some(self.zero_at + 1);
-        if alarm.is_some() {
-            self.sum = 0.0;
-            self.zero_at = self.seen;
-        }
-        alarm
-    }
-
-    /// The sum.
-    pub fn sum(&self) -> f64 {
-        self.sum
-    }
-}
-
-/// Cumulative sum about a running mean.
-#[derive(Clone, Debug)]
-pub struct PageHinkley {
-    delta: f64,
-    limit: f64,
-    n: f64,
-    mean: f64,
-    sum: f64,
-    lowest: f64,
-}
-
-impl PageHinkley {
-    /// Changes below `delta` are let pass; an alarm is more than `limit`.
-    pub fn new(delta: f64, limit: f64) -> PageHinkley {
-        PageHinkley { delta, limit, n: 0.0, mean: 0.0, sum: 0.0, lowest: 0.0 }
-    }
-
-    /// Takes a value; whether it is an alarm.
-    pub fn observe(&mut self, value: f64) -> bool {
-        self.n += 1.0;
-        self.mean += (value - self.mean) / self.n;
-        self.sum += value - self.mean - self.delta;
-        self.lowest = self.lowest.min(self.sum);
-        self.statistic() > self.limit
-    }
-
-    /// How far the sum is above its lowest.
-    pub fn statistic(&self) -> f64 {
-        self.sum - self.lowest
-    }
-}
-
-/// Exponentially weighted moving average, with limits.
-#[derive(Clone, Debug)]
-pub struct EwmaChart {
-    mean: f64,
-    sigma: f64,
-    value: f64,
-    seen: i32,
-}
-
-/// Weight of a new value.
-const LAMBDA: f64 = 0.2;
-/// Width of the limits in standard deviations of the average.
-const WIDTH: f64 = 3.0;
-
-impl EwmaChart {
-    /// About `mean` with standard deviation `sigma`.
-    pub fn new(mean: f64, sigma: f64) -> EwmaChart {
-        EwmaChart { mean, sigma, value: mean, seen: 0 }
-    }
-
-    /// Takes a value; whether the average is beyond a limit.
-    pub fn observe(&mut self, value: f64) -> bool {
-        self.seen = self.seen.saturating_add(1);
-        self.value = LAMBDA * value + (1.0 - LAMBDA) * self.value;
-        (self.value - self.mean).abs() > self.limit()
-    }
-
-    /// The average.
-    pub fn value(&self) -> f64 {
-        self.value
-    }
-
-    /// Distance of the limits from the mean, now.
-    pub fn limit(&self) -> f64 {
-        let settled = 1.0 - libm::pow(1.0 - LAMBDA, 2.0 * f64::from(self.seen));
-        WIDTH * self.sigma * (LAMBDA / (2.0 - LAMBDA) * settled).sqrt()
     }
 }
 
@@ -212,6 +100,12 @@ impl Bocpd {
         } else {
             0.0
         }
+    }
+
+    /// The most probable time since the last change \[values\], and its probability.
+    pub fn run_length(&self) -> (usize, f64) {
+        let run = self.most_probable();
+        (run.length, run.p)
     }
 
     fn most_probable(&self) -> Run {
@@ -316,34 +210,6 @@ mod tests {
         near(robust_z(&values, 13.0), 0.6745, 1e-9);
         near(robust_z(&[5.0, 5.0, 5.0, 6.0], 6.0), 1.0 / (1.2533 * 0.25), 1e-9);
         assert_eq!((robust_z(&[5.0; 4], 5.0), robust_z(&[5.0; 4], 4.0)), (0.0, f64::NEG_INFINITY));
-    }
-
-    #[test]
-    fn a_cumulative_sum_says_when_the_change_began() {
-        let mut cusum = Cusum::new(100.0, 10.0);
-        let seen = [105.0, 110.0, 120.0, 130.0].map(|x| (cusum.observe(x), cusum.sum()));
-        assert_eq!(seen, [(None, 0.0), (None, 5.0), (None, 20.0), (None, 45.0)]);
-        assert_eq!((cusum.observe(125.0), cusum.sum()), (Some(2), 0.0));
-    }
-
-    #[test]
-    fn page_and_hinkley_follow_the_mean() {
-        let mut test = PageHinkley::new(1.0, 10.0);
-        let seen = [10.0, 10.0, 10.0, 20.0, 20.0, 20.0].map(|x| (test.observe(x), test.statistic()));
-        assert_eq!(seen.map(|(alarm, _)| alarm), [false, false, false, false, true, true]);
-        [0.0, 0.0, 0.0, 6.5, 11.5, 15.5]
-            .iter()
-            .zip(seen)
-            .for_each(|(expected, (_, found))| near(found, *expected, 1e-9));
-    }
-
-    #[test]
-    fn a_chart_of_averages_has_limits_that_settle() {
-        let mut chart = EwmaChart::new(100.0, 10.0);
-        let seen = [105.0, 98.0, 112.0, 125.0, 130.0].map(|x| (chart.observe(x), chart.value()));
-        assert_eq!(seen.map(|(alarm, _)| alarm), [false, false, false, false, true]);
-        [101.0, 100.4, 102.72, 107.176, 111.7408].iter().zip(seen).for_each(|(e, (_, found))| near(found, *e, 1e-9));
-        near(100.0 + chart.limit(), 109.4479, 1e-4);
     }
 
     #[test]

@@ -24,6 +24,11 @@ pub struct Guards {
 }
 
 impl Guards {
+    /// Whether latencies of now say little of the service: some requests are answered, or refused, by something else.
+    pub(super) fn distort_latency(&self) -> bool {
+        self.breaker_tripped || self.refused_share > 0.01
+    }
+
     /// Every reason not to remove instances now.
     pub(super) fn against_scale_down(&self, fleet: FleetCounts, shed_tolerance: f64) -> Vec<Hold> {
         let mut holds = Vec::new();

@@ -233,6 +233,7 @@ impl Hpa {
             holds,
             abstains: false,
             cap: None,
+            floor: None,
         }
     }
 

@@ -292,6 +292,7 @@ impl Kpa {
             holds,
             abstains: false,
             cap: None,
+            floor: None,
         }
     }
 

@@ -12,11 +12,16 @@
 
 use super::aws_target_tracking::{self, AwsTracker};
 use super::guards::{Hold, Remembered};
+use super::predictive::Pace;
 use super::proposal::Bounds;
 use super::streak::{Streak, Wanted};
 use super::target_tracking::{self, Tracker};
-use super::{Direction, Fresh, Sight, azure, gcp, hpa, keda, kpa, nomad, schedule, simple, step};
+use super::{
+    Direction, Fresh, Guards, Sight, azure, gcp, hpa, keda, kpa, nomad, predictive, queueing, schedule, simple,
+    sizing, slo, step,
+};
 use crate::engine::events::Timing;
+use crate::engine::forecast::foresight::Bound;
 use crate::engine::metrics::{Aggregate, Metric, Series};
 use crate::units::{Span, Time};
 
@@ -45,6 +50,12 @@ pub enum Policy {
     Gcp(gcp::Config),
     /// Autoscale of Azure Monitor. "azure".
     Azure(azure::Config),
+    /// The fewest instances that meet a target on response times. "queueing".
+    Queueing(queueing::Config),
+    /// A floor from a forecast. "predictive".
+    Predictive(predictive::Config),
+    /// Queueing, forecast, trend and backlog together. "slo".
+    Slo(slo::Config),
 }
 
 impl Policy {
@@ -62,6 +73,9 @@ impl Policy {
             Policy::Schedule(config) => &config.name,
             Policy::Gcp(config) => &config.name,
             Policy::Azure(config) => &config.name,
+            Policy::Queueing(config) => &config.name,
+            Policy::Predictive(config) => &config.name,
+            Policy::Slo(config) => &config.name,
         }
     }
 
@@ -82,6 +96,11 @@ impl Policy {
             Policy::Schedule(_) => Vec::new(),
             Policy::Gcp(config) => config.signals.iter().map(|signal| (signal.metric, Aggregate::Avg)).collect(),
             Policy::Azure(config) => config.rules.iter().map(|rule| (rule.metric, rule.aggregate)).collect(),
+            Policy::Predictive(predictive::Config { capacity: predictive::Capacity::Rate { .. }, .. }) => {
+                vec![(Metric::RequestsPerSecond, Aggregate::Avg)]
+            }
+            Policy::Queueing(_) | Policy::Predictive(_) => sizing::METRICS.to_vec(),
+            Policy::Slo(_) => [&sizing::METRICS[..], &[(Metric::QueueLength, Aggregate::Sum)]].concat(),
         }
     }
 
@@ -95,6 +114,9 @@ impl Policy {
             Policy::AwsTargetTracking(config) => vec![config.series()],
             Policy::Nomad(config) => vec![config.series()],
             Policy::Azure(config) => config.rules.iter().map(azure::Rule::series).collect(),
+            Policy::Queueing(_) | Policy::Predictive(_) | Policy::Slo(_) => {
+                vec![Series { back: sizing::RATES.back.max(every * 4), ..sizing::RATES }]
+            }
             _ => Vec::new(),
         }
     }
@@ -111,8 +133,8 @@ impl Policy {
 
     /// Whether it looks at single instances.
     pub fn wants_instances(&self) -> bool {
-        use Policy::{Azure, Kpa, Nomad, Schedule, TargetTracking};
-        !matches!(self, TargetTracking(_) | Kpa(_) | Nomad(_) | Schedule(_) | Azure(_))
+        use Policy::{AwsTargetTracking, Gcp, Hpa, Keda, Simple, Step};
+        matches!(self, Hpa(_) | Step(_) | Simple(_) | AwsTargetTracking(_) | Keda(_) | Gcp(_))
     }
 }
 
@@ -139,6 +161,8 @@ pub(super) struct Recommendation {
     pub abstains: bool,
     /// No other policy may bring the fleet above this; `None`: it caps nobody.
     pub cap: Option<u32>,
+    /// No other policy, and no rule, may bring the fleet below this; `None`: it is no floor to anybody.
+    pub floor: Option<u32>,
 }
 
 impl Recommendation {
@@ -155,12 +179,18 @@ impl Recommendation {
             holds: Vec::new(),
             abstains: false,
             cap: None,
+            floor: None,
         }
     }
 
     /// No opinion on a fleet of `existing`, because of `cause`.
     pub(super) fn none(existing: u32, cause: String) -> Recommendation {
         Recommendation { abstains: true, ..Recommendation::outright(existing, cause) }
+    }
+
+    /// A floor of `count` under what others want, and no opinion beyond that.
+    pub(super) fn floor(count: u32, cause: String) -> Recommendation {
+        Recommendation { abstains: true, floor: Some(count), ..Recommendation::outright(count, cause) }
     }
 
     pub(super) fn seen(self, observed: Option<Fresh>) -> Recommendation {
@@ -190,10 +220,13 @@ enum Kind {
     Schedule(schedule::Schedule),
     Gcp(gcp::Gcp),
     Azure(azure::Azure),
+    Queueing(Box<queueing::Queueing>),
+    Predictive(Box<predictive::Predictive>),
+    Slo(Box<slo::Slo>),
 }
 
 impl Recommender {
-    pub(super) fn new(policy: Policy) -> Recommender {
+    pub(super) fn new(policy: Policy, pace: Pace) -> Recommender {
         let name = policy.name().to_string();
         let kind = match policy {
             Policy::TargetTracking(config) => Kind::TargetTracking(Tracker::new(config)),
@@ -207,12 +240,20 @@ impl Recommender {
             Policy::Schedule(config) => Kind::Schedule(schedule::Schedule::new(config)),
             Policy::Gcp(config) => Kind::Gcp(gcp::Gcp::new(config)),
             Policy::Azure(config) => Kind::Azure(azure::Azure::new(config)),
+            Policy::Queueing(config) => Kind::Queueing(Box::new(queueing::Queueing::new(config))),
+            Policy::Predictive(config) => Kind::Predictive(Box::new(predictive::Predictive::new(config, pace))),
+            Policy::Slo(config) => Kind::Slo(Box::new(slo::Slo::new(config, pace))),
         };
         Recommender { held: Remembered::default(), name, streak: Streak::default(), kind }
     }
 
     /// What it wants at this tick, and the way there unless nothing should change yet.
-    pub(super) fn recommend(&mut self, sight: &Sight<'_>, bounds: Bounds) -> (Recommendation, Option<Timing>) {
+    pub(super) fn recommend(
+        &mut self,
+        sight: &Sight<'_>,
+        bounds: Bounds,
+        guards: &Guards,
+    ) -> (Recommendation, Option<Timing>) {
         let recommendation = match &mut self.kind {
             Kind::TargetTracking(tracker) => Some(tracker.recommend(sight)),
             Kind::Hpa(hpa) => Some(hpa.recommend(sight, bounds)),
@@ -225,6 +266,9 @@ impl Recommender {
             Kind::Schedule(schedule) => Some(schedule.recommend(sight.now, sight.fleet().existing)),
             Kind::Gcp(gcp) => Some(gcp.recommend(sight)),
             Kind::Azure(azure) => Some(azure.recommend(sight)),
+            Kind::Queueing(queueing) => Some(queueing.recommend(sight, guards)),
+            Kind::Predictive(predictive) => Some(predictive.recommend(sight, guards)),
+            Kind::Slo(slo) => Some(slo.recommend(sight, guards)),
         };
         let recommendation = recommendation.unwrap_or_else(|| {
             Recommendation::none(sight.fleet().existing, format!("no opinion (policy {})", self.name))
@@ -248,6 +292,7 @@ impl Recommender {
     pub(super) fn changed(&mut self, now: Time, from: u32, to: u32) {
         match &mut self.kind {
             Kind::TargetTracking(_) | Kind::Kpa(_) | Kind::Step(_) | Kind::Schedule(_) | Kind::Gcp(_) => {}
+            Kind::Queueing(_) | Kind::Predictive(_) | Kind::Slo(_) => {}
             Kind::Keda(keda) => keda.changed(now, from, to),
             Kind::Nomad(nomad) => nomad.changed(now),
             Kind::Azure(azure) => azure.changed(now),
@@ -258,6 +303,15 @@ impl Recommender {
                     tracker.changed(now, direction);
                 }
             }
+        }
+    }
+
+    /// The highest load that it foretold for now, a lead before \[1/s\]; `None` if it does not look ahead, or did not trust itself.
+    pub(super) fn foretold(&self) -> Option<Bound> {
+        match &self.kind {
+            Kind::Predictive(predictive) => predictive.lookout().foresight().foretold(),
+            Kind::Slo(slo) => slo.lookout().foresight().foretold(),
+            _ => None,
         }
     }
 }

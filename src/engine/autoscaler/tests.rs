@@ -1,6 +1,7 @@
 //! The autoscaler on a small world: a fleet that boots, and a load that is a function of time and fleet.
 
 mod examples;
+mod floors;
 mod properties;
 pub(super) mod tables;
 

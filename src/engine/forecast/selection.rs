@@ -3,7 +3,7 @@
 //! Rolling origin: models are fitted to what came before the first origin, forecast, are fed the truth up to the next origin, forecast
 //! again. Errors of these forecasts, none of which saw its future, rank the models, weigh a combination of the best (inverse
 //! squared error, Bates & Granger 1969), and calibrate the intervals. Whoever does not beat the seasonal naive forecast by a
-//! margin is not used: the gate.
+//! margin is put halfway between the two, and if that does not either, it is not used: the gate.
 //!
 //! A refit is a state machine, and [`Refit::advance`] one short piece of it: a set of parameters tried, a pass of a
 //! decomposition, a model's forecasts from one origin.
@@ -307,6 +307,12 @@ impl Refit {
         let mut members = self.weigh(&best);
         let mut outcomes = self.outcomes(&members);
         let mut score = Refit::score(&outcomes);
+        if score.mae() > GATE * benchmark {
+            // Two forecasts that are wrong in different ways are better halved than chosen from.
+            members = halfway(&members, naive);
+            outcomes = self.outcomes(&members);
+            score = Refit::score(&outcomes);
+        }
         let gated = score.mae() > GATE * benchmark;
         if gated {
             members = vec![(naive, 1.0)];
@@ -395,6 +401,16 @@ impl Refit {
             }
         }
     }
+}
+
+/// Half of the weights, and the other half for `naive`.
+fn halfway(members: &[(usize, f64)], naive: usize) -> Vec<(usize, f64)> {
+    let mut halved: Vec<(usize, f64)> = members.iter().map(|&(i, weight)| (i, weight / 2.0)).collect();
+    match halved.iter_mut().find(|(i, _)| *i == naive) {
+        Some((_, weight)) => *weight += 0.5,
+        None => halved.push((naive, 0.5)),
+    }
+    halved
 }
 
 /// The families worth fitting to `head`.

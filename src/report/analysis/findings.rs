@@ -30,6 +30,8 @@ const SILENT: f64 = 0.05;
 /// Shares from which bots, and server errors, are worth a word.
 const BOTS: f64 = 0.05;
 const SERVER_ERRORS: f64 = 0.001;
+/// Share of static files from which a cache is worth a word.
+const FILES: f64 = 0.2;
 
 const ASK: &str = "(--instance-rps N tells how many)";
 /// Alarms a day from which a threshold is too low.
@@ -42,10 +44,13 @@ pub fn findings(x: &Analysis) -> Vec<Finding> {
     machines(x, &mut found);
     crowds(x, &mut found);
     drops(x, &mut found);
+    shift(x, &mut found);
+    odd_days(x, &mut found);
     rise(x, &mut found);
     alarms(x, &mut found);
     fleet(x, &mut found);
     bots(x, &mut found);
+    files(x, &mut found);
     errors(x, &mut found);
     forecast(x, &mut found);
     if found.is_empty() {
@@ -198,6 +203,45 @@ fn drops(x: &Analysis, found: &mut Vec<Finding>) {
     found.push(Finding::new("load-dropped", text, setting));
 }
 
+/// What a new level asks of whatever was sized before it.
+fn shift(x: &Analysis, found: &mut Vec<Finding>) {
+    let Some(shift) = &x.shift else { return };
+    let ratio = shift.to_rps / shift.from_rps;
+    let meaning = if ratio > 1.0 {
+        "what was sized or tuned before is too small"
+    } else {
+        "what was sized or tuned before is paid for and not needed"
+    };
+    let text = format!(
+        "the level changed for good on {}: {}/s on average in the {} days since instead of {}/s, {:.2} times as much: {meaning}",
+        x.day(shift.at),
+        rate(shift.to_rps),
+        shift.days,
+        rate(shift.from_rps),
+        ratio
+    );
+    found.push(Finding::new("level-shift", text, Some(instances(x, "autoscaler.min", shift.to_rps))));
+}
+
+/// Days to look into, and to leave out when something is tuned.
+fn odd_days(x: &Analysis, found: &mut Vec<Finding>) {
+    let Some(oddest) = x.odd_days.first() else { return };
+    let others: Vec<String> = x.odd_days[1..].iter().take(4).map(|day| x.day(day.at)).collect();
+    let others = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
+    let text = format!(
+        "{} was unlike other days of its kind: {}/s on average where {}/s is usual, {:.2} times{others}. If it was a holiday, an outage \
+         or a campaign, say so to the forecast, and do not tune on it",
+        x.day(oddest.at),
+        rate(oddest.rps),
+        rate(oddest.usual_rps),
+        oddest.rps / oddest.usual_rps
+    );
+    // Times of a scenario count from the start of what is replayed.
+    let hours = ((oddest.at - x.span.0) / 3600.0).max(0.0);
+    let setting = ("analyzer.holidays", format!("[{{ from = \"{hours:.0}h\", for = \"24h\" }}]"));
+    found.push(Finding::new("odd-day", text, Some(setting)));
+}
+
 /// What growth in the time that an instance takes to come asks of the target.
 fn rise(x: &Analysis, found: &mut Vec<Finding>) {
     let Some(rise) = x.rise.filter(|rise| rise.factor() >= STEEP) else { return };
@@ -276,6 +320,18 @@ fn bots(x: &Analysis, found: &mut Vec<Finding>) {
             )
         });
     found.push(Finding::new("bot-share-high", text, setting));
+}
+
+/// What a cache would take from the fleet.
+fn files(x: &Analysis, found: &mut Vec<Finding>) {
+    let Some(share) = x.crowd.as_ref().map(|crowd| crowd.files).filter(|share| *share >= FILES) else { return };
+    let text = format!(
+        "{} of requests or more are for images, styles, scripts and the like, the same for everybody: a cache in front leaves the          fleet {}/s on average instead of {}/s",
+        percent(share),
+        rate(x.mean_rps() * (1.0 - share)),
+        rate(x.mean_rps())
+    );
+    found.push(Finding::new("static-files", text, None));
 }
 
 fn errors(x: &Analysis, found: &mut Vec<Finding>) {

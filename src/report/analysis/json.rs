@@ -43,6 +43,8 @@ pub fn json(x: &Analysis) -> String {
         "bin_seconds": x.bin.as_secs_f64(),
         "spikes": x.spikes.iter().map(spike).collect::<Vec<_>>(),
         "anomalies": {"count": x.anomalies.1, "most_unusual": anomalies},
+        "level_shift": x.shift.map(|s| json!({"at": s.at, "from_rps": s.from_rps, "to_rps": s.to_rps, "days": s.days})),
+        "odd_days": x.odd_days.iter().map(|d| json!({"at": d.at, "rps": d.rps, "usual_rps": d.usual_rps})).collect::<Vec<_>>(),
         "steepest_rise": x.rise.map(|rise| json!({"at": rise.at, "from_rps": rise.from_rps, "to_rps": rise.to_rps, "factor": rise.factor()})),
         "audience": audience(x),
         "forecast": forecast(x),

@@ -1,5 +1,6 @@
 //! `[[autoscaler.policy]]`, a file for each kind.
 
+mod ahead;
 mod aws;
 mod azure;
 mod gcp;
@@ -8,6 +9,8 @@ mod keda;
 mod kpa;
 mod nomad;
 mod schedule;
+
+pub(crate) use ahead::acquaint;
 
 use super::autoscaler::{level, metric, name_of};
 use super::service::unique;
@@ -29,6 +32,9 @@ enum Kind {
     Schedule,
     Gcp,
     Azure,
+    Queueing,
+    Predictive,
+    Slo,
 }
 
 pub(super) fn policies(field: &Field, rules: &[rules::Config]) -> Option<Vec<Policy>> {
@@ -53,6 +59,9 @@ fn policy(s: &Section, names: &mut Vec<String>) -> Option<Policy> {
         ("schedule", Kind::Schedule),
         ("gcp", Kind::Gcp),
         ("azure", Kind::Azure),
+        ("queueing", Kind::Queueing),
+        ("predictive", Kind::Predictive),
+        ("slo", Kind::Slo),
     ];
     let kind = s.required("kind", "kind = \"target_tracking\"", |f| f.choice(&kinds));
     let Some(kind) = kind else { return s.give_up() };
@@ -70,6 +79,9 @@ fn policy(s: &Section, names: &mut Vec<String>) -> Option<Policy> {
         Kind::Schedule => schedule::schedule(s, names).map(Policy::Schedule),
         Kind::Gcp => gcp::gcp(s, names).map(Policy::Gcp),
         Kind::Azure => azure::azure(s, names).map(Policy::Azure),
+        Kind::Queueing => ahead::queueing(s, names).map(Policy::Queueing),
+        Kind::Predictive => ahead::predictive(s, names).map(Policy::Predictive),
+        Kind::Slo => ahead::slo(s, names).map(Policy::Slo),
     }
 }
 
