@@ -157,6 +157,8 @@ pub struct Engine {
     health_timeout: Span,
     autoscaler: Option<Autoscaler>,
     hold: Option<Hold>,
+    /// Requests that an instance may have at once while the gateway keeps back what is more; `None`: it keeps nothing back.
+    buffer: Option<u32>,
     analyzer: Option<Analyzer>,
     scraper: Option<Scraper>,
     fleet: BTreeMap<InstanceId, Belief>,
@@ -206,6 +208,7 @@ impl Engine {
             health_timeout: config.balancer.health_check.map_or(Span::ZERO, |check| check.timeout),
             autoscaler,
             hold: config.autoscaler.as_ref().and_then(|autoscaler| autoscaler.hold).map(Hold::new),
+            buffer: None,
             analyzer: config.analyzer.as_ref().map(Analyzer::new),
             scraper,
             fleet: BTreeMap::new(),
@@ -263,7 +266,8 @@ impl Engine {
         }
         match self.decide(now, request) {
             Ok((instance, permit)) => Admission::Forward { instance, permit },
-            Err(Rejection::NoReadyInstance) if self.hold.is_some() => self.hold(now),
+            Err(Rejection::NoReadyInstance) if self.hold.is_some() => self.hold(now, true),
+            Err(Rejection::QueueFull) if self.buffer.is_some() && self.hold.is_some() => self.hold(now, false),
             Err(rejection) => {
                 if let Some(scraper) = &mut self.scraper {
                     scraper.refused();
@@ -273,18 +277,18 @@ impl Engine {
         }
     }
 
-    /// Keeps an attempt that finds no instance, if there is room.
+    /// Keeps an attempt that finds no instance, or none with room, if there is room for it here; `cold` is the former.
     #[cold]
-    fn hold(&mut self, now: Time) -> Admission {
-        let nobody_is_coming = self.counts().existing == 0;
-        let until = self.hold.as_mut().and_then(|hold| hold.enter(now, &mut self.events));
+    fn hold(&mut self, now: Time, cold: bool) -> Admission {
+        let until = self.hold.as_mut().and_then(|hold| hold.enter(now, cold, &mut self.events));
         let Some(until) = until else {
             if let Some(scraper) = &mut self.scraper {
                 scraper.refused();
             }
-            return Admission::Reject(Rejection::NoReadyInstance);
+            return Admission::Reject(if cold { Rejection::NoReadyInstance } else { Rejection::QueueFull });
         };
-        if nobody_is_coming
+        if cold
+            && self.counts().existing == 0
             && let Some(autoscaler) = &mut self.autoscaler
             && autoscaler.poke(now)
         {
@@ -299,6 +303,7 @@ impl Engine {
         let admission = match self.choose(now, request) {
             Ok((instance, permit)) => Admission::Forward { instance, permit },
             Err(Rejection::NoReadyInstance) => return Admission::Hold { until: now },
+            Err(Rejection::QueueFull) if self.buffer.is_some() => return Admission::Hold { until: now },
             Err(rejection) => Admission::Reject(rejection),
         };
         if let Some(hold) = &mut self.hold {
@@ -634,6 +639,20 @@ impl Engine {
             self.tell_nearest(now, nearest);
         }
         self.carry_out(now, decision, commands);
+        self.set_buffer(now);
+    }
+
+    /// Takes over how much the gateway may send to an instance at once, of what the autoscaler has just said.
+    fn set_buffer(&mut self, now: Time) {
+        let Some(autoscaler) = &self.autoscaler else { return };
+        let buffer = autoscaler.buffer();
+        if buffer != self.buffer {
+            let kind = buffer.map_or(EventKind::BufferLeft, |limit| EventKind::BufferJoined { limit });
+            let cause = autoscaler.buffer_cause();
+            self.note(now, kind, &cause);
+            self.buffer = buffer;
+            self.balancer.set_limit(buffer);
+        }
     }
 
     /// Notes which rule is nearest to acting, when that has changed.

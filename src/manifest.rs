@@ -168,8 +168,9 @@ pub fn import(text: &str, file: &str) -> Result<Import, Problems> {
     let (notes, problems) = findings.finish();
     match read {
         Some((what, mut config)) if problems.is_empty() => {
-            // Where there may be nobody, requests have to wait for somebody.
-            config.hold = (config.min == 0).then(hold::Config::default);
+            // Where there may be nobody, requests have to wait for somebody; and where a policy buffers them, for room.
+            let holds = config.min == 0 || config.policies.iter().any(Policy::buffers);
+            config.hold = holds.then(hold::Config::default);
             Ok(Import { what, config, notes, file: file.to_string() })
         }
         _ => Err(Problems(problems)),

@@ -170,6 +170,9 @@ impl World<'_> {
             } else if patience_at <= arrival_at && patience_at <= control_at {
                 self.now = patience_at;
                 self.time_out();
+                if self.holding.is_waiting() {
+                    self.release_held();
+                }
             } else if arrival_at <= control_at {
                 self.now = arrival_at;
                 self.arrive::<EXTRAS>();
@@ -574,6 +577,9 @@ impl World<'_> {
         let waiting = Span(inside.0.saturating_sub(service.0));
         self.recorder.succeeded(self.now, scheduled_at, waiting, service, endpoint);
         self.request_over(client);
+        if self.holding.is_waiting() {
+            self.release_held();
+        }
     }
 
     /// The client has an answer that is of no use to it.
@@ -584,6 +590,9 @@ impl World<'_> {
         self.report(&attempt, outcome);
         self.instances[attempt.instance.0 as usize].failures += 1;
         self.attempt_failed(attempt, failure);
+        if self.holding.is_waiting() {
+            self.release_held();
+        }
     }
 
     /// Tells the engine how a forwarded attempt ended.

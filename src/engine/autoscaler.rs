@@ -332,6 +332,17 @@ impl Autoscaler {
         self.cooldowns.ready(now);
     }
 
+    /// Requests that an instance may have at once, where a policy wants the gateway to keep back what is more; `None` if none does.
+    pub fn buffer(&self) -> Option<u32> {
+        self.policies.iter().filter_map(Recommender::buffer).min()
+    }
+
+    /// Why [`Autoscaler::buffer`] is as it is.
+    pub fn buffer_cause(&self) -> String {
+        let causes: Vec<String> = self.policies.iter().filter_map(Recommender::buffer_cause).collect();
+        causes.join("; ")
+    }
+
     fn bounds(&self) -> Bounds {
         Bounds { min: self.config.min, max: self.config.max }
     }
