@@ -129,7 +129,8 @@ fn plan(lines: &str, seconds: f64) -> Plan {
     let policy = format!("{head}[[autoscaler.policy]]\n{lines}\n\n[balancer]{tail}");
     let text = if lines.is_empty() { &text } else { &policy };
     let overrides = [format!("scenario.duration={}ms", (seconds * 1e3).ceil())];
-    let scenario = scenario::parse(text, "w2.toml", "".as_ref(), &overrides).unwrap_or_else(|problems| panic!("{problems}"));
+    let scenario =
+        scenario::parse(text, "w2.toml", "".as_ref(), &overrides).unwrap_or_else(|problems| panic!("{problems}"));
     Plan::new(scenario).expect("the scenario names no dataset")
 }
 

@@ -41,7 +41,7 @@ use crate::engine::gates::{Answer, Gates};
 use crate::engine::hold::Hold;
 use crate::engine::limiter::hierarchy::{Denial, Hierarchy};
 use crate::engine::limiter::{Key, Limiter};
-use crate::engine::metrics::{FleetCounts, InstanceView, Stage};
+use crate::engine::metrics::{FleetCounts, InstanceSize, InstanceView, Stage};
 use crate::engine::observation::{FleetObservation, Scraper};
 use crate::engine::overload::Guard;
 use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Permit, Rejection, Request};
@@ -69,6 +69,8 @@ pub struct Config {
     pub breaker: Option<breaker::Config>,
     /// Choice of an instance.
     pub balancer: balancer::Config,
+    /// What an instance has.
+    pub instance: InstanceSize,
     /// Number of instances; `None`: as many as were adopted.
     pub autoscaler: Option<autoscaler::Config>,
     /// Baseline and spikes.
@@ -156,6 +158,7 @@ pub struct Engine {
     health: Option<Health>,
     health_timeout: Span,
     autoscaler: Option<Autoscaler>,
+    size: InstanceSize,
     hold: Option<Hold>,
     /// Requests that an instance may have at once while the gateway keeps back what is more; `None`: it keeps nothing back.
     buffer: Option<u32>,
@@ -207,6 +210,7 @@ impl Engine {
             health: config.balancer.health_check.map(|check| Health::new(check, config.seed)),
             health_timeout: config.balancer.health_check.map_or(Span::ZERO, |check| check.timeout),
             autoscaler,
+            size: config.instance,
             hold: config.autoscaler.as_ref().and_then(|autoscaler| autoscaler.hold).map(Hold::new),
             buffer: None,
             analyzer: config.analyzer.as_ref().map(Analyzer::new),
@@ -624,6 +628,7 @@ impl Engine {
         }
         let mut observed = scraper.observed(now, fleet);
         observed.held = self.hold.as_ref().map_or(0, Hold::waiting);
+        observed.size = self.size;
         if scraper.wants_instances() {
             observed.instances = views(scraper, now, &self.fleet, &self.lives);
         }
