@@ -38,7 +38,7 @@ enum Ready {
 pub fn compare(args: CompareArgs) -> Result<Exit, Failure> {
     let out = args.out.clone().unwrap_or_else(|| Path::new("reports").join("compare"));
     let write_files = args.out.is_some() || !args.json;
-    let recorded = traffic::recorded(&args, &out)?;
+    let recorded = traffic::recorded(&args, write_files.then_some(&*out))?;
     let mut args = args;
     if let Some(recorded) = &recorded {
         args.policies.extend(recorded.usual.iter().cloned());

@@ -57,10 +57,10 @@ pub fn plain_options() -> Options {
     Options { tables: tables(), ..Options::default() }
 }
 
-/// The override that puts recordings whose format tells itself in the place of a scenario's traffic.
+/// The table of `traffic.replay` for recordings whose format tells itself.
 pub fn replayed(paths: &[PathBuf]) -> String {
     let paths: Vec<String> = paths.iter().map(|path| toml_string(&path.to_string_lossy())).collect();
-    format!("traffic={{ replay = {{ path = [{}] }} }}", paths.join(", "))
+    format!("{{ path = [{}] }}", paths.join(", "))
 }
 
 /// What this build reads tables with.

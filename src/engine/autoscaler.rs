@@ -124,7 +124,7 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// How metrics reach the autoscaler.
     pub metrics: MetricsPipeline,
-    /// Whether requests wait while there is no instance; `None`, the default, refuses them.
+    /// Whether requests wait while there is no instance, or no room where a policy has it so; `None`, the default, refuses them.
     pub hold: Option<hold::Config>,
 }
 

@@ -82,7 +82,7 @@ fn the_activator_leaves_when_there_is_room_for_a_burst_and_comes_back_when_there
 fn what_finds_no_room_at_the_activator_is_refused_and_everything_is_accounted_for() {
     let text = five("")
         .replace("rate = 40", "rate = 80")
-        .replace("100m", "5m")
+        .replace("\"100m\"", "\"5m\"")
         .replace("max = 5", "max = 5\nhold = { requests = 3, timeout = \"1s\" }\ninterval = \"2s\"");
     let run = run(&format!("{text}\n[clients]\ntimeout = \"2s\"\n"));
     let failed = |failure: Failure| run.counts.failed[failure as usize];

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use tempfile::TempDir;
 
 use crate::cli::args::CompareArgs;
 use crate::cli::dataset::{Files, plain_options, replayed, tables};
@@ -24,7 +25,9 @@ const REQUESTS: f64 = 20_000_000.0;
 pub struct Recorded {
     /// Kept for as long as the recording is read.
     _files: Files,
-    /// Puts the recording in the place of a scenario's traffic.
+    /// Holds the assumed system where nothing is to be left behind.
+    _aside: Option<TempDir>,
+    /// The override that puts the recording in the place of a scenario's traffic.
     pub replay: String,
     /// The scenario of the system.
     pub scenario: PathBuf,
@@ -34,8 +37,8 @@ pub struct Recorded {
     pub runs: u32,
 }
 
-/// Reads the recording, and writes the system into the folder `out` where `args` have none.
-pub fn recorded(args: &CompareArgs, out: &Path) -> Result<Option<Recorded>, Failure> {
+/// Reads the recording, and writes the system into the folder `out` where `args` have none; `None`: nowhere where it stays.
+pub fn recorded(args: &CompareArgs, out: Option<&Path>) -> Result<Option<Recorded>, Failure> {
     if args.traffic.is_empty() {
         return Ok(None);
     }
@@ -44,14 +47,28 @@ pub fn recorded(args: &CompareArgs, out: &Path) -> Result<Option<Recorded>, Fail
     let summary = dataset.summary();
     let replay = replayed(&files.paths);
     let runs = (REQUESTS / summary.requests.max(1.0)).clamp(2.0, f64::from(super::RUNS)) as u32;
-    let (scenario, usual) = match args.contenders.as_slice() {
-        [one] => (one.clone(), Vec::new()),
-        [] => assumed(args, summary, &replay, out)?,
-        several => {
+    let mut aside = None;
+    let (scenario, usual) = match (args.contenders.as_slice(), out) {
+        ([one], _) => (one.clone(), Vec::new()),
+        ([], Some(out)) => assumed(args, summary, &replay, (out, true))?,
+        ([], None) => {
+            let folder = TempDir::with_prefix("wavetank-").context("cannot keep the system").or_run_failed()?;
+            let assumed = assumed(args, summary, &replay, (folder.path(), false))?;
+            aside = Some(folder);
+            assumed
+        }
+        (several, _) => {
             return Err(anyhow!("--traffic plays on one scenario, found {}", several.len())).or_bad_input();
         }
     };
-    Ok(Some(Recorded { _files: files, replay, scenario, usual, runs }))
+    Ok(Some(Recorded {
+        _files: files,
+        _aside: aside,
+        replay: format!("traffic={{ replay = {replay} }}"),
+        scenario,
+        usual,
+        runs,
+    }))
 }
 
 /// A system behind the recording, and policies to compare a single one with.
@@ -59,7 +76,7 @@ fn assumed(
     args: &CompareArgs,
     summary: &Summary,
     replay: &str,
-    out: &Path,
+    (out, stays): (&Path, bool),
 ) -> Result<(PathBuf, Vec<PathBuf>), Failure> {
     let Some(first) = args.policies.first() else {
         return Err(anyhow!(
@@ -109,10 +126,10 @@ fn assumed(
     let initial = (early / (BUSY * rps)).ceil().clamp(f64::from(least.max(1)), f64::from(most)) as u32;
     let system = System { recording: &recording, rps, workers, initial, why: &why, replay };
     write(&path, &self::system(&system))?;
-    eprintln!(
-        "assumed: an instance serves {rps:.2} requests/s, {why}; more is in {}, which can be edited and given as the scenario",
-        path.display()
-    );
+    eprintln!("assumed: an instance serves {rps:.2} requests/s, {why}");
+    if stays {
+        eprintln!("assumed: the rest is in {}; edit it, and give it as the scenario", path.display());
+    }
     let mut usual = Vec::new();
     if args.policies.len() == 1 {
         for (name, policy) in others(least, most, workers) {
@@ -143,7 +160,7 @@ fn system(system: &System) -> String {
     format!(
         "# The system that `wavetank compare --traffic` assumed. Correct what you know better, and give this file as the scenario.\n\
          [scenario]\nname = \"{recording}\"\n\n\
-         [traffic]\n{}\n\n\
+         [traffic]\nreplay = {}\n\n\
          [clients]\ntimeout = \"10s\"\n\n\
          [service]\n\
          # {rps:.2} requests/s at most, {why}.\n\
@@ -157,7 +174,7 @@ fn system(system: &System) -> String {
          memory = {{ base = \"300MB\", per_request = \"10MB\", limit = \"1GB\" }}\n\n\
          # The policies that are compared take the place of this one.\n\
          [autoscaler]\nmin = 1\nmax = 1000\n",
-        replay.replacen("traffic={ ", "", 1).trim_end_matches(" }").trim(),
+        replay,
         workers.saturating_mul(10),
     )
 }

@@ -287,7 +287,19 @@ fn every_kind_has_its_numbers() {
             outlook.overshoot.map(|o| (o.instances, o.at_once)),
         ));
     }
-    insta::assert_snapshot!(lines, @"");
+    insta::assert_snapshot!(lines, @"
+    target_tracking: first 45s all 3m10s, ramp 0.435, rescue 15s/15s/45s, flaps 0.0, dead zones 0, overshoot None
+    hpa: first 1m all 10m25s, ramp 0.135, rescue 30s/1m45s/1m, flaps 0.0, dead zones 0, overshoot None
+    hpa: first 15s all 1m10s, ramp 0.435, rescue 15s/15s/30s, flaps 0.0, dead zones 0, overshoot None
+    kpa: first 2s all 42s, ramp 0.424, rescue 2s/never/2s, flaps 0.0, dead zones 0, overshoot None
+    keda: first 15s all 1m25s, ramp 0.435, rescue 15s/15s/15s, flaps 0.0, dead zones 0, overshoot None
+    aws_target_tracking: first 3m all 3m40s, ramp 0.156, rescue 3m/5m/3m, flaps 0.0, dead zones 0, overshoot None
+    step: first 1m all 25m40s, ramp 0.170, rescue 1m/6m/never, flaps 0.0, dead zones 0, overshoot None
+    simple: first never all never, ramp 0.000, rescue -, flaps 0.0, dead zones 1, overshoot None
+    nomad_target_value: first 15s all 10m55s, ramp 0.250, rescue 15s/5m/5m, flaps 0.0, dead zones 0, overshoot None
+    gcp: first 30s all 1m55s, ramp 0.500, rescue 15s/15s/45s, flaps 0.0, dead zones 0, overshoot None
+    azure: first 5m45s all 51m25s, ramp 0.088, rescue 4m15s/5m/7m, flaps 0.0, dead zones 0, overshoot None
+    ");
 }
 
 /// A policy of every kind.
