@@ -41,7 +41,7 @@ use crate::engine::gates::{Answer, Gates};
 use crate::engine::hold::Hold;
 use crate::engine::limiter::hierarchy::{Denial, Hierarchy};
 use crate::engine::limiter::{Key, Limiter};
-use crate::engine::metrics::{FleetCounts, InstanceView, Stage};
+use crate::engine::metrics::{FleetCounts, InstanceSize, InstanceView, Stage};
 use crate::engine::observation::{FleetObservation, Scraper};
 use crate::engine::overload::Guard;
 use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Permit, Rejection, Request};
@@ -69,6 +69,8 @@ pub struct Config {
     pub breaker: Option<breaker::Config>,
     /// Choice of an instance.
     pub balancer: balancer::Config,
+    /// What an instance has.
+    pub instance: InstanceSize,
     /// Number of instances; `None`: as many as were adopted.
     pub autoscaler: Option<autoscaler::Config>,
     /// Baseline and spikes.
@@ -156,7 +158,10 @@ pub struct Engine {
     health: Option<Health>,
     health_timeout: Span,
     autoscaler: Option<Autoscaler>,
+    size: InstanceSize,
     hold: Option<Hold>,
+    /// Requests that an instance may have at once while the gateway keeps back what is more; `None`: it keeps nothing back.
+    buffer: Option<u32>,
     analyzer: Option<Analyzer>,
     scraper: Option<Scraper>,
     fleet: BTreeMap<InstanceId, Belief>,
@@ -205,7 +210,9 @@ impl Engine {
             health: config.balancer.health_check.map(|check| Health::new(check, config.seed)),
             health_timeout: config.balancer.health_check.map_or(Span::ZERO, |check| check.timeout),
             autoscaler,
+            size: config.instance,
             hold: config.autoscaler.as_ref().and_then(|autoscaler| autoscaler.hold).map(Hold::new),
+            buffer: None,
             analyzer: config.analyzer.as_ref().map(Analyzer::new),
             scraper,
             fleet: BTreeMap::new(),
@@ -263,7 +270,8 @@ impl Engine {
         }
         match self.decide(now, request) {
             Ok((instance, permit)) => Admission::Forward { instance, permit },
-            Err(Rejection::NoReadyInstance) if self.hold.is_some() => self.hold(now),
+            Err(Rejection::NoReadyInstance) if self.hold.is_some() => self.hold(now, true),
+            Err(Rejection::QueueFull) if self.buffer.is_some() && self.hold.is_some() => self.hold(now, false),
             Err(rejection) => {
                 if let Some(scraper) = &mut self.scraper {
                     scraper.refused();
@@ -273,18 +281,18 @@ impl Engine {
         }
     }
 
-    /// Keeps an attempt that finds no instance, if there is room.
+    /// Keeps an attempt that finds no instance, or none with room, if there is room for it here; `cold` is the former.
     #[cold]
-    fn hold(&mut self, now: Time) -> Admission {
-        let nobody_is_coming = self.counts().existing == 0;
-        let until = self.hold.as_mut().and_then(|hold| hold.enter(now, &mut self.events));
+    fn hold(&mut self, now: Time, cold: bool) -> Admission {
+        let until = self.hold.as_mut().and_then(|hold| hold.enter(now, cold, &mut self.events));
         let Some(until) = until else {
             if let Some(scraper) = &mut self.scraper {
                 scraper.refused();
             }
-            return Admission::Reject(Rejection::NoReadyInstance);
+            return Admission::Reject(if cold { Rejection::NoReadyInstance } else { Rejection::QueueFull });
         };
-        if nobody_is_coming
+        if cold
+            && self.counts().existing == 0
             && let Some(autoscaler) = &mut self.autoscaler
             && autoscaler.poke(now)
         {
@@ -299,6 +307,7 @@ impl Engine {
         let admission = match self.choose(now, request) {
             Ok((instance, permit)) => Admission::Forward { instance, permit },
             Err(Rejection::NoReadyInstance) => return Admission::Hold { until: now },
+            Err(Rejection::QueueFull) if self.buffer.is_some() => return Admission::Hold { until: now },
             Err(rejection) => Admission::Reject(rejection),
         };
         if let Some(hold) = &mut self.hold {
@@ -619,6 +628,7 @@ impl Engine {
         }
         let mut observed = scraper.observed(now, fleet);
         observed.held = self.hold.as_ref().map_or(0, Hold::waiting);
+        observed.size = self.size;
         if scraper.wants_instances() {
             observed.instances = views(scraper, now, &self.fleet, &self.lives);
         }
@@ -634,6 +644,20 @@ impl Engine {
             self.tell_nearest(now, nearest);
         }
         self.carry_out(now, decision, commands);
+        self.set_buffer(now);
+    }
+
+    /// Takes over how much the gateway may send to an instance at once, of what the autoscaler has just said.
+    fn set_buffer(&mut self, now: Time) {
+        let Some(autoscaler) = &self.autoscaler else { return };
+        let buffer = autoscaler.buffer();
+        if buffer != self.buffer {
+            let kind = buffer.map_or(EventKind::BufferLeft, |limit| EventKind::BufferJoined { limit });
+            let cause = autoscaler.buffer_cause();
+            self.note(now, kind, &cause);
+            self.buffer = buffer;
+            self.balancer.set_limit(buffer);
+        }
     }
 
     /// Notes which rule is nearest to acting, when that has changed.

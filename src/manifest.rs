@@ -4,6 +4,7 @@
 //!   HorizontalPodAutoscaler ─┐                                   ┌─▶ [autoscaler] of a scenario
 //!   ScaledObject, Knative ───┼─▶ tree ─▶ Config, and Notes of ───┤
 //!   AWS, CloudFormation ─────┤   lines    what stayed behind     └─▶ any of the forms on the left
+//!   Nomad, GCP, Azure ───────┤
 //!   rules in camelCase ──────┘
 //! ```
 //!
@@ -16,12 +17,16 @@
 //! It reads no files and talks to no cluster.
 
 mod aws;
+mod azure;
+mod gcp;
 mod hpa;
 mod keda;
 mod knative;
 mod names;
+mod nomad;
 mod reader;
 mod rules;
+mod schedule;
 mod section;
 mod tree;
 mod yaml;
@@ -138,6 +143,12 @@ pub enum Form {
     Aws,
     /// The same as a template of CloudFormation.
     CloudFormation,
+    /// A scaling policy of the Nomad Autoscaler, as JSON.
+    Nomad,
+    /// An autoscaler of Compute Engine, as JSON.
+    Gcp,
+    /// An autoscale setting of Azure Monitor, as JSON.
+    Azure,
     /// Threshold rules as JSON with names in camelCase and durations in milliseconds.
     Rules,
 }
@@ -168,8 +179,9 @@ pub fn import(text: &str, file: &str) -> Result<Import, Problems> {
     let (notes, problems) = findings.finish();
     match read {
         Some((what, mut config)) if problems.is_empty() => {
-            // Where there may be nobody, requests have to wait for somebody.
-            config.hold = (config.min == 0).then(hold::Config::default);
+            // Where there may be nobody, requests have to wait for somebody; and where a policy buffers them, for room.
+            let holds = config.min == 0 || config.policies.iter().any(Policy::buffers);
+            config.hold = holds.then(hold::Config::default);
             Ok(Import { what, config, notes, file: file.to_string() })
         }
         _ => Err(Problems(problems)),
@@ -178,14 +190,17 @@ pub fn import(text: &str, file: &str) -> Result<Import, Problems> {
 
 /// What kind of manifest it is, and what is in it; `None` after the reason was written down.
 fn read(documents: &[Node], findings: &Findings) -> Option<(String, Config)> {
-    const EXPECTED: &str = "expected a HorizontalPodAutoscaler, a ScaledObject, a Service of Knative, scaling policies of AWS, or rules with minInstances";
+    const EXPECTED: &str = "expected a HorizontalPodAutoscaler, a ScaledObject, a Service of Knative, scaling policies of AWS, Nomad, GCP or Azure, or rules with minInstances";
     let kind = |node: &Node| node.get("kind").and_then(Node::text).unwrap_or_default().to_string();
     for document in documents {
         let root = Field::root(document, findings);
         match kind(document).as_str() {
+            _ if gcp::is_one(document) => return gcp::read(&root),
             "HorizontalPodAutoscaler" => return hpa::read(&root),
             "ScaledObject" => return keda::read(&root),
             "" if rules::is_one(document) => return rules::read(&root),
+            "" if nomad::is_one(document) => return nomad::read(&root),
+            "" if azure::is_one(document) => return azure::read(&root),
             _ => {}
         }
     }
@@ -211,6 +226,9 @@ pub fn export(config: &Config, name: &str, form: Form) -> Result<Export, ExportE
         Form::Knative => knative::write(config, name),
         Form::Aws => aws::write_commands(config, name),
         Form::CloudFormation => aws::write_template(config, name),
+        Form::Nomad => nomad::write(config, name),
+        Form::Gcp => gcp::write(config, name),
+        Form::Azure => azure::write(config, name),
         Form::Rules => rules::write(config),
     }
 }

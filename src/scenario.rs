@@ -38,6 +38,7 @@ pub mod slo;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::engine::metrics::InstanceSize;
 use crate::engine::{analyzer, autoscaler, balancer, breaker, limiter};
 use crate::manifest;
 use crate::scenario::document::{At, Data, Node};
@@ -96,6 +97,17 @@ pub struct Scenario {
     pub slo: Vec<slo::Target>,
     /// What `autoscaler.import` could not carry over, each with file, line, key and reason.
     pub import_notes: Vec<String>,
+}
+
+impl Scenario {
+    /// What an instance has of CPU and memory.
+    pub fn instance_size(&self) -> InstanceSize {
+        let default = InstanceSize::default();
+        InstanceSize {
+            cpu_cores: self.service.cores,
+            memory_bytes: self.fleet.memory.as_ref().map_or(default.memory_bytes, |memory| memory.limit),
+        }
+    }
 }
 
 /// Where requests come from.

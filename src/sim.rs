@@ -137,6 +137,9 @@ impl World<'_> {
             } else if patience_at <= arrival_at && patience_at <= control_at {
                 self.now = patience_at;
                 self.time_out();
+                if self.holding.is_waiting() {
+                    self.release_held();
+                }
             } else if arrival_at <= control_at {
                 self.now = arrival_at;
                 self.arrive::<EXTRAS>();
@@ -511,6 +514,9 @@ impl World<'_> {
         let waiting = Span(inside.0.saturating_sub(service.0));
         self.recorder.succeeded(self.now, scheduled_at, waiting, service, endpoint);
         self.request_over(client);
+        if self.holding.is_waiting() {
+            self.release_held();
+        }
     }
 
     /// The client has an answer that is of no use to it.
@@ -524,6 +530,9 @@ impl World<'_> {
         self.report(&attempt, outcome);
         self.instances[attempt.instance.0 as usize].failures += 1;
         self.attempt_failed(attempt, failure);
+        if self.holding.is_waiting() {
+            self.release_held();
+        }
     }
 
     /// The event of an attempt that was cut off comes: its slot is free, and what was done of its work was for nobody.

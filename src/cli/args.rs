@@ -222,12 +222,22 @@ pub struct ImportTrafficArgs {
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
     /// Scenario files, report.json files, or folders with one; the first is what the others are compared with
-    #[arg(required = true, value_name = "SCENARIO|REPORT")]
+    #[arg(required_unless_present = "traffic", value_name = "SCENARIO|REPORT")]
     pub contenders: Vec<PathBuf>,
-    /// A file whose [autoscaler] section replaces that of the one scenario given; may be repeated. With a single one, it is
+    /// A policy to compare on the one scenario given: a scenario file, of which the [autoscaler] section counts, or a manifest of
+    /// another system (HPA, KEDA, Knative, AWS, CloudFormation, Nomad, GCP, Azure, rules); may be repeated. A single one is
     /// compared with the scenario's own
     #[arg(long = "policy", value_name = "FILE")]
     pub policies: Vec<PathBuf>,
+    /// An access log or a rate series whose requests take the place of the scenario's traffic; several are merged in order of
+    /// time; - is standard input. Without a scenario the system is assumed, and written to system.toml; a single policy is then
+    /// compared with what people usually run
+    #[arg(long, value_name = "DATASET")]
+    pub traffic: Vec<PathBuf>,
+    /// Requests per second that an instance can serve, where the system is assumed [default: the peak takes 60% of the largest
+    /// fleet that a policy allows]
+    #[arg(long, value_name = "RATE", value_parser = positive, requires = "traffic", conflicts_with = "contenders")]
+    pub instance_rps: Option<f64>,
     /// Override a key of every scenario; may be repeated
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub overrides: Vec<String>,
@@ -374,8 +384,8 @@ pub struct PoliciesArgs {
 /// `wavetank import`.
 #[derive(Debug, clap::Args)]
 pub struct ImportArgs {
-    /// A HorizontalPodAutoscaler, a ScaledObject of KEDA, a Service of Knative, scaling policies of AWS or
-    /// CloudFormation, or rules as JSON in camelCase; - is standard input
+    /// A HorizontalPodAutoscaler, a ScaledObject of KEDA, a Service of Knative, scaling policies of AWS or CloudFormation, of the
+    /// Nomad Autoscaler, of Compute Engine or Azure Monitor, or rules as JSON in camelCase; - is standard input
     #[arg(value_name = "FILE")]
     pub manifest: PathBuf,
     /// File to write [default: standard output]
@@ -413,6 +423,12 @@ pub enum ExportForm {
     Aws,
     /// The same as a template of CloudFormation
     Cloudformation,
+    /// A scaling policy of the Nomad Autoscaler, JSON
+    Nomad,
+    /// An autoscaler of Google Compute Engine, JSON
+    Gcp,
+    /// An autoscale setting of Azure Monitor, JSON
+    Azure,
     /// Threshold rules as JSON, names in camelCase, durations in milliseconds
     Rules,
 }

@@ -1,5 +1,7 @@
 //! `wavetank compare`: run what has to be run, read what was, and put it side by side.
 
+mod traffic;
+
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -34,10 +36,18 @@ enum Ready {
 
 /// Compares.
 pub fn compare(args: CompareArgs) -> Result<Exit, Failure> {
-    let entries = entries(&args)?;
-    let labels = labels(&args);
     let out = args.out.clone().unwrap_or_else(|| Path::new("reports").join("compare"));
     let write_files = args.out.is_some() || !args.json;
+    let recorded = traffic::recorded(&args, write_files.then_some(&*out))?;
+    let mut args = args;
+    if let Some(recorded) = &recorded {
+        args.policies.extend(recorded.usual.iter().cloned());
+        args.contenders = vec![recorded.scenario.clone()];
+        args.overrides.insert(0, recorded.replay.clone());
+    }
+    let args = args;
+    let entries = entries(&args, recorded.as_ref().map_or(RUNS, |recorded| recorded.runs))?;
+    let labels = labels(&args);
     if write_files {
         std::fs::create_dir_all(&out)
             .with_context(|| format!("cannot make the folder {}", out.display()))
@@ -86,7 +96,7 @@ impl Ready {
 }
 
 /// Everything to compare, read and checked before the first run.
-fn entries(args: &CompareArgs) -> Result<Vec<Entry>, Failure> {
+fn entries(args: &CompareArgs, runs: u32) -> Result<Vec<Entry>, Failure> {
     let mut seed = args.seed;
     let mut entries = Vec::new();
     if !args.policies.is_empty() {
@@ -104,36 +114,42 @@ fn entries(args: &CompareArgs) -> Result<Vec<Entry>, Failure> {
             let policy = if args.policies.len() == 1 { i.checked_sub(1) } else { Some(i) };
             let with = policy.map_or(String::new(), |i| format!(" --policy {}", quoted(&args.policies[i])));
             let command = format!("wavetank compare {}{with}", quoted(path));
-            entries.push(planned(each.or_bad_input()?, command, args, &mut seed)?);
+            entries.push(planned(each.or_bad_input()?, command, args, (runs, &mut seed))?);
         }
         return Ok(entries);
     }
     if args.contenders.len() < 2 {
-        return Err(anyhow!("found one contender, expected two or more, or --policy FILE")).or_bad_input();
+        let expected = "expected two or more, or --policy FILE";
+        return Err(anyhow!("found one contender, {expected}")).or_bad_input();
     }
     for path in &args.contenders {
         entries.push(if is_report(path) {
             Entry::Report(Box::new(saved::load(path).or_bad_input()?))
         } else {
             let scenario = scenario::load(path, &args.overrides).or_bad_input()?;
-            planned(scenario, format!("wavetank sim {}", quoted(path)), args, &mut seed)?
+            planned(scenario, format!("wavetank sim {}", quoted(path)), args, (runs, &mut seed))?
         });
     }
     Ok(entries)
 }
 
-/// Makes a scenario ready, with the seed that all share.
+/// Makes a scenario ready, with the seed that all share, for so many runs if it does not ask for several.
 fn planned(
     mut scenario: Scenario,
     mut command: String,
     args: &CompareArgs,
-    seed: &mut Option<u64>,
+    (runs, seed): (u32, &mut Option<u64>),
 ) -> Result<Entry, Failure> {
+    if !args.traffic.is_empty() {
+        // As long as the recording lasts.
+        scenario.duration = None;
+    }
+    traffic::with_tables(&mut scenario);
     for note in &scenario.import_notes {
         eprintln!("not carried over, or not quite: {note}");
     }
     scenario.seed = *seed.get_or_insert(scenario.seed);
-    let own = if scenario.replications > 1 { scenario.replications } else { RUNS };
+    let own = if scenario.replications > 1 { scenario.replications } else { runs };
     scenario.replications = args.replications.unwrap_or(own);
     for each in &args.overrides {
         command.push_str(&format!(" --set '{each}'"));

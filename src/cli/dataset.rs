@@ -24,9 +24,14 @@ pub struct Files {
 impl Files {
     /// The files that `args` name.
     pub fn new(args: &DatasetArgs) -> Result<Files, Failure> {
+        Files::of(&args.datasets)
+    }
+
+    /// The files that `datasets` name.
+    pub fn of(datasets: &[PathBuf]) -> Result<Files, Failure> {
         let mut spool = None;
         let mut paths = Vec::new();
-        for path in &args.datasets {
+        for path in datasets {
             if path.as_os_str() != "-" {
                 if !path.exists() && !path.to_string_lossy().contains(['*', '?', '[']) {
                     return Err(replay::Error::Missing { path: path.clone() }).or_bad_input();
@@ -45,6 +50,17 @@ impl Files {
         }
         Ok(Files { paths, _spool: spool })
     }
+}
+
+/// A recording whose format tells itself.
+pub fn plain_options() -> Options {
+    Options { tables: tables(), ..Options::default() }
+}
+
+/// The table of `traffic.replay` for recordings whose format tells itself.
+pub fn replayed(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path| toml_string(&path.to_string_lossy())).collect();
+    format!("{{ path = [{}] }}", paths.join(", "))
 }
 
 /// What this build reads tables with.

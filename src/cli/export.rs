@@ -22,6 +22,9 @@ pub fn export(args: ExportArgs) -> Result<Exit, Failure> {
         ExportForm::Knative => Form::Knative,
         ExportForm::Aws => Form::Aws,
         ExportForm::Cloudformation => Form::CloudFormation,
+        ExportForm::Nomad => Form::Nomad,
+        ExportForm::Gcp => Form::Gcp,
+        ExportForm::Azure => Form::Azure,
         ExportForm::Rules => Form::Rules,
     };
     let export = manifest::export(&config, &scenario.name, form)

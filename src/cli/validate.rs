@@ -16,7 +16,7 @@ use crate::record::elasticity::instances_needed;
 use crate::scenario::faults::FaultKind;
 use crate::scenario::{self, LoadError, Scenario, Traffic};
 use crate::sim::outlook::fluid::Facts;
-use crate::sim::outlook::{Climb, DeadZone, Flapping, Outlook, Ramp, outlook};
+use crate::sim::outlook::{Climb, DeadZone, Flapping, Outlook, Overshoot, Ramp, outlook};
 use crate::traffic::Rate;
 use crate::units::{Span, Time};
 
@@ -151,6 +151,13 @@ fn in_words(outlook: &Outlook, autoscaler: &Config) -> String {
                 "  a rise at the moment of a scale-down is answered {late}, not after {calm} as in calm"
             );
         }
+    }
+    if let Some(Overshoot { rps, instances, at_once }) = outlook.overshoot {
+        let _ = writeln!(
+            out,
+            "  a jump to {} requests/s makes it {instances} instances where {at_once} would do: it orders again while they boot",
+            rounded(rps)
+        );
     }
     // The worst of each; the others are near it.
     let worst = outlook.flapping.iter().max_by(|a, b| a.reversals_per_hour.total_cmp(&b.reversals_per_hour));

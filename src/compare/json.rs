@@ -4,13 +4,18 @@ use serde_json::{Value, json as value};
 
 use super::measure::Scale;
 use super::{Comparison, Contender, Difference, Measure, Pairing};
+use crate::record::Run;
+use crate::record::elasticity::{Elasticity, jitter};
+use crate::record::timeline::Column;
+use crate::report::Experiment;
 use crate::report::json::number;
 
 /// The comparison as JSON.
 pub fn json(x: &Comparison) -> String {
     let front = x.front();
+    let base = mean_elasticity(&x.contenders[0].experiment);
     let contenders: Vec<Value> =
-        x.contenders.iter().zip(front).map(|(each, on_front)| contender(each, on_front)).collect();
+        x.contenders.iter().zip(front).map(|(each, on_front)| contender(each, on_front, &base)).collect();
     let differences: Vec<Value> = x
         .differences(&Measure::ALL)
         .iter()
@@ -50,8 +55,27 @@ fn difference(d: &Difference) -> Value {
     })
 }
 
-fn contender(each: &Contender, on_front: bool) -> Value {
+/// The figures of elasticity, each on average over the runs.
+fn mean_elasticity(x: &Experiment) -> Elasticity {
+    Elasticity {
+        under_provisioned_share: x.mean(|run| run.elasticity.under_provisioned_share),
+        over_provisioned_share: x.mean(|run| run.elasticity.over_provisioned_share),
+        under_accuracy: x.mean(|run| run.elasticity.under_accuracy),
+        over_accuracy: x.mean(|run| run.elasticity.over_accuracy),
+        instability: x.mean(|run| run.elasticity.instability),
+    }
+}
+
+/// How much more often the fleet changes than the need for it, in an hour.
+fn jitter_per_hour(run: &Run) -> f64 {
+    let hours = run.measured.as_secs_f64() / 3600.0;
+    let steps = run.timeline.t.len().max(1) as f64;
+    jitter(run.timeline.column(Column::Needed), run.timeline.column(Column::InstancesReady), hours / steps)
+}
+
+fn contender(each: &Contender, on_front: bool, base: &Elasticity) -> Value {
     let x = &each.experiment;
+    let elasticity = mean_elasticity(x);
     let means: serde_json::Map<String, Value> =
         Measure::ALL.iter().map(|m| (m.key().to_string(), m.mean(x).map_or(Value::Null, number))).collect();
     let runs: Vec<Value> = x
@@ -72,6 +96,12 @@ fn contender(each: &Contender, on_front: bool) -> Value {
         "verdict": x.overall().map(|outcome| outcome.word()),
         "on_front": on_front,
         "means": means,
+        // The composed metrics of the SPEC RG Cloud group: deviation is the 3-norm, speed-up is over the first contender.
+        "elasticity": {
+            "deviation": number(elasticity.deviation(3.0)),
+            "speed_up": number(elasticity.speed_up(base)),
+            "jitter_per_hour": number(x.mean(jitter_per_hour)),
+        },
         "runs": runs,
     })
 }

@@ -130,7 +130,7 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// How metrics reach the autoscaler.
     pub metrics: MetricsPipeline,
-    /// Whether requests wait while there is no instance; `None`, the default, refuses them.
+    /// Whether requests wait while there is no instance, or no room where a policy has it so; `None`, the default, refuses them.
     pub hold: Option<hold::Config>,
 }
 
@@ -349,6 +349,17 @@ impl Autoscaler {
     /// The highest load that a policy foretold for now, a lead before \[1/s\]; `None` if none looks ahead, or trusts itself to.
     pub fn foretold(&self) -> Option<Bound> {
         self.policies.iter().filter_map(Recommender::foretold).max_by(|a, b| a.high.total_cmp(&b.high))
+    }
+
+    /// Requests that an instance may have at once, where a policy wants the gateway to keep back what is more; `None` if none does.
+    pub fn buffer(&self) -> Option<u32> {
+        self.policies.iter().filter_map(Recommender::buffer).min()
+    }
+
+    /// Why [`Autoscaler::buffer`] is as it is.
+    pub fn buffer_cause(&self) -> String {
+        let causes: Vec<String> = self.policies.iter().filter_map(Recommender::buffer_cause).collect();
+        causes.join("; ")
     }
 
     fn bounds(&self) -> Bounds {

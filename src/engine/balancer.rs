@@ -241,8 +241,10 @@ pub struct Balancer {
     strategy: Strategy,
     ties: Ties,
     score: Score,
-    /// Whether a pick is a strategy's choice in group 0 and nothing else.
+    /// Whether a pick is a strategy's choice in group 0, within the limit, and nothing else.
     plain: bool,
+    /// Requests in flight that no member may have more of: the configured limit, or a lower one that is set for a while.
+    limit: u32,
     /// Whether ends are looked at for more than the count of requests in flight.
     watches: bool,
     config: Box<Config>,
@@ -303,9 +305,9 @@ impl Balancer {
                 && config.ties != Ties::LeastRecent
                 && tiers == 1
                 && config.sticky.is_none()
-                && config.instance_limit.is_none()
                 && config.passive.is_none()
                 && config.panic == Panic::Spread,
+            limit: config.instance_limit.unwrap_or(u32::MAX),
             members: Vec::new(),
             standings: Vec::new(),
             latencies: Vec::new(),
@@ -444,6 +446,13 @@ impl Balancer {
         self.panics.contains(&true)
     }
 
+    /// Lets no member have more than `limit` requests in flight, where that is less than its configured limit; `None`: only that
+    /// holds.
+    pub fn set_limit(&mut self, limit: Option<u32>) {
+        let configured = self.config.instance_limit.unwrap_or(u32::MAX);
+        self.limit = limit.unwrap_or(u32::MAX).min(configured);
+    }
+
     /// Chooses a candidate for a request and counts it as in flight. The instance to be avoided is chosen only if it is the only
     /// candidate.
     #[inline(always)]
@@ -451,7 +460,7 @@ impl Balancer {
         &mut self,
         now: Time,
         request: &Request,
-        draws: impl FnOnce() -> Draws,
+        draws: impl FnOnce() -> Draws + Clone,
     ) -> Result<InstanceId, Refusal> {
         if !self.plain {
             return self.pick_by_rules(now, request, draws());
@@ -461,10 +470,14 @@ impl Balancer {
         }
         let place = match request.avoid.and_then(|id| self.place(id)) {
             Some(avoided) if self.groups[0].candidates.len() > 1 => {
-                self.choose_avoiding(0, avoided, now, request, draws())
+                self.choose_avoiding(0, avoided, now, request, draws.clone()())
             }
-            _ => self.choose(0, now, request, draws),
+            _ => self.choose(0, now, request, draws.clone()),
         };
+        if self.members[place].in_flight < self.limit {
+            return Ok(self.sent(0, place));
+        }
+        let place = self.choose_with_room(0, self.limit, now, request, draws()).ok_or(Refusal::Full)?;
         Ok(self.sent(0, place))
     }
 
@@ -476,7 +489,7 @@ impl Balancer {
             self.reweigh(now);
         }
         let avoided = request.avoid.and_then(|id| self.place(id));
-        let limit = self.config.instance_limit.unwrap_or(u32::MAX);
+        let limit = self.limit;
         if let Some(sticky) = &self.sticky
             && let Some(place) = sticky.instance(now, request.client).and_then(|id| self.place(id))
             && self.members[place].group != NOBODY

@@ -103,6 +103,13 @@ pub enum EventKind {
         /// How long the hold lasted.
         lasted: Span,
     },
+    /// The gateway begins to keep back what finds no room at an instance.
+    BufferJoined {
+        /// Requests that an instance may have at once meanwhile.
+        limit: u32,
+    },
+    /// It sends on everything again.
+    BufferLeft,
     /// The balancer avoids an instance that stands out.
     InstanceEjected {
         /// Which.

@@ -1,8 +1,11 @@
-//! Holding requests at the gateway while there is no instance to send them to.
+//! Holding requests at the gateway while there is no instance to send them to, or none with room.
 //!
 //! What makes scaling to zero possible: a request that comes while nobody is there waits, for a bounded time and among a bounded
 //! number, until an instance is up. That wait is the *cold start*, and its latency counts it. The activator of Knative and the
 //! interceptor of KEDA's HTTP add-on do this.
+//!
+//! The activator does more: while it is in the path of requests, it gives no instance more than its concurrency allows, and keeps the
+//! others. Such a wait is no event: under load it begins and ends many times a second.
 //!
 //! The engine counts; the driver keeps the requests themselves, in the order in which they came, and asks again.
 
@@ -29,6 +32,8 @@ impl Default for Config {
 pub struct Hold {
     config: Config,
     waiting: u32,
+    /// Whether these waits began for want of any instance.
+    cold: bool,
     /// Since the first of those that wait came, and how many came and left unserved since.
     began: Time,
     came: u32,
@@ -38,7 +43,7 @@ pub struct Hold {
 impl Hold {
     /// Nobody waits.
     pub fn new(config: Config) -> Hold {
-        Hold { config, waiting: 0, began: Time::ZERO, came: 0, left: 0 }
+        Hold { config, waiting: 0, cold: false, began: Time::ZERO, came: 0, left: 0 }
     }
 
     /// Requests that wait.
@@ -46,13 +51,16 @@ impl Hold {
         self.waiting
     }
 
-    /// Takes one more in; until when it may wait, or `None` if there is no room.
-    pub fn enter(&mut self, now: Time, events: &mut Vec<Event>) -> Option<Time> {
+    /// Takes one more in, `cold` if there is no instance at all; until when it may wait, or `None` if there is no room.
+    pub fn enter(&mut self, now: Time, cold: bool, events: &mut Vec<Event>) -> Option<Time> {
         if self.waiting >= self.config.requests {
             return None;
         }
         if self.waiting == 0 {
-            (self.began, self.came, self.left) = (now, 0, 0);
+            self.cold = false;
+        }
+        if cold && !self.cold {
+            (self.cold, self.began, self.came, self.left) = (true, now, self.waiting, 0);
             let cause = "no instance to send it to".to_string();
             events.push(Event { at: now, kind: EventKind::HoldBegan, cause });
         }
@@ -75,7 +83,7 @@ impl Hold {
     fn leave(&mut self, now: Time, events: &mut Vec<Event>) {
         debug_assert!(self.waiting > 0, "who leaves has come");
         self.waiting -= 1;
-        if self.waiting == 0 {
+        if self.waiting == 0 && self.cold {
             let (requests, abandoned, lasted) = (self.came, self.left, now.since(self.began));
             let cause = match abandoned {
                 0 => format!("cold start: {requests} requests held, the first for {lasted}"),

@@ -298,6 +298,21 @@ impl InstanceView {
     }
 }
 
+/// What an instance has of CPU and memory, for policies whose targets are amounts of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InstanceSize {
+    /// Cores, above 0; default 1.
+    pub cpu_cores: f64,
+    /// Bytes, above 0; default 10⁹. Without samples of memory it means nothing.
+    pub memory_bytes: f64,
+}
+
+impl Default for InstanceSize {
+    fn default() -> InstanceSize {
+        InstanceSize { cpu_cores: 1.0, memory_bytes: 1e9 }
+    }
+}
+
 /// Everything a policy may look at in one tick.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
@@ -305,8 +320,10 @@ pub struct Observed {
     pub fleet: FleetCounts,
     /// The moment up to which metrics can be seen: now, less their delay.
     pub as_of: Time,
-    /// Requests that wait at the gateway now, for want of an instance.
+    /// Requests that wait at the gateway now, for want of an instance or of room at one.
     pub held: u32,
+    /// What an instance has.
+    pub size: InstanceSize,
     /// Its instances, draining ones left out; empty unless a policy asks for them.
     pub instances: Vec<InstanceView>,
     /// Samples of the series that policies ask for, oldest first.

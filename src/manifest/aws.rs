@@ -2,18 +2,19 @@
 //! (`put-scaling-policy`, `put-metric-alarm`, `create-auto-scaling-group`, `register-scalable-target`) or as resources of
 //! CloudFormation.
 //!
-//! A step or simple policy acts on an alarm: the one whose `AlarmActions` name it. A file holds as many of these as belong together,
+//! Scheduled actions become a schedule. A step or simple policy acts on an alarm: the one whose `AlarmActions` name it. A file holds as many of these as belong together,
 //! one after the other or in a list.
 //!
 //! EC2 has a warm-up where Application Auto Scaling has cooldowns; in a policy of target tracking by the former the cooldowns are 0,
 //! and a policy without cooldowns and with a warm-up is written as one of EC2.
 
-use serde_json::{Map, Value, json};
+mod scheduled;
+mod write;
 
 use super::names;
 use super::reader::{Field, Findings};
+use super::schedule;
 use super::tree::{Data, Node};
-use super::{Export, ExportError, Note, left_of, yaml};
 use crate::engine::autoscaler::adjustment::AdjustmentType;
 use crate::engine::autoscaler::alarm::{self, TreatMissing};
 use crate::engine::autoscaler::rules::Operator;
@@ -21,6 +22,8 @@ use crate::engine::autoscaler::step::StepAdjustment;
 use crate::engine::autoscaler::{Config, Policy, aws_target_tracking, simple, step};
 use crate::engine::metrics::{Aggregate, Metric};
 use crate::units::Span;
+
+pub(in crate::manifest) use write::{write_commands, write_template};
 
 const ADJUSTMENTS: [(&str, AdjustmentType); 3] = [
     ("ChangeInCapacity", AdjustmentType::ChangeInCapacity),
@@ -108,6 +111,9 @@ pub(super) fn read(documents: &[Node], findings: &Findings) -> Option<(String, C
     let alarms: Vec<&Object> = objects.iter().filter(is_alarm).collect();
     for object in &objects {
         let f = &object.field;
+        if f.get("Recurrence").is_some() {
+            continue;
+        }
         let least = f.get("MinSize").or(f.get("MinCapacity"));
         let most = f.get("MaxSize").or(f.get("MaxCapacity"));
         if let (Some(least), Some(most)) = (least, most) {
@@ -136,6 +142,10 @@ pub(super) fn read(documents: &[Node], findings: &Findings) -> Option<(String, C
             names.push(name);
         }
     }
+    let actions: Vec<&Object> = objects.iter().filter(|object| object.field.get("Recurrence").is_some()).collect();
+    let slots = scheduled::slots(&actions, (config.min, config.max));
+    first = first.or(actions.first().map(|action| action.field.clone()));
+    config.policies.extend(schedule::policies(slots).into_iter().map(Policy::Schedule));
     let Some(first) = first else {
         findings.problem(documents.first().map(|node| node.line), "", "found no scaling policy".to_string());
         return None;
@@ -402,218 +412,4 @@ fn one_step(f: &Field, alarm: alarm::Config, name: String) -> Option<simple::Con
         config.cooldown = field.seconds(0, DAY)?;
     }
     Some(config)
-}
-
-/// An object to write: what CloudFormation calls its type, the name of the resource, and its properties.
-struct Resource {
-    kind: &'static str,
-    logical: String,
-    properties: Value,
-}
-
-/// The JSON of the commands, in a list: the group, and each policy with its alarm.
-pub(super) fn write_commands(config: &Config, name: &str) -> Result<Export, ExportError> {
-    let (resources, notes) = resources(config, name, false)?;
-    let list: Vec<Value> = resources.into_iter().map(|resource| resource.properties).collect();
-    let text = serde_json::to_string_pretty(&list).expect("a tree of texts and numbers");
-    Ok(Export { text: text + "\n", notes })
-}
-
-/// A template of CloudFormation.
-pub(super) fn write_template(config: &Config, name: &str) -> Result<Export, ExportError> {
-    let (resources, notes) = resources(config, name, true)?;
-    let mut map = Map::new();
-    for resource in resources {
-        let value = json!({ "Type": resource.kind, "Properties": resource.properties });
-        map.insert(resource.logical, value);
-    }
-    let document = json!({ "AWSTemplateFormatVersion": "2010-09-09", "Resources": map });
-    Ok(Export { text: yaml::document(&document), notes })
-}
-
-fn resources(config: &Config, name: &str, template: bool) -> Result<(Vec<Resource>, Vec<Note>), ExportError> {
-    let ours = |policy: &Policy| matches!(policy, Policy::Step(_) | Policy::Simple(_) | Policy::AwsTargetTracking(_));
-    let held: Vec<usize> = (0..config.policies.len()).filter(|&i| ours(&config.policies[i])).collect();
-    if held.is_empty() {
-        let expected = "policy of kind \"step\", \"simple\" or \"aws_target_tracking\"";
-        return Err(ExportError::Nothing { form: "a scaling policy of AWS", expected });
-    }
-    let mut notes = left_of(config, "a scaling policy of AWS", &held, &[]);
-    let policies: Vec<&Policy> = held.iter().map(|&i| &config.policies[i]).collect();
-    let is_application = |policy: &Policy| matches!(policy, Policy::AwsTargetTracking(config) if !is_ec2(config));
-    let mut out = Vec::new();
-    let group = name.to_string();
-    if policies.iter().any(|policy| !is_application(policy)) {
-        let mut properties = json!({
-            "AutoScalingGroupName": group,
-            "MinSize": config.min,
-            "MaxSize": config.max,
-        });
-        if template {
-            (properties["MinSize"], properties["MaxSize"]) =
-                (config.min.to_string().into(), config.max.to_string().into());
-        }
-        out.push(Resource { kind: "AWS::AutoScaling::AutoScalingGroup", logical: "Group".into(), properties });
-    }
-    let target = json!({
-        "ServiceNamespace": "ecs",
-        "ResourceId": format!("service/default/{name}"),
-        "ScalableDimension": "ecs:service:DesiredCount",
-    });
-    if policies.iter().any(|policy| is_application(policy)) {
-        let mut properties = target.clone();
-        (properties["MinCapacity"], properties["MaxCapacity"]) = (config.min.into(), config.max.into());
-        let kind = "AWS::ApplicationAutoScaling::ScalableTarget";
-        out.push(Resource { kind, logical: "Target".into(), properties });
-    }
-    for (i, policy) in policies.iter().enumerate() {
-        let logical = format!("Policy{}", i + 1);
-        let mut note = |key: &str, reason: &str| {
-            let key = format!("autoscaler.policy.{}.{key}", policy.name());
-            notes.push(Note { line: None, key, reason: reason.to_string() });
-        };
-        let group = if template { json!({ "Ref": "Group" }) } else { json!(group) };
-        let (kind, properties, alarm) = match policy {
-            Policy::Step(step) => {
-                let mut value = json!({
-                    "AutoScalingGroupName": group,
-                    "PolicyName": step.name,
-                    "PolicyType": "StepScaling",
-                });
-                put_adjustment(&mut value, step.adjustment_type, step.min_adjustment_magnitude);
-                value["StepAdjustments"] = step.steps.iter().map(step_value).collect();
-                value["EstimatedInstanceWarmup"] = whole_seconds(step.estimated_instance_warmup, &mut note);
-                ("AWS::AutoScaling::ScalingPolicy", value, Some(&step.alarm))
-            }
-            Policy::Simple(simple) => {
-                let mut value = json!({
-                    "AutoScalingGroupName": group,
-                    "PolicyName": simple.name,
-                    "PolicyType": "SimpleScaling",
-                });
-                put_adjustment(&mut value, simple.adjustment_type, simple.min_adjustment_magnitude);
-                value["ScalingAdjustment"] = simple.adjustment.into();
-                let cooldown = whole_seconds(simple.cooldown, &mut note);
-                value["Cooldown"] = if template { cooldown.to_string().into() } else { cooldown };
-                ("AWS::AutoScaling::ScalingPolicy", value, Some(&simple.alarm))
-            }
-            Policy::AwsTargetTracking(tracking) => {
-                let application = !is_ec2(tracking);
-                let mut inner = tracking_value(tracking, application);
-                if application {
-                    inner["ScaleOutCooldown"] = whole_seconds(tracking.scale_out_cooldown, &mut note);
-                    inner["ScaleInCooldown"] = whole_seconds(tracking.scale_in_cooldown, &mut note);
-                    if tracking.estimated_instance_warmup.is_some() {
-                        note("estimated_instance_warmup", "Application Auto Scaling has cooldowns in its place");
-                    }
-                    let mut value = json!({ "PolicyName": tracking.name, "PolicyType": "TargetTrackingScaling" });
-                    for (key, part) in target.as_object().into_iter().flatten() {
-                        value[key] = part.clone();
-                    }
-                    value["TargetTrackingScalingPolicyConfiguration"] = inner;
-                    ("AWS::ApplicationAutoScaling::ScalingPolicy", value, None)
-                } else {
-                    let warmup = tracking.estimated_instance_warmup.unwrap_or(Span::ZERO);
-                    let value = json!({
-                        "AutoScalingGroupName": group,
-                        "PolicyName": tracking.name,
-                        "PolicyType": "TargetTrackingScaling",
-                        "TargetTrackingConfiguration": inner,
-                        "EstimatedInstanceWarmup": whole_seconds(warmup, &mut note),
-                    });
-                    ("AWS::AutoScaling::ScalingPolicy", value, None)
-                }
-            }
-            _ => continue,
-        };
-        out.push(Resource { kind, logical: logical.clone(), properties });
-        if let Some(alarm) = alarm {
-            let action = if template { json!({ "Ref": logical }) } else { json!(policy.name()) };
-            if !template {
-                note(
-                    "alarm",
-                    "AlarmActions hold the policy's name: put the PolicyARN there that put-scaling-policy answers with",
-                );
-            }
-            let mut properties = alarm_value(alarm, &mut note);
-            properties["AlarmName"] = format!("{}-alarm", policy.name()).into();
-            properties["AlarmActions"] = json!([action]);
-            out.push(Resource { kind: "AWS::CloudWatch::Alarm", logical: format!("{logical}Alarm"), properties });
-        }
-    }
-    Ok((out, notes))
-}
-
-/// Whether a policy is as those of EC2 are.
-fn is_ec2(config: &aws_target_tracking::Config) -> bool {
-    config.estimated_instance_warmup.is_some()
-        && config.scale_out_cooldown == Span::ZERO
-        && config.scale_in_cooldown == Span::ZERO
-}
-
-fn whole_seconds(span: Span, note: &mut dyn FnMut(&str, &str)) -> Value {
-    super::hpa::seconds(span, "duration", &mut |key, reason| note(key, &reason)).into()
-}
-
-fn put_adjustment(value: &mut Value, kind: AdjustmentType, least: u32) {
-    value["AdjustmentType"] = ADJUSTMENTS.iter().find(|(_, each)| *each == kind).map_or("", |(name, _)| name).into();
-    if kind == AdjustmentType::PercentChangeInCapacity {
-        value["MinAdjustmentMagnitude"] = least.into();
-    }
-}
-
-fn step_value(step: &StepAdjustment) -> Value {
-    let mut value = json!({ "ScalingAdjustment": step.adjustment });
-    for (key, bound) in [("MetricIntervalLowerBound", step.lower), ("MetricIntervalUpperBound", step.upper)] {
-        if let Some(bound) = bound {
-            value[key] = number(bound);
-        }
-    }
-    value
-}
-
-fn number(x: f64) -> Value {
-    if x == x.trunc() && x.abs() < 1e15 { (x as i64).into() } else { x.into() }
-}
-
-fn tracking_value(config: &aws_target_tracking::Config, application: bool) -> Value {
-    let predefined = match (config.metric, application) {
-        (Metric::CpuUtilization, false) => Some("ASGAverageCPUUtilization"),
-        (Metric::CpuUtilization, true) => Some("ECSServiceAverageCPUUtilization"),
-        (Metric::MemoryUtilization, true) => Some("ECSServiceAverageMemoryUtilization"),
-        _ => None,
-    };
-    let mut value = match predefined {
-        Some(kind) => json!({ "PredefinedMetricSpecification": { "PredefinedMetricType": kind } }),
-        None => json!({ "CustomizedMetricSpecification": {
-            "MetricName": config.metric.name(),
-            "Namespace": "Wavetank",
-            "Statistic": "Average",
-        } }),
-    };
-    value["TargetValue"] = number(config.target);
-    value["DisableScaleIn"] = config.disable_scale_in.into();
-    value
-}
-
-fn alarm_value(alarm: &alarm::Config, note: &mut dyn FnMut(&str, &str)) -> Value {
-    let named = |all: &[(&'static str, Operator)]| {
-        all.iter().find(|(_, each)| *each == alarm.operator).map_or("", |(name, _)| *name)
-    };
-    let is_cpu = alarm.metric == Metric::CpuUtilization;
-    let statistic = STATISTICS.iter().find(|(_, each)| *each == alarm.aggregate).map_or("", |(name, _)| name);
-    let key = if statistic.starts_with('p') { "ExtendedStatistic" } else { "Statistic" };
-    let missing = MISSING.iter().find(|(_, each)| *each == alarm.treat_missing_data).map_or("", |(name, _)| name);
-    let mut value = json!({
-        "MetricName": if is_cpu { "CPUUtilization" } else { alarm.metric.name() },
-        "Namespace": if is_cpu { "AWS/EC2" } else { "Wavetank" },
-        "ComparisonOperator": named(&OPERATORS),
-        "Threshold": number(alarm.threshold),
-        "EvaluationPeriods": alarm.evaluation_periods,
-        "DatapointsToAlarm": alarm.datapoints_to_alarm,
-        "TreatMissingData": missing,
-    });
-    value[key] = statistic.into();
-    value["Period"] = whole_seconds(alarm.period, note);
-    value
 }

@@ -1,7 +1,7 @@
 //! A HorizontalPodAutoscaler, `autoscaling/v2` (and the one number of `v1`).
 //!
 //! Utilizations are carried as they are: an instance of a scenario requests all of its CPU and memory. Amounts of them (`500m` of
-//! a core) are not. Metrics of pods and objects are known by name ([`names`]); which object, and by which labels, is not.
+//! a core) are of what it has, by `service.cores` and `fleet.memory.limit`. Metrics of pods and objects are known by name ([`names`]); which object, and by which labels, is not.
 
 use serde_json::{Map, Value, json};
 
@@ -12,8 +12,8 @@ use super::tree::Data;
 use super::yaml;
 use super::{Export, ExportError, Note, left_of, object_name};
 use crate::engine::autoscaler::hpa::{
-    self, Behavior, MetricSpec, MetricTarget, Resource, ScalingPolicy, ScalingPolicyType, ScalingRules, SelectPolicy,
-    ToleranceTest,
+    self, Behavior, MetricSpec, MetricTarget, Resource, ResourceTarget, ScalingPolicy, ScalingPolicyType,
+    ScalingRules, SelectPolicy, ToleranceTest,
 };
 use crate::engine::autoscaler::{Config, Policy};
 use crate::engine::metrics::{Aggregate, Metric};
@@ -53,7 +53,8 @@ pub(super) fn read(root: &Field) -> Option<(String, Config)> {
         spec.leave_others(&["scaleTargetRef", "minReplicas", "maxReplicas", "targetCPUUtilizationPercentage"]);
         if let Some(target) = spec.get("targetCPUUtilizationPercentage") {
             let average_utilization = target.count(1)?;
-            config.metrics = vec![MetricSpec::Resource { resource: Resource::Cpu, average_utilization }];
+            let target = ResourceTarget::Utilization(average_utilization);
+            config.metrics = vec![MetricSpec::resource(Resource::Cpu, target)];
         }
     } else {
         spec.leave_others(&["scaleTargetRef", "minReplicas", "maxReplicas", "metrics", "behavior"]);
@@ -88,10 +89,10 @@ fn metric(field: &Field) -> Option<MetricSpec> {
     ])? {
         "containerResource" => {
             let source = field.need("containerResource", "a map")?;
-            source.leave_key("container", "an instance has no containers: its CPU or memory counts as a whole");
-            return resource(&source);
+            let container = source.need("container", "app")?.text()?;
+            return resource(&source, Some(container.to_string()));
         }
-        "resource" => return resource(&field.need("resource", "{ name: cpu, target: … }")?),
+        "resource" => return resource(&field.need("resource", "{ name: cpu, target: … }")?, None),
         key => key,
     };
     let source = field.need(key, "a map with metric and target")?;
@@ -125,18 +126,23 @@ fn metric(field: &Field) -> Option<MetricSpec> {
     Some(MetricSpec::External { metric, aggregate, target })
 }
 
-fn resource(source: &Field) -> Option<MetricSpec> {
+fn resource(source: &Field, container: Option<String>) -> Option<MetricSpec> {
     let name = source.need("name", "cpu")?;
     let resource = match name.text()? {
         "cpu" => Resource::Cpu,
         "memory" => Resource::Memory,
         _ => return name.leave("an instance has CPU and memory only"),
     };
-    let (kind, value) = target(source)?;
-    if kind != "Utilization" {
-        return source.leave("an amount of CPU or memory: a scenario knows only shares of what an instance has");
-    }
-    Some(MetricSpec::Resource { resource, average_utilization: value as u32 })
+    let target = match target(source)? {
+        ("Utilization", percent) => ResourceTarget::Utilization(percent as u32),
+        ("AverageValue", amount) => ResourceTarget::AverageValue(amount),
+        _ => {
+            return source
+                .need("target", "{ type: Utilization, averageUtilization: 60 }")?
+                .unfit("Utilization or AverageValue");
+        }
+    };
+    Some(MetricSpec::Resource { resource, target, container })
 }
 
 /// The type of a target and its value, above 0.
@@ -318,13 +324,20 @@ pub(super) fn write(config: &Config, name: &str) -> Result<Export, ExportError> 
 
 fn metric_value(spec: &MetricSpec) -> Value {
     match *spec {
-        MetricSpec::Resource { resource, average_utilization } => json!({
-            "type": "Resource",
-            "resource": {
-                "name": if resource == Resource::Cpu { "cpu" } else { "memory" },
-                "target": { "type": "Utilization", "averageUtilization": average_utilization },
-            },
-        }),
+        MetricSpec::Resource { resource, target, ref container } => {
+            let name = if resource == Resource::Cpu { "cpu" } else { "memory" };
+            let target = match target {
+                ResourceTarget::Utilization(x) => json!({ "type": "Utilization", "averageUtilization": x }),
+                ResourceTarget::AverageValue(x) => json!({ "type": "AverageValue", "averageValue": x.to_string() }),
+            };
+            match container {
+                Some(container) => json!({
+                    "type": "ContainerResource",
+                    "containerResource": { "name": name, "container": container, "target": target },
+                }),
+                None => json!({ "type": "Resource", "resource": { "name": name, "target": target } }),
+            }
+        }
         MetricSpec::Pods { metric, average_value } => json!({
             "type": "Pods",
             "pods": {

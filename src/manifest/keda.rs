@@ -1,17 +1,19 @@
 //! A ScaledObject of KEDA, `keda.sh/v1alpha1`.
 //!
-//! The `cpu` and `memory` triggers are utilizations. Any other trigger is a query that a simulation cannot ask: it stands for the
+//! The `cpu` and `memory` triggers are utilizations, or amounts of what an instance has. Any other trigger is a query that a simulation cannot ask: it stands for the
 //! metric of a scenario that it is named after, by `metadata.metricName`, by `name`, or by a query that is no more than the name;
-//! a message queue, for the `queue_length`.
+//! a message queue, for the `queue_length`. A `cron` trigger is a schedule beside the others.
 
 use serde_json::{Map, Value, json};
 
-use super::hpa::{behavior, behavior_value, name_of, seconds};
+use super::hpa::{behavior, behavior_value, name_of, quantity, seconds};
 use super::names;
 use super::reader::Field;
+use super::schedule::{self, Slot};
 use super::yaml;
 use super::{Export, ExportError, Note, left_of, object_name};
 use crate::engine::autoscaler::keda::{Config as Keda, Fallback, FallbackBehavior, MetricType, Trigger};
+use crate::engine::autoscaler::schedule::{Config as Schedule, End};
 use crate::engine::autoscaler::{Config, Policy};
 use crate::engine::metrics::{Aggregate, Metric};
 
@@ -79,10 +81,14 @@ pub(super) fn read(root: &Field) -> Option<(String, Config)> {
     spec.leave_key("idleReplicaCount", "between none and the minimum there is no third size: minReplicaCount counts");
     let triggers = spec.need("triggers", "a list of triggers")?;
     let elements = triggers.list()?;
-    let read: Vec<Trigger> = elements.iter().filter_map(trigger).collect();
-    if read.is_empty() {
+    let (crons, others): (Vec<&Field>, Vec<&Field>) =
+        elements.iter().partition(|f| f.get("type").is_some_and(|kind| kind.node.text() == Some("cron")));
+    let slots: Vec<Slot> = crons.into_iter().filter_map(slot).collect();
+    let read: Vec<Trigger> = others.into_iter().filter_map(trigger).collect();
+    if read.is_empty() && slots.is_empty() {
         return triggers.wrong("none of its triggers can be carried over".to_string());
     }
+    let is_reactive = !read.is_empty();
     let mut keda = Keda::new(read);
     keda.name = name_of(root, "keda");
     if let Some(field) = spec.get("pollingInterval") {
@@ -107,9 +113,24 @@ pub(super) fn read(root: &Field) -> Option<(String, Config)> {
         }
     }
     let what = format!("ScaledObject {}", keda.name);
-    let policies = vec![Policy::Keda(keda)];
+    let mut policies = if is_reactive { vec![Policy::Keda(keda)] } else { Vec::new() };
+    policies.extend(schedule::policies(slots).into_iter().map(Policy::Schedule));
     // The original has no guards beside its windows.
     Some((what, Config { min, max, policies, scale_down_guards: false, ..Config::default() }))
+}
+
+/// A `cron` trigger; `None` if it is wrong.
+fn slot(field: &Field) -> Option<Slot> {
+    field.leave_key("metricType", "a schedule wants its instances, whatever there are");
+    let metadata = field.need("metadata", "a map")?;
+    metadata.map()?.leave_others(&["timezone", "start", "end", "desiredReplicas"]);
+    let timezone = schedule::zone(&metadata.need("timezone", "Europe/Berlin")?);
+    let start = schedule::cron(&metadata.need("start", "0 8 * * *")?);
+    let end = schedule::cron(&metadata.need("end", "0 20 * * *")?);
+    let instances = metadata.need("desiredReplicas", "\"10\"")?.count(0)?;
+    let _: Option<()> =
+        field.leave("when it ends its instances go at once: the stabilization of the HPA does not hold them back");
+    Some(Slot { timezone: timezone?, start: start?, end: End::At(end?), instances: Some(instances), max: None })
 }
 
 fn fallback(field: &Field) -> Option<Fallback> {
@@ -127,9 +148,9 @@ fn trigger(field: &Field) -> Option<Trigger> {
     let metadata = field.need("metadata", "a map")?;
     let given = field.get("metricType").map(|f| f.choice(&TYPES).map(|kind| (f, kind)));
     if let "cpu" | "memory" = kind {
-        return resource(field, kind, &metadata, given);
+        return resource(kind, &metadata, given);
     }
-    if matches!(kind, "cron" | "kubernetes-workload") {
+    if kind == "kubernetes-workload" {
         return field.leave("it counts something outside of the service, which no metric of a scenario does");
     }
     let keys = [metadata.get("metricName"), field.get("name"), metadata.get("query")];
@@ -174,29 +195,58 @@ fn trigger(field: &Field) -> Option<Trigger> {
 }
 
 /// A `cpu` or `memory` trigger.
-fn resource(
-    field: &Field,
-    kind: &str,
-    metadata: &Field,
-    given: Option<Option<(Field, MetricType)>>,
-) -> Option<Trigger> {
+fn resource(kind: &str, metadata: &Field, given: Option<Option<(Field, MetricType)>>) -> Option<Trigger> {
     let metric = if kind == "cpu" { Metric::CpuUtilization } else { Metric::MemoryUtilization };
     // Before there was a metricType, it was `metadata.type`.
     let metric_type = match given {
         Some(given) => given?.1,
         None => metadata.get("type").map_or(Some(MetricType::Utilization), |f| f.choice(&TYPES))?,
     };
-    if metric_type != MetricType::Utilization {
-        return field.leave("an amount of CPU or memory: a scenario knows only shares of what an instance has");
-    }
-    metadata.leave_others(&["type", "value", "activationValue"]);
+    metadata.leave_others(&["type", "value", "activationValue", "containerName"]);
+    metadata.leave_key("containerName", "an instance has one container, which uses all of its CPU and memory");
     metadata.leave_key("activationValue", "the original ignores it as well, if this is the only trigger");
     let whole = |x: f64| x == x.trunc() && (1.0..=100.0).contains(&x);
-    let threshold = metadata.need("value", "\"60\"")?.number("a whole percentage from 1 to 100", whole)?;
+    let value = metadata.need("value", "\"60\"")?;
+    let threshold = match metric_type {
+        MetricType::Utilization => value.number("a whole percentage from 1 to 100", whole)?,
+        MetricType::AverageValue => quantity(&value)?,
+        MetricType::Value => {
+            return value.unfit("metricType Utilization or AverageValue: CPU and memory have no other");
+        }
+    };
     let mut trigger = Trigger::new(metric, threshold);
-    trigger.metric_type = MetricType::Utilization;
+    trigger.metric_type = metric_type;
     trigger.aggregate = Aggregate::Avg;
     Some(trigger)
+}
+
+/// The cron triggers of schedules; what they cannot say goes to `notes`.
+fn crons(schedules: &[(usize, &Schedule)], notes: &mut Vec<Note>) -> Vec<Value> {
+    let mut triggers = Vec::new();
+    for (_, each) in schedules {
+        let mut note = |key: String, reason: &str| {
+            let key = format!("autoscaler.policy.{}.entries.{key}", each.name);
+            notes.push(Note { line: None, key, reason: reason.to_string() });
+        };
+        for (i, entry) in each.entries.iter().enumerate() {
+            if entry.max.is_some() {
+                note(format!("{i}.max"), "a trigger only asks for more");
+            }
+            let Some(instances) = entry.instances else { continue };
+            let Some(end) = schedule::end(entry) else {
+                note(format!("{i}.for"), "a cron trigger ends at moments of an expression: give `end`");
+                continue;
+            };
+            let metadata = json!({
+                "timezone": schedule::zone_name(&each.timezone),
+                "start": entry.start.to_string(),
+                "end": end.to_string(),
+                "desiredReplicas": instances.to_string(),
+            });
+            triggers.push(json!({ "type": "cron", "metadata": metadata }));
+        }
+    }
+    triggers
 }
 
 pub(super) fn write(config: &Config, name: &str) -> Result<Export, ExportError> {
@@ -204,9 +254,19 @@ pub(super) fn write(config: &Config, name: &str) -> Result<Export, ExportError> 
         Policy::Keda(keda) => Some((i, keda)),
         _ => None,
     });
-    let (i, keda) =
-        found.ok_or(ExportError::Nothing { form: "a ScaledObject", expected: "policy of kind \"keda\"" })?;
-    let mut notes = left_of(config, "a ScaledObject", &[i], &[]);
+    let schedules = schedule::of(config);
+    let only_scheduled = Keda { name: name.to_string(), ..Keda::new(Vec::new()) };
+    let keda = match found {
+        Some((_, keda)) => keda,
+        None if !schedules.is_empty() => &only_scheduled,
+        None => {
+            let expected = "policy of kind \"keda\" or \"schedule\"";
+            return Err(ExportError::Nothing { form: "a ScaledObject", expected });
+        }
+    };
+    let held: Vec<usize> = found.iter().map(|(i, _)| *i).chain(schedules.iter().map(|(i, _)| *i)).collect();
+    let mut notes = left_of(config, "a ScaledObject", &held, &[]);
+    let crons = crons(&schedules, &mut notes);
     let mut note = |key: &str, reason: String| {
         notes.push(Note { line: None, key: format!("autoscaler.policy.{}.{key}", keda.name), reason });
     };
@@ -240,14 +300,14 @@ pub(super) fn write(config: &Config, name: &str) -> Result<Export, ExportError> 
         spec.insert("advanced".into(), json!({ "horizontalPodAutoscalerConfig": { "behavior": value } }));
     }
     for trigger in &keda.triggers {
-        if trigger.metric_type != MetricType::Utilization {
+        if !trigger.is_resource() {
             let reason = format!("{} is asked of Prometheus: put the address and the query in", trigger.metric);
             note("triggers", reason);
         } else if trigger.activation_threshold != 0.0 {
             note("triggers.activation_threshold", "the cpu and memory triggers have none".to_string());
         }
     }
-    let triggers: Vec<Value> = keda.triggers.iter().map(trigger_value).collect();
+    let triggers: Vec<Value> = keda.triggers.iter().map(trigger_value).chain(crons).collect();
     spec.insert("triggers".into(), triggers.into());
     let document = json!({
         "apiVersion": "keda.sh/v1alpha1",
@@ -260,7 +320,7 @@ pub(super) fn write(config: &Config, name: &str) -> Result<Export, ExportError> 
 
 fn trigger_value(trigger: &Trigger) -> Value {
     let metric_type = TYPES.iter().find(|(_, each)| *each == trigger.metric_type).map_or("", |(name, _)| name);
-    if trigger.metric_type == MetricType::Utilization {
+    if trigger.is_resource() {
         let kind = if trigger.metric == Metric::MemoryUtilization { "memory" } else { "cpu" };
         let metadata = json!({ "value": trigger.threshold.to_string() });
         return json!({ "type": kind, "metricType": metric_type, "metadata": metadata });

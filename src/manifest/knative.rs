@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::hpa::name_of;
+use super::nomad::go;
 use super::reader::Field;
 use super::yaml;
 use super::{Export, ExportError, Note, left_of, object_name};
@@ -272,13 +273,4 @@ pub(super) fn write(config: &Config, name: &str) -> Result<Export, ExportError> 
 fn percent(ratio: f64) -> String {
     let text = format!("{:.10}", ratio * 100.0);
     text.trim_end_matches('0').trim_end_matches('.').to_string()
-}
-
-/// A duration as Go reads it, exactly.
-fn go(span: Span) -> String {
-    match (span.0 % 1_000_000_000, span.0 % 1_000_000) {
-        (0, _) => format!("{}s", span.0 / 1_000_000_000),
-        (_, 0) => format!("{}ms", span.0 / 1_000_000),
-        _ => format!("{}ns", span.0),
-    }
 }

@@ -1,12 +1,17 @@
 //! The `[autoscaler]` section of a scenario, written from a configuration; what is as by default is left out.
 
+mod azure;
+mod gcp;
+mod nomad;
+mod schedule;
+
 use std::fmt::Write as _;
 
 use super::Note;
 use crate::engine::autoscaler::adjustment::AdjustmentType;
 use crate::engine::autoscaler::alarm::{self, TreatMissing};
 use crate::engine::autoscaler::hpa::{
-    self, Behavior, MetricSpec, MetricTarget, Resource, ScalingPolicyType, ScalingRules, SelectPolicy,
+    self, Behavior, MetricSpec, MetricTarget, Resource, ResourceTarget, ScalingPolicyType, ScalingRules, SelectPolicy,
 };
 use crate::engine::autoscaler::keda::{self, FallbackBehavior, MetricType};
 use crate::engine::autoscaler::kpa::{self, Aggregation, ScalingMetric};
@@ -89,10 +94,11 @@ fn policy(policy: &Policy) -> Option<Table> {
         Policy::Step(config) => step(&mut t, config),
         Policy::Simple(config) => simple(&mut t, config),
         Policy::AwsTargetTracking(config) => tracking(&mut t, config),
-        Policy::TargetTracking(_) | Policy::Nomad(_) | Policy::Schedule(_) | Policy::Gcp(_) | Policy::Azure(_) => {
-            return None;
-        }
-        Policy::Queueing(_) | Policy::Predictive(_) | Policy::Slo(_) => return None,
+        Policy::Nomad(config) => nomad::table(&mut t, config),
+        Policy::Schedule(config) => schedule::table(&mut t, config),
+        Policy::Gcp(config) => gcp::table(&mut t, config),
+        Policy::Azure(config) => azure::table(&mut t, config),
+        Policy::TargetTracking(_) | Policy::Queueing(_) | Policy::Predictive(_) | Policy::Slo(_) => return None,
     }
     Some(t)
 }
@@ -189,10 +195,16 @@ fn hpa(t: &mut Table, config: &hpa::Config) {
 fn spec(spec: &MetricSpec) -> Table {
     let mut t = Table::default();
     match spec {
-        MetricSpec::Resource { resource, average_utilization } => {
-            t.put("type", "\"resource\"");
+        MetricSpec::Resource { resource, target, container } => {
+            t.put("type", if container.is_some() { "\"container_resource\"" } else { "\"resource\"" });
+            if let Some(container) = container {
+                t.put("container", text(container));
+            }
             t.put("resource", if *resource == Resource::Cpu { "\"cpu\"" } else { "\"memory\"" });
-            t.put("average_utilization", average_utilization.to_string());
+            match target {
+                ResourceTarget::Utilization(percent) => t.put("average_utilization", percent.to_string()),
+                ResourceTarget::AverageValue(amount) => t.put("average_value", self::amount(*amount, *resource)),
+            }
         }
         MetricSpec::Pods { metric, average_value } => {
             t.put("type", "\"pods\"");
@@ -211,6 +223,16 @@ fn spec(spec: &MetricSpec) -> Table {
         }
     }
     t
+}
+
+/// Cores as a number, memory with a unit.
+fn amount(amount: f64, resource: Resource) -> String {
+    const UNITS: [(f64, &str); 4] = [(1_073_741_824.0, "GiB"), (1_048_576.0, "MiB"), (1024.0, "KiB"), (1.0, "B")];
+    if resource == Resource::Cpu {
+        return number(&amount);
+    }
+    let (unit, name) = UNITS.iter().find(|(unit, _)| amount % unit == 0.0).unwrap_or(&UNITS[3]);
+    format!("\"{}{name}\"", amount / unit)
 }
 
 /// What an external metric of a scenario combines instances by if nothing is said.
@@ -272,6 +294,10 @@ fn keda(t: &mut Table, config: &keda::Config) {
         t.put("metric", text(trigger.metric.name()));
         if trigger.metric_type == MetricType::Utilization {
             t.put("threshold", level(trigger.threshold, trigger.metric));
+        } else if trigger.is_resource() {
+            let resource = if trigger.metric == Metric::CpuUtilization { Resource::Cpu } else { Resource::Memory };
+            t.put("metric_type", named(&MetricType::ALL, &trigger.metric_type));
+            t.put("threshold", amount(trigger.threshold, resource));
         } else {
             t.differ("aggregate", &trigger.aggregate, &default.aggregate, |x| named(&Aggregate::ALL, x));
             t.differ("metric_type", &trigger.metric_type, &MetricType::AverageValue, |x| named(&MetricType::ALL, x));

@@ -1,7 +1,9 @@
 //! Words and round trips.
 
 mod examples;
+mod groups;
 mod properties;
+mod schemas;
 
 use super::{Import, import};
 

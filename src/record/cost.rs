@@ -58,11 +58,11 @@ mod tests {
         let s = Span::from_secs;
         let bill =
             |granularity, minimum, lifetime| Billing { price_per_hour: 0.1, granularity, minimum }.billed(lifetime);
-        assert_eq!(bill(s(1), s(60), s(45)), s(60));
-        assert_eq!(bill(s(1), s(60), s(3601)), s(3601));
-        assert_eq!(bill(s(3600), s(0), s(3601)), s(7200));
-        assert_eq!(bill(s(60), s(0), s(61)), s(120));
+        assert_eq!(bill(s(1), s(60), s(45)), s(60), "C-01");
+        assert_eq!(bill(s(1), s(60), s(3601)), s(3601), "C-02");
+        assert_eq!(bill(s(3600), s(0), s(3601)), s(7200), "C-02");
+        assert_eq!(bill(s(60), s(0), s(61)), s(120), "C-03");
         let cost = Billing { price_per_hour: 0.1, ..Billing::default() }.cost([s(3600); 5]);
-        assert!((cost.cost - 0.5).abs() < 1e-12);
+        assert!((cost.cost - 0.5).abs() < 1e-12, "C-04");
     }
 }

@@ -417,7 +417,10 @@ fn event(event: &Event) -> Value {
             put("instance", value!(instance.0));
             put("warming", value!(warming));
         }
-        EventKind::HoldBegan => {}
+        EventKind::HoldBegan | EventKind::BufferLeft => {}
+        EventKind::BufferJoined { limit } => {
+            put("limit", value!(limit));
+        }
         EventKind::HoldEnded { requests, abandoned, lasted } => {
             put("requests", value!(requests));
             put("abandoned", value!(abandoned));
@@ -538,6 +541,8 @@ pub(super) fn kind(kind: &EventKind) -> &'static str {
         EventKind::Alert { .. } => "alert",
         EventKind::HoldBegan => "hold_began",
         EventKind::HoldEnded { .. } => "hold_ended",
+        EventKind::BufferJoined { .. } => "buffer_joined",
+        EventKind::BufferLeft => "buffer_left",
         EventKind::InstanceLaunched { .. } => "instance_launched",
         EventKind::InstanceReady { .. } => "instance_ready",
         EventKind::InstanceDraining { .. } => "instance_draining",

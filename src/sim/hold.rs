@@ -1,4 +1,4 @@
-//! Requests that wait at the gateway for an instance to come up.
+//! Requests that wait at the gateway for an instance to come up, or to have room.
 
 use std::collections::VecDeque;
 
@@ -15,6 +15,8 @@ pub struct Holding {
     /// Until when each may wait, its slot and its stamp. Who has left stays in the list and is skipped.
     queue: VecDeque<(Time, u32, u32)>,
     waiting: u32,
+    /// Whether those that wait are being sent on: an answer that comes at once leads back there.
+    releasing: bool,
     /// Integral of `waiting` over time \[ns\], up to `since`.
     area: u128,
     since: Time,
@@ -26,6 +28,12 @@ impl Holding {
         self.area += u128::from(self.waiting) * u128::from(now.since(self.since).0);
         self.since = now;
         self.waiting = self.waiting.saturating_add_signed(by as i32);
+    }
+
+    /// Whether any waits.
+    #[inline]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting > 0
     }
 
     /// Requests that waited, integrated over time up to `now` \[ns\].
@@ -40,7 +48,7 @@ pub fn mean(area: u128, length: Span) -> f64 {
 }
 
 impl World<'_> {
-    /// An attempt waits until an instance is up, but not beyond `until`.
+    /// An attempt waits until there is an instance for it, but not beyond `until`.
     #[cold]
     pub(super) fn hold(&mut self, slot: u32, until: Time) {
         let attempt = &mut self.slab[slot];
@@ -62,6 +70,13 @@ impl World<'_> {
 
     /// Sends on what waits, in order, as long as there is somebody to send it to.
     pub(super) fn release_held(&mut self) {
+        if !std::mem::replace(&mut self.holding.releasing, true) {
+            self.release_in_order();
+            self.holding.releasing = false;
+        }
+    }
+
+    fn release_in_order(&mut self) {
         while self.engine.candidates() > 0
             && let Some(&(_, slot, stamp)) = self.holding.queue.front()
         {

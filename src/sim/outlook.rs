@@ -7,7 +7,8 @@
 //! - On a staircase of constant loads, up and down: where does it flap, and where does it stay overloaded although there could be
 //!   more instances (a dead zone)?
 //! - How much later is a rise answered that comes right after a change (cooldowns that block a rescue)?
-//! - Which rules can never fire, because no value of the metric is past the threshold?
+//! - Does it order more because instances take long to boot than it would if they came at once?
+//! - Which rules, alarms and targets can never make it act, because no value of the metric is past them?
 //!
 //! Schedules are left out: they follow the clock. The answers hold for a load without noise on instances at full speed, so they are bounds from the friendly side.
 
@@ -16,9 +17,8 @@ pub mod fluid;
 #[cfg(test)]
 mod tests;
 
-use crate::engine::autoscaler::alarm;
 use crate::engine::autoscaler::rules::{Action, Operator, Step};
-use crate::engine::autoscaler::{Config, Direction, Policy};
+use crate::engine::autoscaler::{Config, Direction, Policy, alarm, hpa, keda, nomad};
 use crate::engine::metrics::{Aggregate, Metric};
 use crate::units::{Span, Time};
 use fluid::{Change, Facts, Fluid};
@@ -36,7 +36,9 @@ pub struct Outlook {
     pub dead_zones: Vec<DeadZone>,
     /// What a change costs the next one.
     pub rescue: Option<Rescue>,
-    /// Rules and alarms that can never fire, with the reason.
+    /// What it orders too much while instances boot.
+    pub overshoot: Option<Overshoot>,
+    /// Rules, alarms and targets that can never make it act, with the reason.
     pub never: Vec<(String, String)>,
 }
 
@@ -86,6 +88,17 @@ pub struct DeadZone {
     pub load: f64,
 }
 
+/// Orders beyond what a jump of load takes, because those that boot do not count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overshoot {
+    /// The load after the jump \[1/s\].
+    pub rps: f64,
+    /// The most instances there are.
+    pub instances: u32,
+    /// The most there would be if instances came at once.
+    pub at_once: u32,
+}
+
 /// The time until a rise of load is answered by a first order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rescue {
@@ -113,6 +126,7 @@ pub fn outlook(config: &Config, facts: Facts, peak_rps: Option<f64>) -> Outlook 
         flapping,
         dead_zones,
         rescue: if has_room { stage.rescue() } else { None },
+        overshoot: if has_room { stage.overshoot() } else { None },
         never: never(config, &facts, peak_rps),
     }
 }
@@ -231,6 +245,27 @@ impl Staging<'_> {
         (flapping, joined(stuck))
     }
 
+    /// A jump to what the fewest instances can just carry, so that nothing piles up, with the boot that there is and with none.
+    fn overshoot(&self) -> Option<Overshoot> {
+        let rps = self.load(self.fewest(), 0.85);
+        let most = |facts: Facts| {
+            let mut fluid = Staging { config: self.config, facts }.settled(self.load(self.fewest(), 0.4));
+            let until = fluid.now() + HOUR;
+            let mut most = fluid.existing();
+            fluid.run(
+                until,
+                |_| rps,
+                |fluid, _| {
+                    most = most.max(fluid.existing());
+                    true
+                },
+            );
+            most
+        };
+        let (instances, at_once) = (most(self.facts), most(Facts { boot: Span::ZERO, ..self.facts }));
+        (instances > at_once).then_some(Overshoot { rps, instances, at_once })
+    }
+
     fn rescue(&self) -> Option<Rescue> {
         // The size in the middle, and room above it.
         let middle = self.fewest() + (self.config.max - self.fewest()) / 4;
@@ -295,7 +330,7 @@ fn joined(stuck: Vec<Option<DeadZone>>) -> Vec<DeadZone> {
     zones
 }
 
-/// Rules and alarms whose condition no value can meet, or whose step leads nowhere.
+/// Rules, alarms and targets whose condition no value can meet, or whose step leads nowhere.
 fn never(config: &Config, facts: &Facts, peak_rps: Option<f64>) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for rule in config.rules.iter().filter(|rule| rule.enabled) {
@@ -315,21 +350,100 @@ fn never(config: &Config, facts: &Facts, peak_rps: Option<f64>) -> Vec<(String, 
         let reason = by_step.or_else(|| out_of_reach(condition, facts, peak_rps));
         found.extend(reason.map(|reason| (rule.name.clone(), reason)));
     }
-    let alarms = config.policies.iter().filter_map(|policy| match policy {
-        Policy::Step(policy) => Some((&policy.name, &policy.alarm)),
-        Policy::Simple(policy) => Some((&policy.name, &policy.alarm)),
-        _ => None,
-    });
-    for (name, &alarm::Config { metric, aggregate, operator, threshold, .. }) in alarms {
-        let reason = out_of_reach((metric, aggregate, operator, threshold), facts, peak_rps);
-        found.extend(reason.map(|reason| (name.clone(), reason)));
+    for (name, condition) in config.policies.iter().flat_map(|policy| conditions(policy, facts)) {
+        found.extend(out_of_reach(condition, facts, peak_rps).map(|reason| (name, reason)));
     }
     found
 }
 
+/// A metric, and the value that it has to be past.
+type Condition = (Metric, Aggregate, Operator, f64);
+
+/// What has to hold for a policy to act: each of its alarms and rules, or for a target that it is exceeded.
+fn conditions(policy: &Policy, facts: &Facts) -> Vec<(String, Condition)> {
+    let name = policy.name().to_string();
+    let of_alarm = |alarm: &alarm::Config| (alarm.metric, alarm.aggregate, alarm.operator, alarm.threshold);
+    let above = |metric: Metric, target: f64| (metric, Aggregate::Avg, Operator::Gt, target);
+    // What the whole service has is shared among instances: its target alone says nothing of the load that exceeds it.
+    let exceeded = |metric: Metric, target: f64| metric.is_per_instance().then(|| above(metric, target));
+    let resource = |resource: hpa::Resource, target: hpa::ResourceTarget, tolerance: f64| {
+        let (metric, has) = match resource {
+            hpa::Resource::Cpu => (Metric::CpuUtilization, facts.size.cpu_cores),
+            hpa::Resource::Memory => (Metric::MemoryUtilization, facts.size.memory_bytes),
+        };
+        let percent = match target {
+            hpa::ResourceTarget::Utilization(percent) => f64::from(percent),
+            hpa::ResourceTarget::AverageValue(amount) => amount / has * 100.0,
+        };
+        above(metric, percent * (1.0 + tolerance))
+    };
+    let several = |all: Vec<Condition>| all.into_iter().map(|condition| (name.clone(), condition)).collect();
+    let numbered = |all: Vec<Condition>| {
+        (1..).zip(all).map(|(i, condition)| (format!("rule {i} of {name}"), condition)).collect()
+    };
+    match policy {
+        Policy::Step(policy) => several(vec![of_alarm(&policy.alarm)]),
+        Policy::Simple(policy) => several(vec![of_alarm(&policy.alarm)]),
+        Policy::Azure(policy) => numbered(
+            policy.rules.iter().map(|rule| (rule.metric, rule.aggregate, rule.operator, rule.threshold)).collect(),
+        ),
+        Policy::TargetTracking(policy) => {
+            several(exceeded(policy.metric, policy.target * (1.0 + policy.tolerance)).into_iter().collect())
+        }
+        Policy::AwsTargetTracking(policy) => several(exceeded(policy.metric, policy.target).into_iter().collect()),
+        Policy::Gcp(policy) => {
+            several(policy.signals.iter().filter_map(|signal| exceeded(signal.metric, signal.target)).collect())
+        }
+        Policy::Nomad(policy) => several(match policy.strategy {
+            nomad::Strategy::TargetValue { target, threshold, .. } => {
+                let exceeds = (policy.metric, policy.aggregate, Operator::Gt, target * (1.0 + threshold));
+                policy.metric.is_per_instance().then_some(exceeds).into_iter().collect()
+            }
+            nomad::Strategy::Threshold { lower_bound, upper_bound, .. } => {
+                let lower = lower_bound.map(|x| (policy.metric, policy.aggregate, Operator::Gte, x));
+                let upper = upper_bound.map(|x| (policy.metric, policy.aggregate, Operator::Lt, x));
+                lower.into_iter().chain(upper).collect()
+            }
+        }),
+        Policy::Hpa(policy) => {
+            let up = policy.behavior.as_ref().and_then(|behavior| behavior.scale_up.tolerance);
+            let tolerance = up.unwrap_or(policy.tolerance);
+            let condition = |spec: &hpa::MetricSpec| match spec {
+                hpa::MetricSpec::Resource { resource: which, target, .. } => {
+                    Some(resource(*which, *target, tolerance))
+                }
+                hpa::MetricSpec::Pods { metric, average_value } => {
+                    exceeded(*metric, average_value * (1.0 + tolerance))
+                }
+                hpa::MetricSpec::External { .. } => None,
+            };
+            several(policy.metrics.iter().filter_map(condition).collect())
+        }
+        Policy::Keda(policy) => {
+            let condition = |trigger: &keda::Trigger| {
+                let which = match trigger.metric {
+                    Metric::MemoryUtilization => hpa::Resource::Memory,
+                    Metric::CpuUtilization => hpa::Resource::Cpu,
+                    _ => return None,
+                };
+                let target = match trigger.metric_type {
+                    keda::MetricType::Utilization => hpa::ResourceTarget::Utilization(trigger.threshold as u32),
+                    _ => hpa::ResourceTarget::AverageValue(trigger.threshold),
+                };
+                Some(resource(which, target, 0.1))
+            };
+            several(policy.triggers.iter().filter_map(condition).collect())
+        }
+        // It counts what waits at the gateway as well, which has room for more than an instance.
+        Policy::Kpa(_) => Vec::new(),
+        // No threshold is theirs: any load, or the clock, makes them act.
+        Policy::Schedule(_) | Policy::Queueing(_) | Policy::Predictive(_) | Policy::Slo(_) => Vec::new(),
+    }
+}
+
 /// Why no value is past a threshold.
 fn out_of_reach(
-    (metric, aggregate, operator, threshold): (Metric, Aggregate, Operator, f64),
+    (metric, aggregate, operator, threshold): Condition,
     facts: &Facts,
     peak_rps: Option<f64>,
 ) -> Option<String> {

@@ -193,6 +193,7 @@ impl Plan {
             overload: scenario.overload.gateway.clone(),
             breaker: scenario.breaker.clone(),
             balancer: scenario.balancer.clone(),
+            instance: scenario.instance_size(),
             autoscaler: scenario.autoscaler.clone(),
             analyzer: scenario.analyzer.clone(),
         }

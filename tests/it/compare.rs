@@ -176,6 +176,80 @@ fn finished_reports_are_paired_by_seed() {
     }
 }
 
+/// A CSV of requests a minute: an hour, with a surge in it.
+fn series() -> String {
+    let minute = |i: u32| format!("2024-03-04T10:{i:02}:00Z,{}\n", if (20..40).contains(&i) { 3000 } else { 600 });
+    format!("time,requests\n{}", (0..60).map(minute).collect::<String>())
+}
+
+const HPA: &str = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: web }\n\
+    spec: { minReplicas: 2, maxReplicas: 10, metrics: [{ type: Resource, resource: { name: cpu, target: { type: Utilization, \
+    averageUtilization: 60 } } }] }\n";
+
+#[test]
+fn a_manifest_and_a_recording_are_all_it_takes() {
+    let folder = folder(&[("week.csv", series().as_bytes()), ("hpa.yaml", HPA.as_bytes())]);
+    let all =
+        output(folder.path(), &["compare", "--policy", "hpa.yaml", "--traffic", "week.csv", "--replications", "2"]);
+    assert_eq!(all.status.code(), Some(0), "{}", stderr(&all));
+    // The peak of 50/s on 60 % of ten instances.
+    let told = stderr(&all);
+    assert!(
+        told.contains("an instance serves 8.33 requests/s, so that the peak of 50.0/s takes 60 % of the 10"),
+        "{told}"
+    );
+    let text = String::from_utf8_lossy(&all.stdout);
+    for name in ["hpa", "hpa-cpu-80", "target-tracking-60", "knative", "step-scaling"] {
+        assert!(text.contains(name), "{name} is not in {text}");
+    }
+    // What was assumed is a scenario that can be given the next time, with the same outcome.
+    let written = folder.path().join("reports/compare");
+    assert!(names(&written).contains(&"system.toml".to_string()));
+    let again = |args: &[&str]| {
+        let output = output(folder.path(), &[args, &["--replications", "2", "--json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON and nothing else")
+    };
+    let json: Value = serde_json::from_slice(&fs::read(written.join("compare.json")).unwrap()).unwrap();
+    let own = again(&["compare", "reports/compare/system.toml", "--policy", "hpa.yaml"]);
+    assert_eq!(own["contenders"][1]["means"], json["contenders"][0]["means"]);
+    // Two policies are compared with each other, and nothing is left behind.
+    fs::remove_dir_all(folder.path().join("reports")).unwrap();
+    let two = again(&[
+        "compare",
+        "--policy",
+        "hpa.yaml",
+        "--policy",
+        "hpa.yaml",
+        "--traffic",
+        "week.csv",
+        "--instance-rps",
+        "20",
+    ]);
+    assert_eq!(two["contenders"].as_array().unwrap().len(), 2);
+    assert_eq!(names(folder.path()), ["hpa.yaml", "week.csv"]);
+}
+
+#[test]
+fn a_recording_takes_the_place_of_a_scenarios_traffic() {
+    let folder = folder(&[
+        ("s.toml", world(60, 5).as_bytes()),
+        ("week.csv", series().as_bytes()),
+        ("hpa.yaml", HPA.as_bytes()),
+    ]);
+    let output = output(
+        folder.path(),
+        &["compare", "s.toml", "--policy", "hpa.yaml", "--traffic", "week.csv", "--replications", "2", "--json"],
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else");
+    assert_eq!(json["contenders"][0]["name"], "s");
+    assert_eq!(json["contenders"][1]["name"], "hpa");
+    let hours = json["contenders"][1]["means"]["instance_hours"].as_f64().expect("a number");
+    assert!(hours > 1.99, "an hour of two instances at least, not the twenty minutes of the scenario: {hours}");
+    assert!(json["contenders"][0]["elasticity"]["speed_up"] == 1.0, "{}", json["contenders"][0]);
+}
+
 #[test]
 fn what_cannot_be_compared_is_said_with_its_place() {
     let bad = POLICY.replace("max = 12", "max = \"many\"").replace("min = 1", "mon = 1");
@@ -191,6 +265,10 @@ fn what_cannot_be_compared_is_said_with_its_place() {
     let told = fails(&["compare", "s.toml", "--policy", "empty.toml"]);
     assert!(told.contains("empty.toml:1:1: autoscaler: missing"), "{told}");
     assert!(fails(&["compare", "s.toml"]).contains("expected two or more"));
+    assert!(fails(&["compare", "--traffic", "none.log"]).contains("none.log"));
+    assert!(fails(&["compare", "--traffic", "s.toml", "s.toml", "s.toml"]).contains("s.toml"));
+    assert!(fails(&["compare"]).contains("SCENARIO|REPORT"));
+    assert!(fails(&["compare", "s.toml", "--instance-rps", "5"]).contains("--instance-rps"));
     assert!(fails(&["compare", "s.toml", "none.json"]).contains("none.json"));
     assert!(fails(&["compare", "s.toml", "s.toml", "--policy", "bad.toml"]).contains("--policy"));
 }

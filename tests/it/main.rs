@@ -46,6 +46,12 @@ mod ahead;
 /// The same seed, the same bytes.
 mod determinism;
 
+/// Every worked example is a test.
+mod worked_examples;
+
+/// The buffer in front of a fleet that is short of room.
+mod activator;
+
 /// Whole stories of a fleet.
 mod policies;
 

@@ -728,6 +728,7 @@ fn an_autoscaler_has_room_to_scale() {
 
 #[test]
 fn a_rule_compares_a_metric_with_a_value_of_its_unit() {
+    // V-04 of the specification.
     assert_snapshot!(words(
         r#"
 [fleet]
@@ -813,11 +814,13 @@ fn rules_do_not_contradict_each_other_or_the_rest() {
         ]))
     };
     assert_snapshot!(cpu(["gt", "70"], ["lt", "20"]), @"no problem");
+    // V-07 of the specification.
     assert_snapshot!(cpu(["gt", "70"], ["lt", "'80%'"]), @"x.toml:7:1: autoscaler.rule.r1: scale_down when cpu_utilization < 80, but rule r0 does scale_up when it is > 70: both can hold at once");
     assert_snapshot!(cpu(["gt", "70"], ["lte", "70"]), @"no problem");
     assert_snapshot!(cpu(["gte", "70"], ["lte", "70"]), @"x.toml:7:1: autoscaler.rule.r1: scale_down when cpu_utilization ≤ 70, but rule r0 does scale_up when it is ≥ 70: both can hold at once");
     assert_snapshot!(cpu(["gt", "70"], ["gt", "90"]), @"x.toml:7:1: autoscaler.rule.r1: scale_down when cpu_utilization > 90, but rule r0 does scale_up when it is > 70: both can hold at once");
     assert_snapshot!(cpu(["gt", "70"], ["lt", "0"]), @"x.toml:11:1: autoscaler.rule.r1.threshold: cpu_utilization is never below 0");
+    // V-08: what nobody emits.
     assert_snapshot!(words(&rules(&[["memory_utilization", "gt", "70", "scale_up"], ["error_rate", "gt", "'10%'", "circuit_break"]])), @"
     x.toml:3:1: autoscaler.rule.r0.metric: no instance has a memory_utilization without fleet.memory: set that too
     x.toml:12:1: autoscaler.rule.r1.action: there is no breaker to open: add a [breaker] section

@@ -9,8 +9,8 @@
 //!  metrics ─▶ proposals ─▶ largest ─▶ stabilization windows ─▶ scaling policies ─▶ min..max
 //! ```
 //!
-//! An instance is a pod; what is drained is no longer one of its pods. `cpu_utilization` and `memory_utilization` are
-//! resources, and an instance requests all of its CPU and memory. A booting instance is pending; a warming one is ready, and
+//! An instance is a pod with one container; what is drained is no longer one of its pods. `cpu_utilization` and `memory_utilization`
+//! are resources, and an instance requests all of its CPU and memory: amounts of them are of what it has. A booting instance is pending; a warming one is ready, and
 //! its CPU is not believed for the initialization period. Draining and failed pods never show up.
 //!
 //! It does not read or write objects of a cluster, and has no vertical recommendations.
@@ -32,7 +32,7 @@ use super::guards::Hold;
 use super::policy::Recommendation;
 use super::proposal::Bounds;
 use super::{Fresh, Sight, cause};
-use crate::engine::metrics::{Aggregate, InstanceView, Metric, Stage};
+use crate::engine::metrics::{Aggregate, InstanceSize, InstanceView, Metric, Stage};
 use crate::units::{Span, Time};
 use behavior::{Condition, History, Limited};
 use replicas::{Level, NoValue, Phase, Pod, PodTarget, Pods, Readiness, Starting, Tolerance, Usage};
@@ -67,7 +67,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             name: "hpa".into(),
-            metrics: vec![MetricSpec::Resource { resource: Resource::Cpu, average_utilization: 80 }],
+            metrics: vec![MetricSpec::resource(Resource::Cpu, ResourceTarget::Utilization(80))],
             behavior: None,
             tolerance: 0.1,
             tolerance_test: ToleranceTest::Interval,
@@ -79,14 +79,16 @@ impl Default for Config {
 }
 
 /// `MetricSpec`: one metric, and where it should be.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum MetricSpec {
-    /// `type: Resource`: what pods use of what they request.
+    /// `type: Resource`: what pods use of CPU or memory; or `ContainerResource`.
     Resource {
         /// CPU or memory.
         resource: Resource,
-        /// `averageUtilization`: percent of what is requested, above 0. (Quantities of cores or bytes are not modelled.)
-        average_utilization: u32,
+        /// Where it should be.
+        target: ResourceTarget,
+        /// `containerResource.container`: whose use counts; `None`: the whole pod's. An instance has one container, which uses all.
+        container: Option<String>,
     },
     /// `type: Pods`: a metric that every pod has, averaged.
     Pods {
@@ -115,6 +117,15 @@ pub enum Resource {
     Memory,
 }
 
+/// `MetricTarget` of a resource.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ResourceTarget {
+    /// `averageUtilization`: percent of what is requested, above 0.
+    Utilization(u32),
+    /// `averageValue`: cores, or bytes, of each pod, above 0.
+    AverageValue(f64),
+}
+
 /// `MetricTarget` of a value of the service.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MetricTarget {
@@ -124,7 +135,30 @@ pub enum MetricTarget {
     Value(f64),
 }
 
+impl Resource {
+    /// Cores, or megabytes, with their unit.
+    fn amount_in_words(self, amount: f64) -> String {
+        match self {
+            Resource::Cpu => format!("{amount} cores each"),
+            Resource::Memory => format!("{} MB each", (amount / 1e4).round() / 100.0),
+        }
+    }
+
+    /// How much of it an instance has: cores, or bytes.
+    fn of(self, size: InstanceSize) -> f64 {
+        match self {
+            Resource::Cpu => size.cpu_cores,
+            Resource::Memory => size.memory_bytes,
+        }
+    }
+}
+
 impl MetricSpec {
+    /// The use of a resource by whole pods.
+    pub fn resource(resource: Resource, target: ResourceTarget) -> MetricSpec {
+        MetricSpec::Resource { resource, target, container: None }
+    }
+
     /// What it looks at.
     pub fn metric(&self) -> (Metric, Aggregate) {
         match *self {
@@ -339,7 +373,13 @@ impl Hpa {
                 let unit = metric.unit();
                 let value = observed.map_or("missing".into(), |fresh| cause::quantity(fresh.value, unit));
                 let target = match metrics[i] {
-                    MetricSpec::Resource { average_utilization, .. } => format!("{average_utilization}%"),
+                    MetricSpec::Resource { target: ResourceTarget::Utilization(percent), .. } => {
+                        format!("{percent}%")
+                    }
+                    MetricSpec::Resource { resource, target: ResourceTarget::AverageValue(amount), .. } => {
+                        let percent = amount / resource.of(sight.observed.size) * 100.0;
+                        format!("{}, which is {}", resource.amount_in_words(amount), cause::quantity(percent, unit))
+                    }
                     MetricSpec::External { target, .. } => match target {
                         MetricTarget::AverageValue(value) => format!("{} each", cause::setting(value, unit)),
                         MetricTarget::Value(value) => cause::setting(value, unit),
@@ -396,14 +436,16 @@ pub(super) fn measure(spec: &MetricSpec, sight: &Sight<'_>) -> Measured {
         sight.observed.instances.iter().map(usage).collect()
     };
     match *spec {
-        MetricSpec::Resource { resource, average_utilization } => {
+        MetricSpec::Resource { resource, target, .. } => {
             let (metric, _) = spec.metric();
-            // A pod requests 1000 of what it has; a percent of that is 10.
-            Measured::Pods {
-                cpu: resource == Resource::Cpu,
-                target: PodTarget::Utilization(average_utilization),
-                samples: samples(metric, 10.0),
-            }
+            let (target, scale) = match target {
+                // A pod requests 1000 of what it has; a percent of that is 10.
+                ResourceTarget::Utilization(percent) => (PodTarget::Utilization(percent), 10.0),
+                ResourceTarget::AverageValue(amount) => {
+                    (PodTarget::Average(milli(amount)), 10.0 * resource.of(sight.observed.size))
+                }
+            };
+            Measured::Pods { cpu: resource == Resource::Cpu, target, samples: samples(metric, scale) }
         }
         MetricSpec::Pods { metric, average_value } => Measured::Pods {
             cpu: false,

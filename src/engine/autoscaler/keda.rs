@@ -10,13 +10,15 @@
 //! A trigger is active while its value is above its activation threshold, strictly; that is looked at every polling interval. The
 //! cooldown is only for the last step to zero: between one and many the windows of the HPA hold.
 //!
+//! The `cpu` and `memory` triggers are left to the HPA, by utilization or by an amount of what each instance has.
+//!
 //! It does not start jobs: how many jobs to start for a queue (`ScaledJob`) is not the size of a service's fleet.
 //!
 //! Source: KEDA `pkg/scaling/executor`, `pkg/fallback`, and its documentation of ScaledObjects.
 
 use super::Sight;
 use super::guards::Hold;
-use super::hpa::{self, Behavior, Hpa, Measured, MetricSpec, MetricTarget, Resource};
+use super::hpa::{self, Behavior, Hpa, Measured, MetricSpec, MetricTarget, Resource, ResourceTarget};
 use super::policy::Recommendation;
 use super::proposal::Bounds;
 use crate::engine::metrics::{Aggregate, Metric};
@@ -63,7 +65,7 @@ pub struct Trigger {
     pub metric: Metric,
     /// How values of instances become one; the default is the total.
     pub aggregate: Aggregate,
-    /// `threshold`, above 0: the value that one instance, or all, should have.
+    /// `threshold`, above 0: the value that one instance, or all, should have. An average value of CPU is in cores, of memory in bytes.
     pub threshold: f64,
     /// `activationThreshold`: above it, strictly, the trigger is active; default 0.
     pub activation_threshold: f64,
@@ -79,7 +81,7 @@ pub enum MetricType {
     AverageValue,
     /// The value is held against the threshold as it is.
     Value,
-    /// Percent of what instances request; for CPU and memory.
+    /// Percent of what instances request; for CPU and memory, which have this or an average value.
     Utilization,
 }
 
@@ -145,12 +147,20 @@ impl Trigger {
         Trigger { metric, aggregate, threshold, activation_threshold: 0.0, metric_type: MetricType::default() }
     }
 
+    /// Whether it is a `cpu` or `memory` trigger.
+    pub fn is_resource(&self) -> bool {
+        matches!(self.metric, Metric::CpuUtilization | Metric::MemoryUtilization)
+    }
+
     fn spec(&self) -> MetricSpec {
+        let resource = if self.metric == Metric::MemoryUtilization { Resource::Memory } else { Resource::Cpu };
         match self.metric_type {
-            MetricType::Utilization => MetricSpec::Resource {
-                resource: if self.metric == Metric::MemoryUtilization { Resource::Memory } else { Resource::Cpu },
-                average_utilization: self.threshold as u32,
-            },
+            MetricType::Utilization => {
+                MetricSpec::resource(resource, ResourceTarget::Utilization(self.threshold as u32))
+            }
+            MetricType::AverageValue if self.is_resource() => {
+                MetricSpec::resource(resource, ResourceTarget::AverageValue(self.threshold))
+            }
             MetricType::AverageValue => self.external(MetricTarget::AverageValue(self.threshold)),
             MetricType::Value => self.external(MetricTarget::Value(self.threshold)),
         }

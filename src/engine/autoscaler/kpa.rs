@@ -13,10 +13,15 @@
 //! instance goes after the greater of grace period and retention. From zero: requests that the gateway holds are concurrency,
 //! and wake the autoscaler.
 //!
-//! It does not sample: the engine sees every instance, so the sample sizes of the original's scraper have no place here. Excess
-//! burst capacity is computed and told, but the gateway holds requests only while no instance is there.
+//! While the fleet has less room than a burst of `target-burst-capacity` takes (excess burst capacity below 0), the activator is in the
+//! path of requests: it gives no instance more than its container's concurrency and keeps the others, so that one queue for all
+//! takes the place of one at each instance. Without a limit on concurrency it has nothing to keep.
 //!
-//! Source: knative/serving `pkg/autoscaler/scaling/autoscaler.go`, `pkg/reconciler/autoscaling/kpa/scaler.go`.
+//! It does not sample: the engine sees every instance, so the sample sizes of the original's scraper have no place here. The hop
+//! through the activator takes no time, and there is one activator.
+//!
+//! Source: knative/serving `pkg/autoscaler/scaling/autoscaler.go`, `pkg/reconciler/autoscaling/kpa/{kpa,scaler}.go`,
+//! `pkg/activator/net/throttler.go`.
 
 mod buckets;
 
@@ -49,7 +54,8 @@ pub struct Config {
     pub container_concurrency: Option<u32>,
     /// `target-utilization-percentage` as a ratio above 0, up to 1: how much of the target to use; default 0.7.
     pub target_utilization: f64,
-    /// `target-burst-capacity`: how much of a burst should be held by the gateway; default 211. `None` is −1: all of it.
+    /// `target-burst-capacity`: the burst, in requests, that the fleet must have room for to be left without the activator; default
+    /// 211. 0 is never in the path but at zero instances; `None`, which is −1, is always.
     pub target_burst_capacity: Option<f64>,
     /// `stable-window`, 6 s to 1 h; default 60 s.
     pub stable_window: Span,
@@ -159,6 +165,11 @@ impl Config {
         (total, (total * self.target_utilization).max(0.01))
     }
 
+    /// Whether the activator can ever be in the path and have something to keep.
+    pub(super) fn buffers(&self) -> bool {
+        self.container_concurrency.is_some() && self.target_burst_capacity != Some(0.0)
+    }
+
     /// The short window: whole seconds, at least one.
     fn panic_window(&self) -> Span {
         let seconds = self.stable_window.as_secs_f64() * self.panic_window_percentage / 100.0;
@@ -220,6 +231,8 @@ pub(super) struct Kpa {
     short: Buckets,
     read_until: Option<Time>,
     begun: bool,
+    /// By the newest averages; as long as there are none, the activator is in the path where it may be.
+    excess_burst_capacity: f64,
     /// Since when it has had instances wanted; and since when, being active, it has not.
     active_since: Option<Time>,
     inactive_since: Option<Time>,
@@ -237,6 +250,7 @@ impl Kpa {
             short: Buckets::new(config.panic_window()),
             read_until: None,
             begun: false,
+            excess_burst_capacity: if config.target_burst_capacity == Some(0.0) { 0.0 } else { -1.0 },
             active_since: None,
             inactive_since: None,
             config,
@@ -273,6 +287,7 @@ impl Kpa {
         let (stable, short) = (average(&self.stable), average(&self.short));
         let was_panicking = self.panic.is_some();
         let scale = self.scale(now, fleet.ready, stable, short);
+        self.excess_burst_capacity = scale.excess_burst_capacity;
         let (limited, holds) = self.keep_last(now, fleet.existing, scale.desired);
         let quiet = [scale.raw, scale.desired, limited].iter().all(|&n| n == fleet.existing);
         let cause = match quiet && was_panicking == self.panic.is_some() {
@@ -294,6 +309,21 @@ impl Kpa {
             cap: None,
             floor: None,
         }
+    }
+
+    /// Requests that the activator gives an instance at once; `None` while it is not in the path, or does not count them.
+    pub(super) fn buffer(&self) -> Option<u32> {
+        self.config.container_concurrency.filter(|_| self.excess_burst_capacity < 0.0)
+    }
+
+    /// Why the activator is in the path, or is not.
+    pub(super) fn buffer_cause(&self) -> String {
+        let Config { name, target_burst_capacity, .. } = &self.config;
+        let burst = match target_burst_capacity {
+            Some(burst) => format!("room for a burst of {burst} is wanted"),
+            None => "it is always there".into(),
+        };
+        format!("activator: excess burst capacity {}, {burst} (policy {name})", self.excess_burst_capacity)
     }
 
     /// From zero, for the requests that wait: the activator reports them as soon as the first of them comes.

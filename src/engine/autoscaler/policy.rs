@@ -131,6 +131,11 @@ impl Policy {
         matches!(self, Policy::Kpa(_))
     }
 
+    /// Whether it has requests wait at the gateway although there are instances.
+    pub fn buffers(&self) -> bool {
+        matches!(self, Policy::Kpa(config) if config.buffers())
+    }
+
     /// Whether it looks at single instances.
     pub fn wants_instances(&self) -> bool {
         use Policy::{AwsTargetTracking, Gcp, Hpa, Keda, Simple, Step};
@@ -281,6 +286,16 @@ impl Recommender {
         };
         let timing = self.streak.timing(sight.now, wanted);
         (recommendation, timing)
+    }
+
+    /// Requests that an instance may have at once while the gateway keeps back what is more; `None`: it need not.
+    pub(super) fn buffer(&self) -> Option<u32> {
+        if let Kind::Kpa(kpa) = &self.kind { kpa.buffer() } else { None }
+    }
+
+    /// Why; `None` if this kind never has it do that.
+    pub(super) fn buffer_cause(&self) -> Option<String> {
+        if let Kind::Kpa(kpa) = &self.kind { Some(kpa.buffer_cause()) } else { None }
     }
 
     /// Learns that its recommendation was carried out.

@@ -186,6 +186,41 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_removed_while_anything_warms_up() {
+        use crate::engine::metrics::{FleetCounts, Observed, Sample};
+        let ends = |k: u64| Time(k * 60_000_000_000);
+        let instance = |id: u32, changed_at: Option<Time>| InstanceView {
+            id: crate::engine::request::InstanceId(id),
+            stage: Stage::Ready,
+            launched_at: changed_at,
+            changed_at,
+            values: Vec::new(),
+            sampled_at: ends(3),
+            window: Span::from_secs(60),
+        };
+        let wish = |newest: Option<Time>| {
+            let mut policy = inwards();
+            policy.alarm = Alarm::new(alarm::Config {
+                evaluation_periods: 1,
+                datapoints_to_alarm: 1,
+                ..policy.config.alarm.clone()
+            });
+            let series = policy.config.alarm.series();
+            let mut observed = Observed::new(FleetCounts { existing: 13, pending: 0, ready: 13 });
+            observed.as_of = ends(3);
+            observed.instances = (0..13).map(|i| instance(i, if i < 10 { None } else { newest })).collect();
+            let sample = |k: u64| Sample { ended_at: ends(k), length: Span::from_secs(60), value: 30.0 };
+            observed.series = vec![(series, (1..=3).map(sample).collect())];
+            policy
+                .recommend(&Sight { now: ends(3), observed: &observed, max_age: Span::from_mins(5) })
+                .expect("an alarm")
+        };
+        let (warming, warm) = (wish(Some(ends(2))), wish(None));
+        assert_eq!((warming.raw, warming.limited), (10, 13), "W-05: {}", warming.limiting);
+        assert_eq!(warm.limited, 10, "and if nothing warms up");
+    }
+
+    #[test]
     fn steps_are_closed_towards_the_threshold() {
         let step = |lower, upper| StepAdjustment { lower: Some(lower), upper: Some(upper), adjustment: 1 };
         assert!(step(0.0, 10.0).covers(0.0, true) && !step(0.0, 10.0).covers(10.0, true), "W-07 out");

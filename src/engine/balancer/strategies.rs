@@ -207,6 +207,8 @@ impl Balancer {
     }
 
     /// A choice among candidates with less than `limit` in flight; `None` if all are full.
+    #[cold]
+    #[inline(never)]
     pub(super) fn choose_with_room(
         &mut self,
         index: usize,
@@ -215,6 +217,12 @@ impl Balancer {
         request: &Request,
         draws: Draws,
     ) -> Option<usize> {
+        // Where candidates are kept sorted, one look at the lightest tells that all are full.
+        let sorted = self.groups[index].by_load.as_ref();
+        let lightest = sorted.and_then(|by_load| by_load.lightest().first().copied());
+        if lightest.is_some_and(|place| self.members[place as usize].in_flight >= limit) {
+            return None;
+        }
         self.with_some(
             index,
             |b, place| b.members[place as usize].in_flight < limit,

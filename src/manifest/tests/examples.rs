@@ -1,7 +1,7 @@
 use super::super::{Form, Import, export, import};
 use super::{as_scenario, read};
 use crate::engine::autoscaler::Policy;
-use crate::engine::autoscaler::hpa::{MetricSpec, Resource};
+use crate::engine::autoscaler::hpa::{MetricSpec, Resource, ResourceTarget};
 use crate::scenario;
 use crate::units::Span;
 
@@ -44,7 +44,6 @@ fn an_hpa_becomes_a_section_that_says_what_stayed_behind() {
     insta::assert_snapshot!(import.section(), @r#"
     # HorizontalPodAutoscaler shop of file
     # Not carried over, or not quite:
-    #   line 19: spec.metrics[1].resource: an amount of CPU or memory: a scenario knows only shares of what an instance has
     #   line 22: spec.metrics[2].pods.metric.selector.matchLabels.verb: a metric of a scenario has no labels: all of it counts
     #   line 22: spec.metrics[2].pods: no instance has it for itself: the service's value over its instances counts
     #   line 24: spec.metrics[3]: no metric of a scenario is known as "kafka_lag"; there are requests_per_second, average_response_time, p50_response_time, p95_response_time, p99_response_time, error_rate, cpu_utilization, memory_utilization, active_connections, queue_length, event_loop_lag
@@ -58,6 +57,7 @@ fn an_hpa_becomes_a_section_that_says_what_stayed_behind() {
     name = "shop"
     metrics = [
       { type = "resource", resource = "cpu", average_utilization = 60 },
+      { type = "resource", resource = "memory", average_value = "500MiB" },
       { type = "external", metric = "requests_per_second", average_value = 1.5 },
     ]
     behavior = { scale_up = { stabilization_window = "30s", policies = [{ type = "percent", value = 50, period = "1m" }] }, scale_down = { select_policy = "disabled" } }
@@ -219,6 +219,9 @@ fn holds(import: &Import, parts: &[&str]) {
     }
 }
 
+/// What a policy that looks at memory needs.
+const MEMORY: &str = "fleet.memory={ limit = \"1GB\" }";
+
 /// A scenario beside a manifest, with these lines in its section.
 fn beside(manifest: (&str, &str), section: &str, overrides: &[&str]) -> Result<scenario::Scenario, String> {
     let folder = tempfile::tempdir().expect("a folder");
@@ -236,16 +239,16 @@ fn beside(manifest: (&str, &str), section: &str, overrides: &[&str]) -> Result<s
 fn a_scenario_imports_in_place_and_what_it_says_itself_counts() {
     let own = "import = \"hpa.yaml\"\nmax = 12\n[[autoscaler.policy]]\nkind = \"target_tracking\"\nmetric = \"cpu_utilization\"\ntarget = 50\n";
     let scenario =
-        beside(("hpa.yaml", HPA), own, &["autoscaler.policy.shop.metrics.0.average_utilization=45"]).unwrap();
+        beside(("hpa.yaml", HPA), own, &[MEMORY, "autoscaler.policy.shop.metrics.0.average_utilization=45"]).unwrap();
     let autoscaler = scenario.autoscaler.unwrap();
     assert_eq!((autoscaler.min, autoscaler.max), (2, 12));
     let names: Vec<&str> = autoscaler.policies.iter().map(Policy::name).collect();
     assert_eq!(names, ["shop", "target_tracking"]);
     let Policy::Hpa(hpa) = &autoscaler.policies[0] else { panic!("{autoscaler:?}") };
-    assert_eq!(hpa.metrics[0], MetricSpec::Resource { resource: Resource::Cpu, average_utilization: 45 });
+    assert_eq!(hpa.metrics[0], MetricSpec::resource(Resource::Cpu, ResourceTarget::Utilization(45)));
     assert_eq!(scenario.import_notes.len(), read(HPA).notes.len());
     // The digest is of the policy, not of the name of its file.
-    let digest = |text: &str| beside(("hpa.yaml", text), "import = \"hpa.yaml\"\n", &[]).unwrap().digest;
+    let digest = |text: &str| beside(("hpa.yaml", text), "import = \"hpa.yaml\"\n", &[MEMORY]).unwrap().digest;
     assert_ne!(digest(HPA), digest(&HPA.replace("averageUtilization: 60", "averageUtilization: 61")));
 }
 
@@ -309,7 +312,7 @@ spec:
             "{ metric = \"cpu_utilization\", threshold = 60 }",
             "line 10: spec.triggers[0].metadata.queueName: it says where the trigger asks",
             "line 15: spec.triggers[2]: no metric of a scenario is known as \"sum(rate(",
-            "line 17: spec.triggers[3]: it counts something outside of the service",
+            "kind = \"schedule\"\nname = \"schedule\"\nentries = [{ start = \"0 8 * * *\", end = \"0 20 * * *\", instances = 10 }]",
         ],
     );
     assert_eq!(as_scenario(&import.section()), import.config);

@@ -6,7 +6,8 @@ use super::as_scenario;
 use crate::engine::autoscaler::adjustment::AdjustmentType;
 use crate::engine::autoscaler::alarm::{self, TreatMissing};
 use crate::engine::autoscaler::hpa::{
-    self, Behavior, MetricSpec, MetricTarget, Resource, ScalingPolicy, ScalingPolicyType, ScalingRules, SelectPolicy,
+    self, Behavior, MetricSpec, MetricTarget, Resource, ResourceTarget, ScalingPolicy, ScalingPolicyType,
+    ScalingRules, SelectPolicy,
 };
 use crate::engine::autoscaler::keda::{self, Fallback, FallbackBehavior, MetricType, Trigger};
 use crate::engine::autoscaler::kpa::{self, Aggregation, ScalingMetric};
@@ -17,18 +18,18 @@ use crate::engine::hold;
 use crate::engine::metrics::{Aggregate, Metric, Unit};
 use crate::units::Span;
 
-fn any_of<T: Clone + std::fmt::Debug + 'static, const N: usize>(all: [T; N]) -> impl Strategy<Value = T> {
+pub(super) fn any_of<T: Clone + std::fmt::Debug + 'static, const N: usize>(all: [T; N]) -> impl Strategy<Value = T> {
     proptest::sample::select(all.to_vec())
 }
 
-fn named<T: Clone + std::fmt::Debug + 'static, const N: usize>(
+pub(super) fn named<T: Clone + std::fmt::Debug + 'static, const N: usize>(
     all: [(&'static str, T); N],
 ) -> impl Strategy<Value = T> {
     any_of(all.map(|(_, value)| value))
 }
 
 /// A value above 0 in the unit of a metric, whole or with thousandths.
-fn level(metric: Metric) -> impl Strategy<Value = f64> {
+pub(super) fn level(metric: Metric) -> impl Strategy<Value = f64> {
     let most = match metric.unit() {
         Unit::Percent => 100_000,
         Unit::Ratio => 1000,
@@ -37,13 +38,23 @@ fn level(metric: Metric) -> impl Strategy<Value = f64> {
     prop_oneof![1..=most / 1000, 1..=most].prop_map(|x| f64::from(x) / 1000.0)
 }
 
-fn seconds(least: u64, most: u64) -> impl Strategy<Value = Span> {
+pub(super) fn seconds(least: u64, most: u64) -> impl Strategy<Value = Span> {
     (least..=most).prop_map(Span::from_secs)
 }
 
 fn metric_spec() -> impl Strategy<Value = MetricSpec> {
-    let resource = (any_of([Resource::Cpu, Resource::Memory]), 1..200_u32)
-        .prop_map(|(resource, average_utilization)| MetricSpec::Resource { resource, average_utilization });
+    let target = prop_oneof![
+        (1..200_u32).prop_map(ResourceTarget::Utilization),
+        // Thousandths of a core; for memory, whole bytes.
+        (1..2_000_000_u32).prop_map(|x| ResourceTarget::AverageValue(f64::from(x) / 1000.0)),
+    ];
+    let resource = (any_of([Resource::Cpu, Resource::Memory]), target, proptest::option::of("[a-z][a-z0-9-]{0,8}"))
+        .prop_map(|(resource, target, container)| match target {
+            ResourceTarget::AverageValue(x) if resource == Resource::Memory => {
+                MetricSpec::Resource { resource, target: ResourceTarget::AverageValue(x * 1000.0), container }
+            }
+            target => MetricSpec::Resource { resource, target, container },
+        });
     let of_pods = Metric::ALL.into_iter().filter(|metric| metric.is_per_instance()).collect::<Vec<_>>();
     let pods = proptest::sample::select(of_pods).prop_flat_map(|metric| {
         level(metric).prop_map(move |average_value| MetricSpec::Pods { metric, average_value })
@@ -84,7 +95,7 @@ pub(super) fn behavior() -> impl Strategy<Value = Behavior> {
 
 /// An autoscaler with such a policy, as imports make it.
 fn around(policy: Policy, min: u32, more: u32) -> Config {
-    let hold = (min == 0).then(hold::Config::default);
+    let hold = (min == 0 || policy.buffers()).then(hold::Config::default);
     let interval = policy.natural_interval().unwrap_or(Config::default().interval);
     Config {
         min,
@@ -107,15 +118,13 @@ fn hpa() -> impl Strategy<Value = Config> {
 }
 
 fn keda() -> impl Strategy<Value = Config> {
-    let resource =
-        (any_of([Metric::CpuUtilization, Metric::MemoryUtilization]), 1..=100_u32).prop_map(|(metric, percent)| {
-            Trigger {
-                metric,
-                aggregate: Aggregate::Avg,
-                threshold: percent.into(),
-                activation_threshold: 0.0,
-                metric_type: MetricType::Utilization,
-            }
+    let resource = (any_of([Metric::CpuUtilization, Metric::MemoryUtilization]), 1..=100_u32, any::<bool>())
+        .prop_map(|(metric, number, is_amount)| Trigger {
+            metric,
+            aggregate: Aggregate::Avg,
+            threshold: number.into(),
+            activation_threshold: 0.0,
+            metric_type: if is_amount { MetricType::AverageValue } else { MetricType::Utilization },
         });
     let others: Vec<Metric> = Metric::ALL
         .into_iter()
@@ -351,19 +360,20 @@ fn ruled() -> impl Strategy<Value = Config> {
         })
 }
 
-/// Out and in again is the same, and so is the section of a scenario.
-fn round_trip(config: &Config, form: Form) -> Result<String, TestCaseError> {
+/// Out and in again is the same, and so is the section of a scenario; what is written is what its system takes.
+pub(super) fn round_trip(config: &Config, form: Form) -> Result<String, TestCaseError> {
     let written = export(config, "shop", form).map_err(|error| TestCaseError::fail(error.to_string()))?;
     let read = import(&written.text, "file")
         .map_err(|problems| TestCaseError::fail(format!("{problems}\n{}", written.text)))?;
     prop_assert_eq!(&read.config, config, "{}", written.text);
     prop_assert_eq!(&read.notes, &Vec::new());
+    prop_assert_eq!(super::schemas::wrong(form, &written.text), None, "{}", written.text);
     prop_assert_eq!(&as_scenario(&read.section()), config, "{}", read.section());
     Ok(written.text)
 }
 
 /// A YAML text as JSON, by another way than the one under test.
-fn as_json(node: &super::super::tree::Node) -> Value {
+pub(super) fn as_json(node: &super::super::tree::Node) -> Value {
     use super::super::tree::Data;
     match &node.data {
         Data::Null => Value::Null,

@@ -68,12 +68,21 @@ fn a_lull_is_bridged_if_it_is_shorter_than_a_boot() {
     let demand = [1, 1, 3, 3, 1, 1];
     let terms = terms(1, 1, 6, 1);
     let (best, regret) = regret(&demand, &[1.0; 6], Cost { instance_hours: 6.0 / 3600.0, cost: 6.0 }, &terms);
-    assert_eq!(best.ready, demand);
-    assert!((regret.optimal.cost - 12.0).abs() < 1e-9);
+    assert_eq!(best.ready, demand, "O-01");
+    assert!((regret.optimal.cost - 12.0).abs() < 1e-9, "O-01, the oracle");
     assert_eq!(regret.static_instances, 3);
-    assert!((regret.best_static.cost - 18.0).abs() < 1e-9);
+    assert!((regret.best_static.cost - 18.0).abs() < 1e-9, "O-01, three all the time");
     assert!((regret.cost + 6.0).abs() < 1e-9, "too few instances are cheaper than the optimum");
     assert!((regret.missing_hours - 4.0 / 3600.0).abs() < 1e-12);
+    // O-01 of a fleet that orders when it sees three: ten alive, and two missing for one step at 5 each.
+    let (_, reactive) = super::regret(
+        &demand,
+        &[1.0, 1.0, 1.0, 3.0, 1.0, 1.0],
+        Cost { instance_hours: 10.0 / 3600.0, cost: 10.0 },
+        &terms,
+    );
+    let penalty = reactive.missing_hours * 3600.0 * 5.0;
+    assert!((reactive.optimal.cost + reactive.cost + penalty - 20.0).abs() < 1e-9, "O-01, reactive: {reactive:?}");
 
     let bridged = optimum(&[2, 0, 0, 2], &super::tests::terms(2, 2, 4, 1));
     assert_eq!(bridged.ready, [2, 2, 2, 2], "keeping two for two steps costs no more than booting them again");

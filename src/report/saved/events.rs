@@ -58,6 +58,8 @@ fn kind(at: &At) -> Result<Option<EventKind>, String> {
         "instance_unhealthy" => EventKind::InstanceUnhealthy { instance: instance()? },
         "instance_healthy" => EventKind::InstanceHealthy { instance: instance()? },
         "hold_began" => EventKind::HoldBegan,
+        "buffer_joined" => EventKind::BufferJoined { limit: at.at("limit").count()? },
+        "buffer_left" => EventKind::BufferLeft,
         "hold_ended" => EventKind::HoldEnded {
             requests: at.at("requests").count()?,
             abandoned: at.at("abandoned").count()?,

@@ -38,8 +38,7 @@ pub(crate) fn autoscaler(field: &Field) -> Option<Config> {
             scale_down_guards: s.or("scale_down_guards", default.scale_down_guards, Field::boolean),
             shed_tolerance: s.or("shed_tolerance", default.shed_tolerance, Field::ratio),
             metrics: s.or("metrics", default.metrics, metrics),
-            // Where there may be nobody, requests have to wait for somebody.
-            hold: s.optional("hold", hold).or((min == 0).then(hold::Config::default)),
+            hold: s.optional("hold", hold),
             ..default
         };
         let rules = s.field("rule").map_or(Some(Vec::new()), |f| rules(&f));
@@ -47,6 +46,10 @@ pub(crate) fn autoscaler(field: &Field) -> Option<Config> {
         let policies = s.field("policy").map_or(Some(Vec::new()), |f| policies(&f, taken));
         let (rules, policies) = (rules?, policies?);
         let mut config = Config { rules, policies, ..config };
+        // Where there may be nobody, requests have to wait for somebody; and where a policy buffers them, for room.
+        if min == 0 || config.policies.iter().any(Policy::buffers) {
+            config.hold = config.hold.or(Some(hold::Config::default()));
+        }
         if config.min == 0
             && !wakes(&config)
             && let Some(field) = s.field("min")

@@ -5,7 +5,7 @@
 //! the autoscaler does is due to its settings alone. Warm-up slowness, faults and the waiting that randomness causes are absent.
 
 use crate::engine::autoscaler::{Autoscaler, Config, Decision, Guards};
-use crate::engine::metrics::{FleetCounts, InstanceView, Observed, Stage};
+use crate::engine::metrics::{FleetCounts, InstanceSize, InstanceView, Observed, Stage};
 use crate::engine::observation::{FleetObservation, InstanceSample, Scraper};
 use crate::engine::request::InstanceId;
 use crate::scenario::Scenario;
@@ -32,6 +32,8 @@ pub struct Facts {
     pub patience: Option<Span>,
     /// Its memory, if that is modelled.
     pub memory: Option<Memory>,
+    /// What it has.
+    pub size: InstanceSize,
 }
 
 impl Facts {
@@ -56,6 +58,7 @@ impl Facts {
             demand,
             boot: scenario.fleet.boot.mean(),
             patience: scenario.clients.timeout,
+            size: scenario.instance_size(),
             memory: scenario.fleet.memory,
         }
     }
@@ -245,6 +248,7 @@ impl Fluid {
         let (existing, ready) = (self.existing(), self.ready());
         let fleet = FleetCounts { existing, pending: existing - ready, ready };
         let mut observed = self.scraper.observed(self.now, fleet);
+        observed.size = self.facts.size;
         if self.scraper.wants_instances() {
             observed.instances = self.views();
         }

@@ -57,7 +57,7 @@ fn the_usual_rule_takes_the_better_part_of_an_hour() {
     let climb = of(&reference(&[CPU_UP, CPU_DOWN])).climb.expect("there is room");
     // R-01 has it in 3180 s from the first sample, which comes 15 s after the load.
     let secs = Span::from_secs;
-    assert_eq!(climb, Climb { from: 2, to: 20, first: Some(secs(135)), all: Some(secs(3195)) });
+    assert_eq!(climb, Climb { from: 2, to: 20, first: Some(secs(135)), all: Some(secs(3195)) }, "V-02");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn the_steepest_ramp_is_headroom_over_the_time_to_answer() {
     assert_eq!((ramp.from_rps, ramp.to_rps), (250.0, 1900.0));
     // A sample is the mean of its 15 s: the answer comes 7.5 to 22.5 s after the load was at 70 %.
     let (fastest, slowest) = (150.0 / (7.5 + 75.0), 150.0 / (22.5 + 75.0));
-    assert!((slowest..=fastest).contains(&ramp.steepest), "{} is not in {slowest}..={fastest}", ramp.steepest);
+    assert!((slowest..=fastest).contains(&ramp.steepest), "V-03: {} is not in {slowest}..={fastest}", ramp.steepest);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn thresholds_far_apart_come_to_rest_and_close_ones_flap() {
         cooldown = "1m"
         "#;
     let flapping = of(policies).flapping;
-    assert!(flapping.iter().any(|f| f.sizes == (2, 3) && f.reversals_per_hour > 5.0), "{flapping:?}");
+    assert!(flapping.iter().any(|f| f.sizes == (2, 3) && f.reversals_per_hour > 5.0), "V-01: {flapping:?}");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_tolerance_leaves_a_fleet_overloaded() {
         metrics = [{ type = "resource", resource = "cpu", average_utilization = 95 }]
         "#;
     let zones = of(text).dead_zones;
-    assert!(!zones.is_empty() && zones.iter().all(|zone| zone.load > 1.0), "{zones:?}");
+    assert!(!zones.is_empty() && zones.iter().all(|zone| zone.load > 1.0), "V-05: {zones:?}");
     let fine = text.replace("95", "70");
     assert_eq!(of(&fine).dead_zones, vec![]);
 }
@@ -185,6 +185,121 @@ fn what_cannot_happen_is_told_with_its_number() {
     let crowd = &outlook(config, facts, None).never[0];
     assert_eq!(crowd.1, "active_connections is never more than 25, its threshold is 30");
     assert_eq!(facts.cpu_percent, 50.0, "half of the time of a request burns CPU");
+}
+
+#[test]
+fn orders_are_made_twice_while_instances_boot_unless_they_count() {
+    // R-17 and R-18 on two of a hundred percent: 170 take a third instance, and a boot of four minutes outlasts the cooldown.
+    let fleet = |guard: bool| {
+        format!(
+            "fleet.boot = '4m'\n[autoscaler]\nmin = 2\nmax = 10\nmetrics = {{ window = '15s' }}\npiling_on_guard = {guard}\n{CPU_UP}"
+        )
+    };
+    let overshoot = of(&fleet(false)).overshoot.expect("V-06");
+    assert_eq!((overshoot.rps, overshoot.instances, overshoot.at_once), (85.0, 4, 3), "V-06");
+    assert_eq!(of(&fleet(true)).overshoot, None, "V-06 with the guard");
+}
+
+#[test]
+fn targets_that_cannot_be_exceeded_are_told_for_every_kind() {
+    // CPU is busy half of the time at most, twenty requests wait in an instance at most.
+    for (policy, told) in [
+        (
+            "kind = 'target_tracking'\nmetric = 'cpu_utilization'\ntarget = 50",
+            "cpu_utilization is never more than 50%, its threshold is 55%",
+        ),
+        ("kind = 'hpa'", "cpu_utilization is never more than 50%, its threshold is 88%"),
+        (
+            "kind = 'hpa'\nmetrics = [{ type = 'resource', resource = 'cpu', average_value = '3500m' }]\n\
+             behavior = { scale_up = { tolerance = 0 } }",
+            "cpu_utilization is never more than 50%, its threshold is 70%",
+        ),
+        (
+            "kind = 'hpa'\nmetrics = [{ type = 'pods', metric = 'queue_length', average_value = 25 }]",
+            "queue_length is never more than 20, its threshold is 27.5",
+        ),
+        (
+            "kind = 'keda'\ntriggers = [{ metric = 'cpu_utilization', threshold = 60 }]",
+            "cpu_utilization is never more than 50%, its threshold is 66%",
+        ),
+        (
+            "kind = 'aws_target_tracking'\nmetric = 'active_connections'\ntarget = 30",
+            "active_connections is never more than 25, its threshold is 30",
+        ),
+        (
+            "kind = 'step'\nalarm = { metric = 'cpu_utilization', operator = 'gt', threshold = 60 }\nsteps = [{ lower = 0, adjustment = 1 }]",
+            "cpu_utilization is never more than 50%, its threshold is 60%",
+        ),
+        (
+            "kind = 'simple'\nalarm = { metric = 'cpu_utilization', operator = 'gt', threshold = 60 }\nadjustment = 1",
+            "cpu_utilization is never more than 50%, its threshold is 60%",
+        ),
+        (
+            "kind = 'nomad_target_value'\nmetric = 'cpu_utilization'\ntarget = 60",
+            "cpu_utilization is never more than 50%, its threshold is 60.6%",
+        ),
+        (
+            "kind = 'nomad_threshold'\nmetric = 'cpu_utilization'\nlower_bound = 60\ndelta = 1",
+            "cpu_utilization is never more than 50%, its threshold is 60%",
+        ),
+        (
+            "kind = 'gcp'\nsignals = [{ metric = 'cpu_utilization', target = 60 }]",
+            "cpu_utilization is never more than 50%, its threshold is 60%",
+        ),
+        (
+            "kind = 'azure'\nrules = [{ metric = 'cpu_utilization', operator = 'gt', threshold = 60, direction = 'increase' }]",
+            "cpu_utilization is never more than 50%, its threshold is 60%",
+        ),
+    ] {
+        let mut scenario = scenario(&format!("[autoscaler]\nmin = 1\nmax = 9\n[[autoscaler.policy]]\n{policy}\n"));
+        scenario.service.queue = Some(20);
+        scenario.service.cpu_share = 0.5;
+        scenario.service.cores = 5.0;
+        let config = scenario.autoscaler.as_ref().expect("an autoscaler");
+        let never = outlook(config, Facts::of(&scenario), None).never;
+        assert_eq!(never.first().map(|(_, reason)| reason.as_str()), Some(told), "{policy}");
+    }
+}
+
+#[test]
+fn every_kind_has_its_numbers() {
+    let minutes = |span: Option<Span>| {
+        span.map_or("never".to_string(), |span| Span(span.0 / 1_000_000_000 * 1_000_000_000).to_string())
+    };
+    let mut lines = String::new();
+    for kind in KINDS.iter().filter(|kind| !kind.contains("schedule")) {
+        let text = format!(
+            "fleet.boot = '40s'\n[autoscaler]\nmin = 2\nmax = 12\nscale_down_guards = false\n[[autoscaler.policy]]\n{kind}\n"
+        );
+        let outlook = of(&text);
+        let (climb, ramp) = (outlook.climb.expect("there is room"), outlook.ramp.expect("there is room"));
+        let rescue = outlook.rescue.map_or("-".to_string(), |r| {
+            format!("{}/{}/{}", minutes(Some(r.calm)), minutes(r.after_scale_up), minutes(r.after_scale_down))
+        });
+        let worst = outlook.flapping.iter().map(|f| f.reversals_per_hour).fold(0.0, f64::max);
+        let name = kind.split('\'').nth(1).expect("a kind");
+        lines.push_str(&format!(
+            "{name}: first {} all {}, ramp {:.3}, rescue {rescue}, flaps {worst:.1}, dead zones {}, overshoot {:?}\n",
+            minutes(climb.first),
+            minutes(climb.all),
+            ramp.steepest,
+            outlook.dead_zones.len(),
+            outlook.overshoot.map(|o| (o.instances, o.at_once)),
+        ));
+    }
+    insta::assert_snapshot!(lines, @"
+    target_tracking: first 45s all 3m10s, ramp 0.435, rescue 15s/15s/45s, flaps 0.0, dead zones 0, overshoot None
+    hpa: first 1m all 10m25s, ramp 0.135, rescue 30s/1m45s/1m, flaps 0.0, dead zones 0, overshoot None
+    hpa: first 15s all 1m10s, ramp 0.435, rescue 15s/15s/30s, flaps 0.0, dead zones 0, overshoot None
+    kpa: first 2s all 42s, ramp 0.424, rescue 2s/never/2s, flaps 0.0, dead zones 0, overshoot None
+    keda: first 15s all 1m25s, ramp 0.435, rescue 15s/15s/15s, flaps 0.0, dead zones 0, overshoot None
+    aws_target_tracking: first 3m all 3m40s, ramp 0.156, rescue 3m/5m/3m, flaps 0.0, dead zones 0, overshoot None
+    step: first 1m all 25m40s, ramp 0.170, rescue 1m/6m/never, flaps 0.0, dead zones 0, overshoot None
+    simple: first never all never, ramp 0.000, rescue -, flaps 0.0, dead zones 1, overshoot None
+    nomad_target_value: first 15s all 10m55s, ramp 0.250, rescue 15s/5m/5m, flaps 0.0, dead zones 0, overshoot None
+    gcp: first 30s all 1m55s, ramp 0.500, rescue 15s/15s/45s, flaps 0.0, dead zones 0, overshoot None
+    azure: first 5m45s all 51m25s, ramp 0.088, rescue 4m15s/5m/7m, flaps 0.0, dead zones 0, overshoot None
+    ");
 }
 
 /// A policy of every kind.

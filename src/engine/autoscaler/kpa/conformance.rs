@@ -1,6 +1,4 @@
 //! The test table of Knative's autoscaler, where it is there.
-//!
-//! `knative_sample_size.csv`, how many pods its scraper samples, does not apply: the engine sees every instance.
 
 use super::*;
 use crate::engine::autoscaler::tests::tables::{Row, table};
@@ -63,5 +61,19 @@ fn it_scales_as_the_original_scales() {
             }
         };
         assert!(panic, "{case}: {} is expected, found {:?}", row.cell("expected_panic"), kpa.panic);
+    }
+}
+
+/// `knative_sample_size.csv`: how many pods the original's scraper asks of so many.
+#[test]
+fn sample_sizes_do_not_apply_and_are_listed() {
+    let Some(rows) = table("knative_sample_size.csv") else { return };
+    assert!(rows.len() >= 4, "only {} rows", rows.len());
+    for row in &rows {
+        let (population, sample) = (row.cell("population"), row.cell("expected_sample_size"));
+        println!(
+            "knative_sample_size.csv, {population} pods: does not apply (the original asks {sample} of them for their metrics and \
+             scales that up; the engine sees every instance)"
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{name, span_within};
 use crate::engine::autoscaler::hpa::{
-    Behavior, Config, MetricSpec, MetricTarget, Resource, ScalingPolicy, ScalingPolicyType, ScalingRules,
-    SelectPolicy, ToleranceTest,
+    Behavior, Config, MetricSpec, MetricTarget, Resource, ResourceTarget, ScalingPolicy, ScalingPolicyType,
+    ScalingRules, SelectPolicy, ToleranceTest,
 };
 use crate::engine::metrics::Aggregate;
 use crate::scenario::reader::{Field, Section};
@@ -37,6 +37,7 @@ fn metrics(field: &Field) -> Option<Vec<MetricSpec>> {
 #[derive(Clone, Copy)]
 enum Type {
     Resource,
+    ContainerResource,
     Pods,
     External,
 }
@@ -44,6 +45,7 @@ enum Type {
 fn spec(s: &Section) -> Option<MetricSpec> {
     let types = [
         ("resource", Type::Resource),
+        ("container_resource", Type::ContainerResource),
         ("pods", Type::Pods),
         ("object", Type::External),
         ("external", Type::External),
@@ -53,11 +55,10 @@ fn spec(s: &Section) -> Option<MetricSpec> {
         s.is_of_kind(format!("type = {text:?}"));
     }
     match of_type {
-        Type::Resource => {
-            let resources = [("cpu", Resource::Cpu), ("memory", Resource::Memory)];
-            let resource = s.required("resource", "resource = \"cpu\"", |f| f.choice(&resources));
-            let target = s.required("average_utilization", "average_utilization = 60", |f| f.count(1));
-            Some(MetricSpec::Resource { resource: resource?, average_utilization: target? })
+        Type::Resource => resource(s, None),
+        Type::ContainerResource => {
+            let container = s.required("container", "container = \"app\"", |f| f.text());
+            resource(s, Some(container?.to_string()))
         }
         Type::Pods => {
             let of_instances = s.required("metric", "metric = \"active_connections\"", |f| match metric(f)? {
@@ -73,6 +74,37 @@ fn spec(s: &Section) -> Option<MetricSpec> {
         }
         Type::External => external(s),
     }
+}
+
+fn resource(s: &Section, container: Option<String>) -> Option<MetricSpec> {
+    let resources = [("cpu", Resource::Cpu), ("memory", Resource::Memory)];
+    let resource = s.required("resource", "resource = \"cpu\"", |f| f.choice(&resources));
+    let (share, amount_given) = (s.field("average_utilization"), s.field("average_value"));
+    if let (Some(_), Some(amount)) = (&share, &amount_given) {
+        return amount.contradiction("average_utilization and average_value exclude each other");
+    }
+    if share.is_none() && amount_given.is_none() {
+        s.missing("average_utilization", "average_utilization = 60");
+    }
+    let resource = resource?;
+    let target = match (share, amount_given) {
+        (Some(share), _) => ResourceTarget::Utilization(share.count(1)?),
+        (None, given) => ResourceTarget::AverageValue(amount(&given?, resource)?),
+    };
+    Some(MetricSpec::Resource { resource, target, container })
+}
+
+/// Cores, as a number or in thousandths ("500m"), or a size of memory.
+pub(super) fn amount(field: &Field, resource: Resource) -> Option<f64> {
+    let thousandths = || field.raw_text()?.trim().strip_suffix('m')?.parse::<f64>().ok();
+    let amount = match resource {
+        Resource::Memory => field.size()?,
+        Resource::Cpu => match field.raw_number().or_else(|| Some(thousandths()? / 1000.0)) {
+            Some(cores) => cores,
+            None => return field.unfit("a number of cores above 0, such as 0.5 or \"500m\""),
+        },
+    };
+    if amount > 0.0 && amount.is_finite() { Some(amount) } else { field.unfit("an amount above 0") }
 }
 
 fn external(s: &Section) -> Option<MetricSpec> {

@@ -1,7 +1,8 @@
 //! `kind = "keda"`: a ScaledObject.
 
-use super::hpa::behavior;
+use super::hpa::{amount, behavior};
 use super::{name, span_within};
+use crate::engine::autoscaler::hpa::Resource;
 use crate::engine::autoscaler::keda::{Config, Fallback, FallbackBehavior, MetricType, Trigger};
 use crate::engine::metrics::{Aggregate, Metric};
 use crate::scenario::reader::{Field, Section};
@@ -51,14 +52,16 @@ fn trigger(s: &Section) -> Option<Trigger> {
     let default = if is_resource { MetricType::Utilization } else { MetricType::default() };
     let metric_type = s.or("metric_type", default, |f| {
         let metric_type = f.choice(&MetricType::ALL)?;
-        if metric.is_some() && (metric_type == MetricType::Utilization) != is_resource {
-            return f
-                .contradiction("utilization is for cpu_utilization and memory_utilization, and these have no other");
+        if metric_type == MetricType::Utilization && metric.is_some() && !is_resource {
+            return f.contradiction("utilization is for cpu_utilization and memory_utilization");
+        }
+        if metric_type == MetricType::Value && is_resource {
+            return f.contradiction("cpu_utilization and memory_utilization have utilization, or average_value");
         }
         Some(metric_type)
     });
     let aggregate = s.optional("aggregate", |f| match is_resource {
-        true => f.contradiction("a utilization is always the mean of the instances"),
+        true => f.contradiction("CPU and memory are always the mean of the instances"),
         false => f.choice(&Aggregate::ALL),
     });
     let threshold = s.field("threshold");
@@ -71,6 +74,9 @@ fn trigger(s: &Section) -> Option<Trigger> {
             0.0 => f.unfit("a target above 0"),
             percent => Some(percent),
         },
+        MetricType::AverageValue if is_resource => {
+            amount(&f, if metric == Metric::CpuUtilization { Resource::Cpu } else { Resource::Memory })
+        }
         _ => f.positive(),
     });
     let activation = s.or("activation_threshold", 0.0, |f| f.number("a number, 0 or more", |x| x >= 0.0));
