@@ -40,8 +40,7 @@ pub(super) fn policies(slots: Vec<Slot>) -> Vec<Schedule> {
 
 /// The schedules of an autoscaler, with their numbers among its policies.
 pub(super) fn of(config: &Config) -> Vec<(usize, &Schedule)> {
-    let schedule =
-        |(i, policy)| if let &Policy::Schedule(ref schedule) = policy { Some((i, schedule)) } else { None };
+    let schedule = |(i, policy)| if let Policy::Schedule(schedule) = policy { Some((i, schedule)) } else { None };
     config.policies.iter().enumerate().filter_map(schedule).collect()
 }
 

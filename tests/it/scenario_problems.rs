@@ -863,7 +863,7 @@ alarm = { metric = "cpu_utilization", operator = "lt", threshold = 60 }
 adjustment = 1
 [[autoscaler.policy]]
 kind = "keda"
-triggers = [{ metric = "cpu_utilization", metric_type = "average_value", threshold = 60 }]
+triggers = [{ metric = "cpu_utilization", metric_type = "value", threshold = 60 }]
 [[autoscaler.policy]]
 kind = "nomad_threshold"
 metric = "cpu_utilization"
@@ -886,7 +886,7 @@ rules = [{ metric = "cpu_utilization", operator = ">", threshold = 70, direction
     x.toml:5:37: autoscaler.policy.0.metrics.0.resource: found "disk", expected one of cpu, memory
     x.toml:6:22: autoscaler.policy.0.metrics.1.metric: no instance has a requests_per_second of its own: use type = "external"
     x.toml:7:62: autoscaler.policy.0.metrics.2.average_value: value and average_value exclude each other
-    x.toml:8:14: autoscaler.policy.0.metrics.3.type: found "container", expected one of resource, pods, object, external
+    x.toml:8:14: autoscaler.policy.0.metrics.3.type: found "container", expected one of resource, container_resource, pods, object, external, did you mean "container_resource"?
     x.toml:10:67: autoscaler.policy.0.behavior.scale_up.policies.0.value: found 0, expected a whole number, 1 or more
     x.toml:10:79: autoscaler.policy.0.behavior.scale_up.policies.0.period: found "1h", expected a duration from 1s to 30m
     x.toml:10:111: autoscaler.policy.0.behavior.scale_up.stabilization_window: found "2h", expected a duration from 0s to 1h
@@ -900,7 +900,7 @@ rules = [{ metric = "cpu_utilization", operator = ">", threshold = 70, direction
     x.toml:21:53: autoscaler.policy.2.steps.1: the step before ends at 10, this one begins at 20: steps leave no gap and do not overlap
     x.toml:22:1: autoscaler.policy.2.min_adjustment_magnitude: it is for adjustment_type = "percent_change_in_capacity" only
     x.toml:26:1: autoscaler.policy.3.adjustment: the alarm is for a metric below its threshold: the adjustment has to be below 0
-    x.toml:29:43: autoscaler.policy.4.triggers.0.metric_type: utilization is for cpu_utilization and memory_utilization, and these have no other
+    x.toml:29:43: autoscaler.policy.4.triggers.0.metric_type: cpu_utilization and memory_utilization have utilization, or average_value
     x.toml:30:1: autoscaler.policy.5.lower_bound: missing, expected for example lower_bound = 70
     x.toml:34:1: autoscaler.policy.5.value: delta, percentage and value exclude each other
     x.toml:37:12: autoscaler.policy.6.timezone: found "Europe/Atlantis", expected a time zone of the IANA database, such as "Europe/Berlin"

@@ -18,7 +18,7 @@ use crate::traffic::replay::{Dataset, Summary};
 /// The busiest stretch of the recording takes this share of the largest fleet, where nobody says what an instance can serve.
 const BUSY: f64 = 0.6;
 
-/// Requests that are simulated for each contender, where nobody says how many runs there are: some ten CPU seconds.
+/// Requests that are simulated for each contender, where nobody says how many runs there are: some ten CPU seconds. At least three runs: an interval of two says nothing.
 const REQUESTS: f64 = 20_000_000.0;
 
 /// The recording, and who is compared on it.
@@ -46,7 +46,7 @@ pub fn recorded(args: &CompareArgs, out: Option<&Path>) -> Result<Option<Recorde
     let dataset = Dataset::open_all(&files.paths, &plain_options()).or_bad_input()?;
     let summary = dataset.summary();
     let replay = replayed(&files.paths);
-    let runs = (REQUESTS / summary.requests.max(1.0)).clamp(2.0, f64::from(super::RUNS)) as u32;
+    let runs = (REQUESTS / summary.requests.max(1.0)).clamp(3.0, f64::from(super::RUNS)) as u32;
     let mut aside = None;
     let (scenario, usual) = match (args.contenders.as_slice(), out) {
         ([one], _) => (one.clone(), Vec::new()),

@@ -65,6 +65,8 @@ fn resources(config: &Config, name: &str, template: bool) -> Result<(Vec<Resourc
         if template {
             (properties["MinSize"], properties["MaxSize"]) =
                 (config.min.to_string().into(), config.max.to_string().into());
+            let reason = "a stack needs what the group launches as well: put its LaunchTemplate and subnets in";
+            notes.push(Note { line: None, key: "autoscaler".into(), reason: reason.into() });
         }
         out.push(Resource { kind: "AWS::AutoScaling::AutoScalingGroup", logical: "Group".into(), properties });
     }
@@ -73,7 +75,7 @@ fn resources(config: &Config, name: &str, template: bool) -> Result<(Vec<Resourc
         "ResourceId": format!("service/default/{name}"),
         "ScalableDimension": "ecs:service:DesiredCount",
     });
-    if policies.iter().any(|policy| is_application(policy)) {
+    if policies.iter().any(is_application) {
         let mut properties = target.clone();
         (properties["MinCapacity"], properties["MaxCapacity"]) = (config.min.into(), config.max.into());
         let kind = "AWS::ApplicationAutoScaling::ScalableTarget";
