@@ -19,6 +19,9 @@ mod import_traffic;
 mod progress;
 mod report;
 mod run;
+mod stand_in;
+#[cfg(feature = "data")]
+mod tables;
 mod validate;
 
 use std::process::ExitCode;

@@ -55,6 +55,11 @@ impl Plan {
             Traffic::Replay { recording, .. } => Some(Dataset::open_all(&recording.paths, &recording.options)?),
             Traffic::Open(_) | Traffic::Closed(_) => None,
         };
+        Ok(Plan::with(scenario, dataset))
+    }
+
+    /// The same with the recording that the scenario replays, which is open already.
+    pub fn with(scenario: Scenario, dataset: Option<Dataset>) -> Plan {
         let recorded_for = dataset.as_ref().map(Dataset::duration);
         let duration = scenario.duration.or(recorded_for).unwrap_or(Span::ZERO);
         let mut endpoints = scenario.service.endpoints.clone();
@@ -67,7 +72,7 @@ impl Plan {
             Traffic::Closed(_) => Vec::new(),
         };
         let regions = &scenario.clients.population.regions;
-        Ok(Plan {
+        Plan {
             duration,
             population: Population::new(&scenario.clients.population, scenario.seed),
             one_way: regions.iter().map(|region| region.rtt / 2).collect(),
@@ -81,7 +86,7 @@ impl Plan {
             recorded,
             attack_endpoints,
             scenario,
-        })
+        }
     }
 
     /// The scenario.
