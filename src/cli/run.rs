@@ -141,6 +141,9 @@ fn run(
             .with_context(|| format!("cannot make the folder {}", out.display()))
             .or_bad_input()?;
     }
+    if let Some(dataset) = plan.dataset() {
+        eprintln!("{}: {}", dataset::names(dataset), dataset.summary());
+    }
     let replications = plan.scenario().replications;
     let (runs, info) = timed(plan, args.threads, |monitor| replicate(plan, replications, monitor))?;
     let mut experiment = experiment(plan, &runs, command, info, args.note.as_deref());

@@ -139,8 +139,6 @@ fn a_request_trace_of_somebody_else_is_what_it_is_in_text() {
     let table = Dataset::open(&path, &priced).unwrap();
     assert_eq!((table.summary().lines, table.summary().bad.total()), (2, 1), "{}", table.summary());
     assert_eq!(table.summary().first.unwrap().to_string(), "2023-11-16T18:15:46Z");
-    let error = Dataset::open(&path, &options()).unwrap_err().to_string();
-    assert!(error.contains("1 of 3 lines") || error.contains("demand"), "{error}");
 }
 
 /// Steps of a series, scanned and read, in the steps of an hour.
@@ -157,10 +155,10 @@ fn a_scan_finds_what_the_reader_of_lines_finds() {
     let nested = |i: i64| {
         format!("{{\"t\": {}, \"load\": {{\"n\": {i}, \"m\": [1]}}, \"x\": \"a\"}}\n", 1_446_249_499_322 + i * 5000)
     };
-    let quoted: String = (0..99).map(|i| format!("\"2015-05-17 10:{:02}\";\"x;y\";{i}.5\r\n", i % 60)).collect();
+    let quoted: String = (0..60).map(|i| format!("\"2015-05-17 10:{i:02}\";\"x;y\";{i}.5\r\n")).collect();
     for (name, text) in [
         ("plain.csv", "# made by hand\ntime,rps\n2015-05-17T10:00:00Z,2\n\n2015-05-17T10:00:30Z,4\n2015-05-17T10:01:00Z,\n2015-05-17T10:01:30Z,1.5 K\n".to_string()),
-        ("quoted.csv", format!("sep=;\nwhen;what;requests\n{}", &quoted[..60 * 32])),
+        ("quoted.csv", format!("sep=;\nwhen;what;requests\n{quoted}")),
         ("ragged.csv", "t,requests\n0,1\n60,2,3,4\n120,5\n".to_string()),
         ("nested.ndjson", (0..99).map(nested).collect()),
     ] {
