@@ -20,7 +20,10 @@ mod policies;
 mod progress;
 mod report;
 mod run;
+mod stand_in;
 mod storm;
+#[cfg(feature = "data")]
+mod tables;
 mod validate;
 
 use std::process::ExitCode;

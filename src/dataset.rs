@@ -1,24 +1,34 @@
 //! Recordings, timelines and summaries as tables in Apache Parquet: smaller than text, faster to read again, and at home in every
 //! notebook.
 //!
-//! The only room that names polars, and none of its types leaves it. A recording is written by [`write_requests`] or [`write_steps`]
-//! and read by [`read`], which [`crate::traffic::replay`] calls through the `tables` of its options; any other table with a column
-//! of times and one of counts is a rate series, recognized as one in text is. Text itself is read by `traffic::formats`: line by line and
-//! in bounded memory, which a data frame is not made for.
+//! The only room that names polars, and none of its types leaves it. A recording is written by [`write_requests`] or [`write_steps`];
+//! the latter scans series in CSV and NDJSON, and adds up steps. Tables are read by [`read`], which [`crate::traffic::replay`] calls
+//! through the `tables` of its options: our own, and those of others whose columns are a request trace's or a rate series'.
+//!
+//! A run reads text line by line (`traffic::formats`), in bounded memory and with a place for every complaint, which a data frame is not
+//! made for.
 
+mod cells;
+mod foreign;
 mod requests;
+mod scan;
 mod series;
+mod summary;
 mod timeline;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use polars::prelude::*;
 
 use crate::traffic::replay::{self, Options, Table};
+use cells::Cells;
+use foreign::Foreign;
 
 pub use requests::write_requests;
 pub use series::{scan_lines, write_steps};
+pub use summary::{Figure, write_summary};
 pub use timeline::write_timeline;
 
 /// Why a table cannot be read or written.
@@ -51,18 +61,21 @@ impl Error {
     }
 }
 
-/// Reads the table at `path` as a recording.
-pub fn read(path: &Path, options: &Options) -> Result<Table, String> {
-    let words = |error: PolarsError| error.to_string();
-    let mut reader = ParquetReader::new(File::open(path).map_err(|e| e.to_string())?);
-    let schema = reader.schema().map_err(words)?;
-    let has = |name: &str| schema.contains(name);
-    if requests::COLUMNS.iter().all(|name| has(name)) {
-        return requests::Requests::open(path)
-            .map(|table| Table::Requests(std::sync::Arc::new(table)))
-            .map_err(words);
+/// Rows by which the columns of a table are recognized.
+const SAMPLE: usize = 500;
+
+/// Reads the table at `path` as a recording: one of ours, else a request trace if its columns are those of one, else a rate series.
+pub fn read(path: &Path, options: &Options) -> Result<Table, replay::Error> {
+    let words = |error: PolarsError| replay::Error::BadTable { path: path.to_path_buf(), message: error.to_string() };
+    let names = cells::names(path).map_err(words)?;
+    if requests::COLUMNS.iter().all(|name| names.iter().any(|known| known == name)) {
+        return requests::Requests::open(path).map(|table| Table::Requests(Arc::new(table))).map_err(words);
     }
-    series::read(path, options).map(Table::Series)
+    let sample = Cells::read(path, 0, SAMPLE, None).map_err(words)?;
+    match Foreign::recognize(path, &names, &sample, options) {
+        Some(trace) => Ok(Table::Requests(Arc::new(trace?))),
+        None => series::read(path, names, &sample, options).map(Table::Series),
+    }
 }
 
 /// Writes a frame aside and renames it, so that nobody ever reads half of it.

@@ -73,24 +73,24 @@ impl Span {
     /// Longer than any run.
     pub const MAX: Span = Span(u64::MAX);
 
-    /// `n` microseconds.
+    /// `n` microseconds; too many are [`Span::MAX`], here and below.
     pub const fn from_micros(n: u64) -> Span {
-        Span(n * 1_000)
+        Span(n.saturating_mul(1_000))
     }
 
     /// `n` milliseconds.
     pub const fn from_millis(n: u64) -> Span {
-        Span(n * 1_000_000)
+        Span(n.saturating_mul(1_000_000))
     }
 
     /// `n` seconds.
     pub const fn from_secs(n: u64) -> Span {
-        Span(n * 1_000_000_000)
+        Span(n.saturating_mul(1_000_000_000))
     }
 
     /// `n` minutes.
     pub const fn from_mins(n: u64) -> Span {
-        Span(n * 60_000_000_000)
+        Span(n.saturating_mul(60_000_000_000))
     }
 
     /// `seconds` \[s\] to the nearest nanosecond; negative and NaN count as zero, too large as [`Span::MAX`].

@@ -138,9 +138,10 @@ pub struct ReplayArgs {
     #[command(flatten)]
     /// What is replayed.
     pub dataset: DatasetArgs,
-    /// The scenario whose system meets the traffic; its own traffic and duration are left out
+    /// The scenario whose system meets the traffic; its own traffic and duration are left out [default: an auto-scaled service of the
+    /// recording's size, which is told]
     #[arg(long, value_name = "SCENARIO")]
-    pub scenario: PathBuf,
+    pub scenario: Option<PathBuf>,
     /// Play this many times faster than recorded; the rate grows with it
     #[arg(long, value_name = "FACTOR")]
     pub speed: Option<f64>,
@@ -594,6 +595,8 @@ pub enum ReportFormat {
     Hgrm,
     /// latency.hlog: HDR interval log
     Hlog,
+    /// timeline.parquet, and summary.parquet with every figure (feature data)
+    Parquet,
     /// card.png: rate, p99 with its target, instances and verdict in one picture for a chat
     Card,
 }

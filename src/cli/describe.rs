@@ -4,7 +4,9 @@ use std::io::{IsTerminal, Write};
 
 use super::args::DescribeArgs;
 use super::dataset::{self, names};
-use super::exit::{Exit, Failure, OrExit};
+#[cfg(feature = "render")]
+use super::exit::OrExit;
+use super::exit::{Exit, Failure};
 use crate::report;
 use crate::report::figure::{clock, short, sparkline};
 use crate::report::verdict::{millis, percent, thousands};

@@ -50,6 +50,7 @@ fn of_reports(args: &ReportArgs) -> Result<Exit, Failure> {
             ReportFormat::Junit => place.write("report.junit.xml", &junit(&x))?,
             ReportFormat::Hgrm => place.write("latency.hgrm", &report::hgrm(&x.latency()))?,
             ReportFormat::Hlog => place.write("latency.hlog", &hlog::hlog(&x))?,
+            ReportFormat::Parquet => write_tables(&place, &x)?,
             ReportFormat::Png | ReportFormat::Card => draw(&place, format, &x)?,
         }
     }
@@ -103,6 +104,22 @@ fn draw(place: &Place, format: ReportFormat, x: &Experiment) -> Result<(), Failu
 #[cfg(not(feature = "render"))]
 fn draw(_: &Place, format: ReportFormat, _: &Experiment) -> Result<(), Failure> {
     Err(anyhow!("{format:?}: this program was built without charts (feature render)")).or_bad_input()
+}
+
+#[cfg(feature = "data")]
+fn write_tables(place: &Place, x: &Experiment) -> Result<(), Failure> {
+    let Place::Folder(folder) = place else {
+        return Err(anyhow!("parquet: two tables are made, expected --out to be a folder")).or_bad_input();
+    };
+    for path in super::tables::write(x, folder).or_run_failed()? {
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "data"))]
+fn write_tables(_: &Place, _: &Experiment) -> Result<(), Failure> {
+    Err(anyhow!("parquet: this program was built without tables (cargo build --features data)")).or_bad_input()
 }
 
 fn junit(x: &Experiment) -> String {
@@ -204,7 +221,8 @@ enum Place {
 impl Place {
     fn new(args: &ReportArgs, home: PathBuf) -> Result<Place, Failure> {
         let Some(out) = &args.out else { return Ok(Place::Folder(home)) };
-        let single = args.format.len() == 1 && args.format[0] != ReportFormat::Png;
+        let several = [ReportFormat::Png, ReportFormat::Parquet];
+        let single = args.format.len() == 1 && !several.contains(&args.format[0]);
         if out.as_os_str() == "-" {
             let is_text = single && args.format[0] != ReportFormat::Card;
             return if is_text {

@@ -14,6 +14,7 @@ use super::args::{ReplayArgs, RunArgs, SimArgs};
 use super::dataset::{self, quoted};
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::Progress;
+use super::stand_in::{self, Meeting};
 use crate::record::Run;
 use crate::record::latency::Latency;
 use crate::record::run::Ended;
@@ -38,7 +39,8 @@ pub fn sim(args: SimArgs) -> Result<Exit, Failure> {
     for (scenario, path) in scenarios.into_iter().zip(&args.scenarios) {
         let out = args.run.out.clone().map(|out| if several { out.join(&scenario.name) } else { out });
         let command = format!("wavetank sim {}{}", quoted(path), shown(&args.run));
-        let worst = run(scenario, command, out, &args.run, false)?;
+        let plan = Plan::new(told(scenario, &args.run)).or_bad_input()?;
+        let worst = run(&plan, command, out, &args.run, false, None)?;
         exit = if worst == Exit::Done { exit } else { worst };
     }
     Ok(exit)
@@ -50,8 +52,10 @@ pub fn replay(args: ReplayArgs) -> Result<Exit, Failure> {
     dataset::options(&args.dataset).or_bad_input()?;
     let files = dataset::Files::new(&args.dataset)?;
     let mut keys = dataset::toml(&args.dataset, &files.paths);
-    let mut command =
-        format!("wavetank replay {} --scenario {}", dataset::shown(&args.dataset), quoted(&args.scenario));
+    let mut command = format!("wavetank replay {}", dataset::shown(&args.dataset));
+    if let Some(scenario) = &args.scenario {
+        command.push_str(&format!(" --scenario {}", quoted(scenario)));
+    }
     let numbers = [("speed", args.speed), ("scale", args.scale), ("repeat", args.repeat.map(f64::from))];
     for (key, value) in numbers {
         if let Some(value) = value {
@@ -71,11 +75,33 @@ pub fn replay(args: ReplayArgs) -> Result<Exit, Failure> {
         command.push_str(" --compare-recorded");
     }
     command.push_str(&shown(&args.run));
+    let Some(path) = &args.scenario else {
+        let Meeting { mut scenario, dataset, text } =
+            stand_in::meet(&keys, args.scale.is_some(), &args.run.overrides)?;
+        eprintln!("{}", scenario.description);
+        scenario.duration = args.duration;
+        let plan = Plan::with(told(scenario, &args.run), Some(dataset));
+        return run(&plan, command, args.run.out.clone(), &args.run, args.compare_recorded, Some(&text));
+    };
     let mut overrides = args.run.overrides.clone();
     overrides.insert(0, format!("traffic={{ replay = {{ {keys} }} }}"));
-    let mut scenario = scenario::load(&args.scenario, &overrides).or_bad_input()?;
+    let mut scenario = scenario::load(path, &overrides).or_bad_input()?;
     scenario.duration = args.duration;
-    run(scenario, command, args.run.out.clone(), &args.run, args.compare_recorded)
+    let plan = Plan::new(told(scenario, &args.run)).or_bad_input()?;
+    run(&plan, command, args.run.out.clone(), &args.run, args.compare_recorded, None)
+}
+
+/// A scenario with what the flags say of every run.
+fn told(mut scenario: Scenario, args: &RunArgs) -> Scenario {
+    if let Traffic::Replay { recording, .. } = &mut scenario.traffic {
+        recording.options.tables = dataset::tables();
+    }
+    for note in &scenario.import_notes {
+        eprintln!("not carried over, or not quite: {note}");
+    }
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    scenario.replications = args.replications.unwrap_or(scenario.replications);
+    scenario
 }
 
 /// The options that change what is simulated, as they would be typed again.
@@ -94,24 +120,16 @@ fn shown(args: &RunArgs) -> String {
 }
 
 fn run(
-    mut scenario: Scenario,
+    plan: &Plan,
     command: String,
     out: Option<PathBuf>,
     args: &RunArgs,
     compare_recorded: bool,
+    stand_in: Option<&str>,
 ) -> Result<Exit, Failure> {
-    if let Traffic::Replay { recording, .. } = &mut scenario.traffic {
-        recording.options.tables = dataset::tables();
-    }
-    for note in &scenario.import_notes {
-        eprintln!("not carried over, or not quite: {note}");
-    }
-    scenario.seed = args.seed.unwrap_or(scenario.seed);
-    scenario.replications = args.replications.unwrap_or(scenario.replications);
     let write_files = out.is_some() || !args.json;
-    let out = out.unwrap_or_else(|| Path::new("reports").join(folder_name(&scenario.name)));
-    let plan = Plan::new(scenario).or_bad_input()?;
-    check_length(&plan).or_bad_input()?;
+    let out = out.unwrap_or_else(|| Path::new("reports").join(folder_name(&plan.scenario().name)));
+    check_length(plan).or_bad_input()?;
     if compare_recorded && plan.dataset().and_then(recorded).is_none() {
         return Err(anyhow!("--compare-recorded: the recording has neither response times nor status codes"))
             .or_bad_input();
@@ -123,15 +141,20 @@ fn run(
             .with_context(|| format!("cannot make the folder {}", out.display()))
             .or_bad_input()?;
     }
+    if let Some(dataset) = plan.dataset() {
+        eprintln!("{}: {}", dataset::names(dataset), dataset.summary());
+    }
     let replications = plan.scenario().replications;
-    let (runs, info) = timed(&plan, args.threads, |monitor| replicate(&plan, replications, monitor))?;
-    let mut experiment = experiment(&plan, &runs, command, info, args.note.as_deref());
+    let (runs, info) = timed(plan, args.threads, |monitor| replicate(plan, replications, monitor))?;
+    let mut experiment = experiment(plan, &runs, command, info, args.note.as_deref());
     experiment.compare_recorded = compare_recorded;
     if write_files {
         report::write(&experiment, &out).or_run_failed()?;
+        if let Some(text) = stand_in {
+            report::write_file(&out.join("scenario.toml"), text.as_bytes()).or_run_failed()?;
+        }
         #[cfg(feature = "data")]
-        crate::dataset::write_timeline(&experiment.first().timeline, &out.join("timeline.parquet"))
-            .or_run_failed()?;
+        super::tables::write(&experiment, &out).or_run_failed()?;
     }
     let mut stdout = std::io::stdout().lock();
     let color = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -221,10 +244,19 @@ fn recorded(dataset: &Dataset) -> Option<RecordedService> {
     (latency.is_some() || answered > 0).then_some(RecordedService { latency, answered, failed })
 }
 
+/// The longest traffic that is played. No log is as old; a wrong year costs more decisions than anybody waits for.
+const LONGEST: Span = Span::from_secs(100 * 365 * 86_400);
+
 pub(super) fn check_length(plan: &Plan) -> anyhow::Result<()> {
     let (duration, warmup) = (plan.duration(), plan.scenario().warmup);
     if duration.is_zero() {
         return Err(anyhow!("nothing to simulate: the traffic covers no time"));
+    }
+    if duration > LONGEST {
+        let years = duration.as_secs_f64() / (365.0 * 86_400.0);
+        return Err(anyhow!(
+            "the traffic covers {years:.0} years, expected a hundred at most: a stamp is wrong, or --from, --to or --for cut it"
+        ));
     }
     if warmup >= duration {
         return Err(anyhow!(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 
 use super::{Error, aside};
-use crate::traffic::formats::{Record, Work};
+use crate::traffic::formats::{Fault, Record, Work};
 use crate::traffic::replay::{Dataset, RequestTable, TableRows};
 
 /// Columns of every table of requests. Seconds count from 1970 UTC, or from the start of a recording without dates; below them are
@@ -221,7 +221,7 @@ struct Rows {
 }
 
 impl TableRows for Rows {
-    fn next_row(&mut self) -> io::Result<Option<Record<'_>>> {
+    fn next_row(&mut self) -> io::Result<Option<Result<Record<'_>, Fault>>> {
         if self.at == self.batch.rows {
             self.from += self.batch.rows;
             if self.from >= self.table.rows || self.batch.rows == 0 {
@@ -231,6 +231,6 @@ impl TableRows for Rows {
             self.at = 0;
         }
         self.at += 1;
-        Ok(Some(self.batch.record(self.at - 1)))
+        Ok(Some(Ok(self.batch.record(self.at - 1))))
     }
 }

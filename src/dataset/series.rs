@@ -4,64 +4,24 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::{Error, aside};
+use super::cells::Cells;
+use super::{Error, aside, scan};
 use crate::traffic::formats::csv_series::TableColumns;
 use crate::traffic::formats::{Points, Row};
-use crate::traffic::replay::{Dataset, Options};
+use crate::traffic::replay::{self, Dataset, Options};
 use crate::units::Span;
 
-/// Rows by which columns are recognized.
-const SAMPLE: usize = 500;
-
 /// Writes the steps of `dataset`, added up in steps of `step` where one is given; answers how many. Times are UTC, or seconds from the
-/// start of a recording without dates.
+/// start of a recording without dates. A series in CSV or NDJSON is scanned, all else comes from the reader of its form.
 pub fn write_steps(dataset: &Dataset, step: Option<Span>, path: &Path) -> Result<u64, Error> {
-    let (mut times, mut counts) = (Vec::new(), Vec::new());
     let summary = dataset.summary();
-    if summary.is_log {
-        dataset.for_each_request(|second, _| -> Result<(), Error> {
-            // A log has many requests a second, which come nearly in order.
-            if times.last() == Some(&(second * 1_000_000_000)) {
-                *counts.last_mut().expect("as many as times") += 1.0;
-            } else {
-                times.push(second * 1_000_000_000);
-                counts.push(1.0);
-            }
-            Ok(())
-        })?;
-    } else {
-        // A rate is written as what came in its step.
-        let per_step = dataset.counts_per_value();
-        dataset.for_each_step(|nanos, count| -> Result<(), Error> {
-            times.push(nanos);
-            counts.push(count * per_step);
-            Ok(())
-        })?;
-    }
-    let step = step.or(summary.step).unwrap_or(Span::from_secs(1)).0.max(1) as i64;
     let failed = Error::table(path);
-    let frame =
-        DataFrame::new_infer_height(vec![Column::new("time".into(), times), Column::new("count".into(), counts)]);
-    // The start of a step, rounded down before 1970 too.
-    let start = (col("time") - (col("time") % lit(step) + lit(step)) % lit(step)).alias("time");
-    let mut frame = frame
-        .and_then(|frame| {
-            frame
-                .lazy()
-                .with_column(start)
-                .group_by([col("time")])
-                .agg([col("count").sum()])
-                .sort(["time"], Default::default())
-                .collect()
-        })
-        .map_err(&failed)?;
-    if summary.first.is_some() {
-        frame = frame
-            .lazy()
-            .with_column(col("time").cast(DataType::Datetime(TimeUnit::Nanoseconds, None)))
-            .collect()
-            .map_err(&failed)?;
-    }
+    let frame = match scan::steps(dataset)? {
+        Some(frame) => frame,
+        None => read_steps(dataset)?,
+    };
+    let length = step.or(summary.step).unwrap_or(Span::from_secs(1)).0.clamp(1, i64::MAX as u64) as i64;
+    let mut frame = resampled(frame, length, dataset.counts_per_value(), summary.first.is_some()).map_err(&failed)?;
     let rows = frame.height() as u64;
     aside(path, |file| {
         ParquetWriter::new(file)
@@ -73,29 +33,68 @@ pub fn write_steps(dataset: &Dataset, step: Option<Span>, path: &Path) -> Result
     Ok(rows)
 }
 
+/// The steps of `dataset` as its reader has them: `time` \[ns\] and `count`, which for a rate is the rate.
+pub(super) fn read_steps(dataset: &Dataset) -> Result<DataFrame, Error> {
+    let (mut times, mut counts) = (Vec::new(), Vec::new());
+    if dataset.summary().is_log {
+        dataset.for_each_request(|second, _| -> Result<(), Error> {
+            // A log has many requests a second, which come nearly in order.
+            if times.last() == Some(&(second * 1_000_000_000)) {
+                *counts.last_mut().expect("as many as times") += 1.0;
+            } else {
+                times.push(second * 1_000_000_000);
+                counts.push(1.0);
+            }
+            Ok(())
+        })?;
+    } else {
+        dataset.for_each_step(|nanos, count| -> Result<(), Error> {
+            times.push(nanos);
+            counts.push(count);
+            Ok(())
+        })?;
+    }
+    let columns = vec![Column::new("time".into(), times), Column::new("count".into(), counts)];
+    DataFrame::new_infer_height(columns).map_err(Error::table(&dataset.paths()[0]))
+}
+
+/// Adds up what came in each step of `length` \[ns\]; a row of a rate is worth `per_row` requests each. In order of time; a group is
+/// added up in the order of its rows, by one thread, so that the sums are the same on any machine.
+pub(super) fn resampled(frame: DataFrame, length: i64, per_row: f64, dated: bool) -> PolarsResult<DataFrame> {
+    // The start of a step, rounded down before 1970 too.
+    let start = col("time") - (col("time") % lit(length) + lit(length)) % lit(length);
+    let time = if dated { col("time").cast(DataType::Datetime(TimeUnit::Nanoseconds, None)) } else { col("time") };
+    frame
+        .lazy()
+        .with_columns([start.alias("time"), col("count") * lit(per_row)])
+        .group_by([col("time")])
+        .agg([col("count").sum()])
+        .sort(["time"], Default::default())
+        .with_column(time)
+        .collect()
+}
+
 /// Reads a table as a rate series.
-pub(super) fn read(path: &Path, options: &Options) -> Result<Points, String> {
-    let words = |error: PolarsError| error.to_string();
-    let frame = ParquetReader::new(std::fs::File::open(path).map_err(|e| e.to_string())?).finish().map_err(words)?;
-    let names: Vec<String> = frame.get_column_names().iter().map(|name| name.to_ascii_lowercase()).collect();
-    let texts = |frame: &DataFrame, i: usize| -> Result<Vec<Vec<u8>>, String> {
-        let column = frame.columns()[i].cast(&DataType::String).map_err(words)?;
-        let column = column.str().map_err(words)?;
-        Ok((0..column.len()).map(|k| column.get(k).unwrap_or("").as_bytes().to_vec()).collect())
-    };
-    let head = frame.head(Some(SAMPLE));
-    let columns = (0..names.len()).map(|i| texts(&head, i)).collect::<Result<Vec<_>, _>>()?;
-    let rows = (0..head.height()).map(|k| columns.iter().map(|column| column[k].clone()).collect()).collect();
-    let mut recognized = TableColumns::recognize(path, names, rows, options).map_err(|error| error.to_string())?;
-    let (times, values) = (texts(&frame, recognized.time())?, texts(&frame, recognized.value())?);
-    let mut rows = Vec::with_capacity(times.len());
-    for (k, (time, value)) in times.iter().zip(&values).enumerate() {
+pub(super) fn read(
+    path: &Path,
+    names: Vec<String>,
+    sample: &Cells,
+    options: &Options,
+) -> Result<Points, replay::Error> {
+    let bad = |message| replay::Error::BadTable { path: path.to_path_buf(), message };
+    let rows = (0..sample.rows).map(|row| sample.row(row)).collect();
+    let mut recognized = TableColumns::recognize(path, names, rows, options)?;
+    let wanted = [recognized.time(), recognized.value()];
+    let all = Cells::read(path, 0, usize::MAX, Some(&wanted)).map_err(|error| bad(error.to_string()))?;
+    let mut rows = Vec::with_capacity(all.rows);
+    for k in 0..all.rows {
+        let [time, value] = wanted.map(|column| all.get(k, column));
         match recognized.row(time, value) {
             Ok(Some(row)) => rows.push(row),
             Ok(None) => {}
             Err(fault) => {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                return Err(format!("row {}: {fault}: {:?}, {:?}", k + 1, text(time), text(value)));
+                return Err(bad(format!("row {}: {fault}: {:?}, {:?}", k + 1, text(time), text(value))));
             }
         }
     }

@@ -81,6 +81,159 @@ fn steps_are_added_up_and_read_back() {
     assert_eq!(Dataset::open(&path, &options()).unwrap().summary().requests, 90.0);
 }
 
+/// A table as somebody else writes it.
+fn foreign(folder: &TempDir, name: &str, columns: Vec<Column>) -> PathBuf {
+    let path = folder.path().join(name);
+    let mut frame = DataFrame::new_infer_height(columns).unwrap();
+    ParquetWriter::new(File::create(&path).unwrap()).finish(&mut frame).unwrap();
+    path
+}
+
+/// Cells of a table in text, a column each.
+fn columns_of(text: &str) -> (Vec<String>, Vec<Vec<String>>) {
+    let mut rows = text.lines().map(|line| line.split(',').map(str::to_string).collect::<Vec<_>>());
+    let names = rows.next().unwrap();
+    let mut columns = vec![Vec::new(); names.len()];
+    for row in rows {
+        columns.iter_mut().zip(row).for_each(|(column, cell)| column.push(cell));
+    }
+    (names, columns)
+}
+
+#[test]
+fn a_request_trace_of_somebody_else_is_what_it_is_in_text() {
+    let folder = TempDir::new().unwrap();
+    let azure_functions =
+        "app,func,end_timestamp,duration\na,f,0.5,0.25\nb,g,57.75,57.5\na,f,3.0,1.0\nb,f,2.001,0.001\n";
+    let azure_llm = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.680590,374,44\n\
+        2023-11-16 18:15:50.995169,396,109\n2023-11-16 18:15:51.222467,879,55\n";
+    let mooncake = "timestamp_ms,input_length,output_length\n0,6758,500\n0,7319,490\n3000,7234,794\n3052,2,9\n";
+    for (name, text) in [("functions", azure_functions), ("llm", azure_llm), ("mooncake", mooncake)] {
+        let plain = Dataset::open(&written(&folder, &format!("{name}.csv"), text), &options()).unwrap();
+        let (names, cells) = columns_of(text);
+        let columns = names.iter().zip(cells).map(|(name, cells)| {
+            let numbers: Result<Vec<f64>, _> = cells.iter().map(|cell| cell.parse::<f64>()).collect();
+            match numbers {
+                Ok(numbers) if numbers.iter().all(|n| n.fract() == 0.0) => {
+                    Column::new(name.into(), numbers.iter().map(|n| *n as i64).collect::<Vec<_>>())
+                }
+                Ok(numbers) => Column::new(name.into(), numbers),
+                Err(_) => Column::new(name.into(), cells),
+            }
+        });
+        let path = foreign(&folder, &format!("{name}.parquet"), columns.collect());
+        let table = Dataset::open(&path, &options()).unwrap();
+        assert!(table.summary().description.starts_with("request trace"), "{name}: {}", table.summary());
+        assert_eq!(arrivals(&table), arrivals(&plain), "{name}");
+        assert_eq!(table.summary().works, plain.summary().works, "{name}");
+        let again = folder.path().join("again.parquet");
+        write_requests(&table, &again).unwrap();
+        assert_eq!(arrivals(&Dataset::open(&again, &options()).unwrap()), arrivals(&plain), "{name}");
+    }
+    // A moment as a moment, a demand that is none, and a price.
+    let at: Vec<i64> = [1_700_158_546_680_590_000, 1_700_158_550_995_169_000, 1_700_158_551_222_467_000].to_vec();
+    let at = Column::new("TIMESTAMP".into(), at).cast(&DataType::Datetime(TimeUnit::Nanoseconds, None)).unwrap();
+    let tokens = |name: &str, n: [i64; 3]| Column::new(name.into(), n.to_vec());
+    let path = foreign(&folder, "typed.parquet", vec![at, tokens("ContextTokens", [374, 396, -1])]);
+    let priced = Options { demand: "ContextTokens*1ms".parse().unwrap(), max_bad_lines: 0.5, ..options() };
+    let table = Dataset::open(&path, &priced).unwrap();
+    assert_eq!((table.summary().lines, table.summary().bad.total()), (2, 1), "{}", table.summary());
+    assert_eq!(table.summary().first.unwrap().to_string(), "2023-11-16T18:15:46Z");
+}
+
+/// Steps of a series, scanned and read, in the steps of an hour.
+fn both(dataset: &Dataset) -> Option<[DataFrame; 2]> {
+    let scanned = scan::steps(dataset).unwrap()?;
+    let read = series::read_steps(dataset).unwrap();
+    let hourly = |frame| series::resampled(frame, 3_600_000_000_000, dataset.counts_per_value(), true).unwrap();
+    Some([hourly(scanned), hourly(read)])
+}
+
+#[test]
+fn a_scan_finds_what_the_reader_of_lines_finds() {
+    let folder = TempDir::new().unwrap();
+    let nested = |i: i64| {
+        format!("{{\"t\": {}, \"load\": {{\"n\": {i}, \"m\": [1]}}, \"x\": \"a\"}}\n", 1_446_249_499_322 + i * 5000)
+    };
+    let quoted: String = (0..60).map(|i| format!("\"2015-05-17 10:{i:02}\";\"x;y\";{i}.5\r\n")).collect();
+    for (name, text) in [
+        ("plain.csv", "# made by hand\ntime,rps\n2015-05-17T10:00:00Z,2\n\n2015-05-17T10:00:30Z,4\n2015-05-17T10:01:00Z,\n2015-05-17T10:01:30Z,1.5 K\n".to_string()),
+        ("quoted.csv", format!("sep=;\nwhen;what;requests\n{quoted}")),
+        ("ragged.csv", "t,requests\n0,1\n60,2,3,4\n120,5\n".to_string()),
+        ("nested.ndjson", (0..99).map(nested).collect()),
+    ] {
+        let plain = Dataset::open(&written(&folder, name, &text), &Options { max_bad_lines: 0.5, ..options() }).unwrap();
+        let [scanned, read] = both(&plain).unwrap_or_else(|| panic!("{name} is scanned: {}", plain.summary()));
+        assert!(scanned.equals_missing(&read), "{name}: {scanned} {read}");
+    }
+    // What a scan would misread is read line by line.
+    for text in ["t,requests\n0,\"1\n60,2\n120,3\n180,\"4\n240,5\n300,6\n", "t,requests_total\n0,1\n60,5\n120,9\n"] {
+        let plain = written(&folder, "odd.csv", text);
+        let plain = Dataset::open(&plain, &Options { max_bad_lines: 0.9, ..options() }).unwrap();
+        assert!(both(&plain).is_none(), "{}", plain.summary());
+        assert!(write_steps(&plain, None, &folder.path().join("odd.parquet")).unwrap() > 0);
+    }
+}
+
+#[test]
+fn a_scan_of_every_public_series_finds_what_the_reader_of_lines_finds() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    if !data.exists() {
+        println!("skipped: ../shared is not there");
+        return;
+    }
+    let (mut scanned, mut read) = (0, Vec::new());
+    let mut folders = vec![data];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let Ok(dataset) = Dataset::open(&path, &options()) else { continue };
+            let text = dataset.series_files().iter().any(|(_, format)| {
+                matches!(
+                    format,
+                    crate::traffic::formats::SeriesFormat::Csv(_) | crate::traffic::formats::SeriesFormat::Ndjson(_)
+                )
+            });
+            if !text {
+                continue;
+            }
+            let Some([a, b]) = both(&dataset) else {
+                read.push(path);
+                continue;
+            };
+            scanned += 1;
+            assert_eq!(a.column("time").unwrap(), b.column("time").unwrap(), "{}", path.display());
+            let (a, b) = (a.column("count").unwrap(), b.column("count").unwrap());
+            for (a, b) in a.f64().unwrap().iter().zip(b.f64().unwrap().iter()) {
+                let (a, b) = (a.unwrap(), b.unwrap());
+                // The order of addition is another.
+                assert!((a - b).abs() <= 1e-12 * a.abs(), "{}: {a} {b}", path.display());
+            }
+        }
+    }
+    println!("{scanned} scanned, read line by line: {read:?}");
+    assert!(scanned >= 50 && read.len() <= 5, "{scanned} scanned, read line by line: {read:?}");
+}
+
+#[test]
+fn figures_are_rows() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("summary.parquet");
+    let figures = [
+        Figure { seed: None, name: "latency_ms.p99".to_string(), value: 12.5, interval: Some((12.0, 13.0)) },
+        Figure { seed: Some(u64::MAX), name: "fleet.cost".to_string(), value: 0.5, interval: None },
+    ];
+    write_summary(&figures, &path).unwrap();
+    let frame = ParquetReader::new(File::open(&path).unwrap()).finish().unwrap();
+    assert_eq!(frame.get_column_names(), ["seed", "name", "value", "low", "high"]);
+    assert_eq!(frame.column("seed").unwrap().u64().unwrap().get(1), Some(u64::MAX));
+    assert_eq!(frame.column("low").unwrap().f64().unwrap().get(0), Some(12.0));
+}
+
 #[test]
 fn a_table_that_is_none_says_so() {
     let folder = TempDir::new().unwrap();

@@ -7,8 +7,11 @@
 //! logic, and clearing costs only what was touched. Every step of the timeline it is poured into the
 //! [`Latency`] of the run.
 
+use std::io::Read as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use flate2::read::ZlibDecoder;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 
@@ -141,7 +144,35 @@ pub struct Encoded {
 /// A histogram from base64 of its serialized form (V2, plain or compressed), or in words why it is none.
 pub fn decode(base64: &str) -> Result<Histogram<u64>, String> {
     let bytes = BASE64.decode(base64.trim()).map_err(|error| format!("not base64: {error}"))?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|error| format!("no HdrHistogram V2: {error}"))
+    deserialize(&bytes).map_err(|error| format!("no HdrHistogram V2: {error}"))
+}
+
+/// First bytes of a serialized histogram, V2, plain and compressed.
+const PLAIN: &[u8] = &[0x1c, 0x84, 0x93, 0x13];
+const COMPRESSED: &[u8] = &[0x1c, 0x84, 0x93, 0x14];
+/// The most that a compressed histogram is unpacked to \[bytes\]: nine for each slot of the finest with five digits.
+const LARGEST: u64 = 64 << 20;
+/// The number −2⁶³: so many slots without a count. No histogram has them, and their number cannot be negated.
+const NO_RUN: [u8; 9] = [0xff; 9];
+
+/// A histogram from its serialized form (V2, plain or compressed), or in words why it is none. A header may promise any length; no memory is
+/// set aside for what is not there.
+pub fn deserialize(bytes: &[u8]) -> Result<Histogram<u64>, String> {
+    let mut unpacked = Vec::new();
+    let mut plain = bytes;
+    if bytes.starts_with(COMPRESSED) {
+        let packed = ZlibDecoder::new(bytes.get(8..).unwrap_or_default());
+        packed.take(LARGEST).read_to_end(&mut unpacked).map_err(|error| error.to_string())?;
+        plain = &unpacked;
+    }
+    let length = plain.get(4..8).and_then(|length| Some(u32::from_be_bytes(length.try_into().ok()?) as usize));
+    if !plain.starts_with(PLAIN) {
+        return Err("it does not begin as one".to_string());
+    }
+    if length.is_none_or(|length| length > plain.len()) || memchr::memmem::find(plain, &NO_RUN).is_some() {
+        return Err("it is cut off or damaged".to_string());
+    }
+    Deserializer::new().deserialize(&mut &plain[..]).map_err(|error| error.to_string())
 }
 
 /// Latencies of one step of a timeline.
@@ -286,6 +317,24 @@ impl StepHistogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_that_promises_too_much_is_an_error_and_costs_nothing() {
+        let head = |length: u32| {
+            let mut bytes = PLAIN.to_vec();
+            bytes.extend(length.to_be_bytes());
+            bytes.extend([0, 0, 0, 0, 0, 0, 0, 3]);
+            bytes.extend(1u64.to_be_bytes());
+            bytes.extend(3_600_000_000u64.to_be_bytes());
+            bytes.extend(1f64.to_be_bytes());
+            bytes
+        };
+        assert_eq!(deserialize(&head(0)).map(|histogram| histogram.len()), Ok(0));
+        assert_eq!(deserialize(&head(u32::MAX)).unwrap_err(), "it is cut off or damaged");
+        // So many slots to skip that their number has no negative.
+        assert_eq!(deserialize(&[&head(9)[..], &NO_RUN].concat()).unwrap_err(), "it is cut off or damaged");
+        assert_eq!(deserialize(b"").unwrap_err(), "it does not begin as one");
+    }
 
     #[test]
     fn a_step_poured_into_a_run_equals_recording_directly() {

@@ -8,11 +8,10 @@ mod legacy;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
 
 use super::Experiment;
 use crate::record::Run;
-use crate::record::latency::Latency;
+use crate::record::latency::{Latency, deserialize};
 
 /// One line of a log.
 #[derive(Clone, Debug)]
@@ -95,9 +94,7 @@ pub fn decode(encoded: &str) -> Result<Histogram<u64>, String> {
     let bytes = BASE64.decode(encoded).map_err(|error| format!("the histogram is not base64: {error}"))?;
     match legacy::version(&bytes) {
         Some(_) => legacy::decode(&bytes),
-        None => Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
-            .map_err(|error| format!("no HdrHistogram V0, V1 or V2: {error}")),
+        None => deserialize(&bytes).map_err(|error| format!("no HdrHistogram V0, V1 or V2: {error}")),
     }
 }
 

@@ -56,6 +56,11 @@ impl Plan {
             Traffic::Replay { recording, .. } => Some(Dataset::open_all(&recording.paths, &recording.options)?),
             Traffic::Open(_) | Traffic::Closed(_) => None,
         };
+        Ok(Plan::with(scenario, dataset))
+    }
+
+    /// The same with the recording that the scenario replays, which is open already.
+    pub fn with(scenario: Scenario, dataset: Option<Dataset>) -> Plan {
         let recorded_for = dataset.as_ref().map(Dataset::duration);
         let duration = scenario.duration.or(recorded_for).unwrap_or(Span::ZERO);
         let mut endpoints = scenario.service.endpoints.clone();
@@ -68,7 +73,7 @@ impl Plan {
             Traffic::Closed(_) => Vec::new(),
         };
         let regions = &scenario.clients.population.regions;
-        Ok(Plan {
+        Plan {
             duration,
             population: Population::new(&scenario.clients.population, scenario.seed),
             one_way: regions.iter().map(|region| region.rtt / 2).collect(),
@@ -83,7 +88,7 @@ impl Plan {
             attack_endpoints,
             spotlight: Vec::new(),
             scenario,
-        })
+        }
     }
 
     /// Has answers in these stretches, in order and apart, counted for themselves as well: [`Run::spotlight`].

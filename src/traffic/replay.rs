@@ -165,7 +165,7 @@ pub enum Table {
 
 /// Reads the tables of Parquet, which only another part of the program can.
 #[derive(Clone, Copy)]
-pub struct TableReader(pub fn(&Path, &Options) -> Result<Table, String>);
+pub struct TableReader(pub fn(&Path, &Options) -> Result<Table, Error>);
 
 impl fmt::Debug for TableReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -449,6 +449,13 @@ impl Dataset {
         &self.options
     }
 
+    /// The same with `scale` times its requests; see [`Options::scale`].
+    pub fn scaled(mut self, scale: f64) -> Result<Dataset, Error> {
+        self.options.scale = scale;
+        check(&self.options)?;
+        Ok(self)
+    }
+
     /// How long playing it takes.
     pub fn duration(&self) -> Span {
         let once = self.summary.recorded.mul_f64(1.0 / self.options.speed);
@@ -475,6 +482,15 @@ impl Dataset {
         match feed.into_error() {
             Some(error) => Err(error.into()),
             None => Ok(()),
+        }
+    }
+
+    /// The files of a series in text, in their order, and how they are read; none of a log or a table.
+    #[cfg_attr(not(feature = "data"), expect(dead_code, reason = "tables are made of it"))]
+    pub(crate) fn series_files(&self) -> &[(PathBuf, SeriesFormat)] {
+        match &self.content {
+            Content::Series(files) => files,
+            Content::Requests(_) => &[],
         }
     }
 
@@ -539,13 +555,11 @@ enum Recognized {
 
 fn recognize(path: &Path, options: &Options) -> Result<Recognized, Error> {
     if options.format == Format::Parquet || input::magic(path)?.starts_with(input::PARQUET) {
-        let bad = |message| Error::BadTable { path: path.to_path_buf(), message };
         let Some(TableReader(read)) = options.tables else {
-            return Err(bad(
-                "found a Parquet file, expected text: this build of the program reads none (feature data)".into(),
-            ));
+            let message = "found a Parquet file, expected text: this build of the program reads none (feature data)";
+            return Err(Error::BadTable { path: path.to_path_buf(), message: message.to_string() });
         };
-        return read(path, options).map(Recognized::Table).map_err(bad);
+        return read(path, options).map(Recognized::Table);
     }
     let mut file = input::open(path)?;
     let sample = formats::sample(&mut file).map_err(|e| failed(path, 0, e))?;

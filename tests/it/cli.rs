@@ -69,6 +69,59 @@ fn a_simulation_writes_its_report_and_shows_where() {
     assert!(!stdout.contains('\u{1b}'), "no colors where nobody sees them");
 }
 
+/// A line a second, and each took 40 ms.
+fn log() -> String {
+    let line = |n: u32| {
+        let (m, s) = (n / 60, n % 60);
+        format!("h{} - - [17/May/2015:10:{m:02}:{s:02} +0000] \"GET / HTTP/1.1\" 200 9 \"-\" \"x\" 0.040\n", n % 9)
+    };
+    (0..120).map(line).collect()
+}
+
+#[test]
+fn a_recording_is_played_with_nothing_but_its_name() {
+    let counts: String = (0..48).map(|hour| format!("{},{}\n", 1_431_856_800 + hour * 3600, 900_000)).collect();
+    let counts = format!("time,requests\n{counts}");
+    let folder = folder(&[("access.log", log().as_bytes()), ("big.csv", counts.as_bytes())]);
+    let played = output(folder.path(), &["replay", "access.log"]);
+    assert_eq!(played.status.code(), Some(0), "{}", stderr(&played));
+    let words = stderr(&played);
+    assert!(words.contains("No scenario was named") && words.contains("the recorded response time"), "{words}");
+    let home = folder.path().join("reports/access");
+    let report: Value = serde_json::from_slice(&fs::read(home.join("report.json")).unwrap()).unwrap();
+    assert_eq!((&report["requests"]["offered"], &report["requests"]["succeeded"]), (&120.into(), &120.into()));
+    // What stood in is there to be corrected, and plays the same.
+    let scenario = home.join("scenario.toml");
+    let again = output(folder.path(), &["replay", "access.log", "--scenario", scenario.to_str().unwrap(), "--json"]);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!((&again["latency_ms"], &again["fleet"]), (&report["latency_ms"], &report["fleet"]));
+    // Of tens of millions, one in so many.
+    let thinned = output(folder.path(), &["replay", "big.csv", "--for", "10m", "--json"]);
+    assert_eq!(thinned.status.code(), Some(0), "{}", stderr(&thinned));
+    assert!(stderr(&thinned).contains("one request in 4 is played"), "{}", stderr(&thinned));
+    let thinned: Value = serde_json::from_slice(&thinned.stdout).unwrap();
+    let offered = thinned["requests"]["offered"].as_f64().unwrap();
+    assert!((30_000.0..40_000.0).contains(&offered), "10 of 60 minutes of 208,333: {offered}");
+}
+
+#[test]
+fn tables_need_the_feature_and_a_folder() {
+    let folder = folder(&[("small.toml", SMALL.as_bytes())]);
+    let run = output(folder.path(), &["sim", "small.toml", "--replications", "2", "--out", "out"]);
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    let made = output(folder.path(), &["report", "out", "--format", "parquet", "--out", "tables"]);
+    if cfg!(feature = "data") {
+        assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+        assert_eq!(names(&folder.path().join("tables")), ["summary.parquet", "timeline.parquet"]);
+        let to_stdout = output(folder.path(), &["report", "out", "--format", "parquet", "--out", "-"]);
+        assert_eq!(to_stdout.status.code(), Some(2), "{}", stderr(&to_stdout));
+    } else {
+        assert_eq!(made.status.code(), Some(2));
+        assert!(stderr(&made).contains("--features data"), "{}", stderr(&made));
+    }
+}
+
 #[test]
 fn json_is_all_that_is_printed_with_json_and_nothing_is_written() {
     let folder = folder(&[("small.toml", SMALL.as_bytes())]);

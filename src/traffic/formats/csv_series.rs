@@ -91,7 +91,7 @@ impl TimeUnit {
     }
 
     /// Nanoseconds since 1970 or since the series began.
-    pub(super) fn nanos(&self, field: &[u8], zone: &mut Zone) -> Option<i64> {
+    pub(crate) fn nanos(&self, field: &[u8], zone: &mut Zone) -> Option<i64> {
         match self {
             TimeUnit::Civil => timestamp::civil(field).map(|moment| zone.resolve(moment)),
             TimeUnit::Epoch(unit) | TimeUnit::Offset(unit) => scaled(field, *unit),

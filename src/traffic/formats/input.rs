@@ -122,6 +122,36 @@ pub(crate) fn open(path: &Path) -> Result<Input, Error> {
     Ok(Input::Plain(file))
 }
 
+/// A file of plain text.
+pub enum Plain<'a> {
+    /// It was.
+    Same(&'a Path),
+    /// What it was unpacked to, for as long as it is read.
+    Copy(tempfile::NamedTempFile),
+}
+
+impl Plain<'_> {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Plain::Same(path) => path,
+            Plain::Copy(file) => file.path(),
+        }
+    }
+}
+
+/// The file at `path`, unpacked aside if it is packed: for readers that know no packing.
+pub fn unpacked(path: &Path) -> Result<Plain<'_>, Error> {
+    let failed = |source| Error::Unreadable { path: path.to_path_buf(), source };
+    let mut input = open(path)?;
+    if matches!(input, Input::Plain(_)) {
+        return Ok(Plain::Same(path));
+    }
+    let mut copy = tempfile::NamedTempFile::with_prefix("wavetank-").map_err(failed)?;
+    io::copy(&mut input, &mut copy).map_err(|error| crate::traffic::replay::failed(path, 0, error))?;
+    Ok(Plain::Copy(copy))
+}
+
 fn open_file(path: &Path) -> Result<File, Error> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => Error::Missing { path: path.to_path_buf() },

@@ -127,6 +127,11 @@ impl Members {
         })
     }
 
+    /// Where the time is, how it is written, and where the count is; parts of a path are joined by dots.
+    pub fn paths(&self) -> (&str, &TimeUnit, &str) {
+        (&self.time, &self.unit, &self.count)
+    }
+
     /// Whether times are moments of history.
     pub fn dated(&self) -> bool {
         self.unit.dated()

@@ -68,8 +68,13 @@ pub struct Trace {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
-    Columns { delimiter: u8, heading: bool },
+    Columns {
+        delimiter: u8,
+        heading: bool,
+    },
     Json,
+    /// Somebody else holds the cells.
+    Cells,
 }
 
 /// How demand is found in a recording.
@@ -118,13 +123,35 @@ impl std::str::FromStr for Demand {
 impl Trace {
     /// The trace that begins with `lines`; `None` if it is none.
     pub(crate) fn detect(path: &Path, lines: &[&[u8]], options: &Options) -> Option<Result<Trace, Error>> {
-        let json = super::json_series::recognize(lines);
-        let (names, table) = if json {
-            json_series::table(lines)?
-        } else {
-            let table = Table::read(lines);
-            (table.names.clone(), table)
-        };
+        if super::json_series::recognize(lines) {
+            let (names, table) = json_series::table(lines)?;
+            return Trace::of(path, names, &table, Layout::Json, options);
+        }
+        let table = Table::read(lines);
+        let names = table.names.clone();
+        let layout = Layout::Columns { delimiter: table.delimiter, heading: !names.is_empty() };
+        Trace::of(path, names, &table, layout, options)
+    }
+
+    /// The trace in a table that somebody else holds, by the names of its columns, in lower case, and its first rows; `None` if it is
+    /// none.
+    pub fn of_table(
+        path: &Path,
+        names: Vec<String>,
+        rows: Vec<Vec<Vec<u8>>>,
+        options: &Options,
+    ) -> Option<Result<Trace, Error>> {
+        let table = Table::of(b',', names.clone(), rows);
+        Trace::of(path, names, &table, Layout::Cells, options)
+    }
+
+    fn of(
+        path: &Path,
+        names: Vec<String>,
+        table: &Table,
+        layout: Layout,
+        options: &Options,
+    ) -> Option<Result<Trace, Error>> {
         let named = |known: &[&str]| known.iter().find_map(|name| table.names.iter().position(|n| n == name));
         let sizes: Vec<usize> = (0..table.names.len())
             .filter(|&i| SIZES.contains(&&table.names[i][..]) && table.columns.get(i).is_some_and(|c| c.numeric()))
@@ -155,13 +182,9 @@ impl Trace {
             return None;
         }
         let mut trace = Trace {
-            layout: if json {
-                Layout::Json
-            } else {
-                Layout::Columns { delimiter: table.delimiter, heading: !names.is_empty() }
-            },
+            layout,
             ends: end == Some(time.0),
-            time: (time.0, offset_unit(&table, time.0, time.1, json && options.time.is_none())),
+            time: (time.0, offset_unit(table, time.0, time.1, layout, options.time.is_none())),
             duration,
             sizes,
             prices: None,
@@ -198,6 +221,28 @@ impl Trace {
             }
         }
         Ok(())
+    }
+
+    /// Which columns are read, from 0, in order.
+    pub fn columns(&self) -> Vec<usize> {
+        let mut all = self.sizes.clone();
+        all.push(self.time.0);
+        all.extend(self.duration.map(|(i, _)| i));
+        all.extend(self.client.into_iter().chain(self.endpoint));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The request in a row whose cells `field` knows.
+    pub fn request<'a>(&mut self, field: impl Fn(usize) -> &'a [u8]) -> Result<Record<'a>, Fault> {
+        let at = self.time.1.nanos(field(self.time.0), &mut self.zone).ok_or(Fault::BadTime)?;
+        Shape { ends: self.ends, duration: self.duration, sizes: &self.sizes, prices: self.prices.as_ref() }.record(
+            at,
+            field,
+            self.client,
+            self.endpoint,
+        )
     }
 
     /// Whether times are moments of history.
@@ -244,6 +289,8 @@ impl Trace {
                     .record(at, |i| fields.get(i).copied().unwrap_or(b""), self.client, self.endpoint)
                     .map(Some)
             }
+            // There are no lines.
+            Layout::Cells => Ok(None),
             Layout::Json => {
                 let members: Map<String, Json> = json_series::parse(line).ok_or(Fault::BadJson)?;
                 self.values.resize(self.names.len(), String::new());
@@ -284,9 +331,13 @@ impl Trace {
 
 /// Offsets in JSON have no heading that says their unit. Whole numbers that are far apart are milliseconds, as programs count them: a
 /// trace with a request every half a minute has little to say.
-fn offset_unit(table: &Table, column: usize, unit: TimeUnit, json: bool) -> TimeUnit {
+fn offset_unit(table: &Table, column: usize, unit: TimeUnit, layout: Layout, recognized: bool) -> TimeUnit {
+    // A table in columns was made from such JSON as often as not; one in text says its unit by its heading, or seconds are meant.
+    let untold = recognized && matches!(layout, Layout::Json | Layout::Cells);
     match unit {
-        TimeUnit::Offset(NANOS) if json && table.columns[column].whole_and_far_apart() => TimeUnit::Offset(1_000_000),
+        TimeUnit::Offset(NANOS) if untold && table.columns[column].whole_and_far_apart() => {
+            TimeUnit::Offset(1_000_000)
+        }
         unit => unit,
     }
 }

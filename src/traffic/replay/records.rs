@@ -27,8 +27,8 @@ pub trait RequestTable: fmt::Debug + Send + Sync {
 
 /// The rows of a [`RequestTable`], one after the other.
 pub trait TableRows: Send {
-    /// The next row; `None` at the end.
-    fn next_row(&mut self) -> io::Result<Option<Record<'_>>>;
+    /// The next row, or what is wrong with it; `None` at the end.
+    fn next_row(&mut self) -> io::Result<Option<Result<Record<'_>, Fault>>>;
 }
 
 /// Where requests are read from.
@@ -185,7 +185,9 @@ impl Records {
                 self.at.1 += 1;
                 let table = self.table.as_mut().expect("a table is open");
                 return match table.next_row() {
-                    Ok(row) => Ok(row.map(Item::Request)),
+                    Ok(Some(Ok(record))) => Ok(Some(Item::Request(record))),
+                    Ok(Some(Err(fault))) => Ok(Some(Item::Bad(fault, b""))),
+                    Ok(None) => Ok(None),
                     Err(source) => Err(failed(path, number, source)),
                 };
             }

@@ -550,3 +550,13 @@ fn finer_stamps_are_kept_and_demand_comes_with_them() {
         .collect();
     assert_eq!(work, [0.5, 1.5, 1.0, 1.0].map(Work::Size), "relative to the mean");
 }
+
+#[test]
+fn stamps_further_apart_than_a_clock_of_nanoseconds_reaches_are_no_panic() {
+    let old = "h - - [22/Jan/0219:03:56:14 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"x\"\n";
+    let log: String = old.to_string() + &(0..5).map(|n| line(n, "h", "/")).collect::<String>();
+    let dataset = open(log.as_bytes(), &Options::default()).unwrap();
+    let summary = dataset.summary();
+    assert_eq!((summary.lines, summary.recorded, summary.pauses[0].length), (6, Span::MAX, Span::MAX));
+    assert!(summary.to_string().contains("0219-01-22"), "{summary}");
+}
