@@ -37,6 +37,7 @@ use crate::engine::balancer::health::{Health, Opinion};
 use crate::engine::balancer::routing::TierHealth;
 use crate::engine::balancer::{Balancer, Joining, Notice, Refusal};
 use crate::engine::events::{Event, EventKind};
+use crate::engine::forecast::Prediction;
 use crate::engine::gates::{Answer, Gates};
 use crate::engine::hold::Hold;
 use crate::engine::limiter::hierarchy::{Denial, Hierarchy};
@@ -799,7 +800,12 @@ impl Engine {
 
     /// What was forecast for now, a prediction window ago \[1/s\]; `None` if nothing was.
     pub fn forecast_rps(&self) -> Option<f64> {
-        self.outlook().and_then(Outlook::forecast_rps)
+        self.forecast().map(|forecast| forecast.mean)
+    }
+
+    /// The same with its 90 % interval.
+    pub fn forecast(&self) -> Option<Prediction> {
+        self.outlook().and_then(Outlook::forecast)
     }
 
     /// The load of the next while; `None` without an analyzer that looks ahead.

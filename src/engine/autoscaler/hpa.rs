@@ -134,6 +134,16 @@ impl MetricSpec {
             MetricSpec::External { metric, aggregate, .. } => (metric, aggregate),
         }
     }
+
+    /// Its metric and target, if those are of an instance.
+    pub fn per_instance(&self) -> Option<(Metric, &'static str, f64)> {
+        let target = match *self {
+            MetricSpec::Resource { average_utilization, .. } => f64::from(average_utilization),
+            MetricSpec::Pods { average_value, .. } => average_value,
+            MetricSpec::External { .. } => return None,
+        };
+        Some((self.metric().0, "=", target))
+    }
 }
 
 /// One metric as it was measured, in thousandths.
