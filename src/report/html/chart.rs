@@ -177,7 +177,7 @@ fn fleet(x: &Experiment) -> Panel<'static> {
         series: vec![
             of("ready", "c4", Column::InstancesReady, Form::Area),
             of("paid for", "c2", Column::InstancesTotal, Form::Step),
-            of("wanted", "c5", Column::Desired, Form::Step),
+            of("wanted", "c5 long", Column::Desired, Form::Step),
             of("needed", "c1 dash", Column::Needed, Form::Step),
             of("cheapest, knowing the future", "c3 dot", Column::Optimal, Form::Step),
         ],

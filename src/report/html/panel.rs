@@ -22,7 +22,7 @@ pub(super) const INNER: f64 = WIDTH - LEFT - RIGHT;
 /// A line, step or area of a panel.
 pub(in crate::report) struct Series<'a> {
     pub(in crate::report) name: &'a str,
-    /// A color, `c1` to `c5`, and how the line is broken: `dash`, `dot` or nothing.
+    /// A color, `c1` to `c6`, and how the line is broken: `dash`, `dot`, `long` or nothing.
     pub(in crate::report) class: &'a str,
     pub(in crate::report) values: Vec<f64>,
     pub(in crate::report) form: Form,
