@@ -142,7 +142,8 @@ fn contenders(x: &Comparison) -> String {
         .iter()
         .zip(x.front())
         .map(|(each, on_front)| {
-            let shown = |m: Measure| m.mean(&each.experiment).map_or("–".to_string(), |mean| value(m.show(mean), mean));
+            let shown =
+                |m: Measure| m.mean(&each.experiment).map_or("–".to_string(), |mean| value(m.show(mean), mean));
             let mut row = vec![escape(&each.label)];
             row.extend(measures.iter().map(|&m| shown(m)));
             row.push(shown(Measure::RegretRatio));

@@ -99,8 +99,7 @@ mod tests {
         // Fifteen steps of a second are a column: an hour has 240 of them.
         let heat = heating.finish();
         assert_eq!((heat.column_seconds, heat.columns.len()), (15.0, 1));
-        let hot: Vec<(usize, u64)> =
-            heat.columns[0].iter().copied().enumerate().filter(|(_, n)| *n > 0).collect();
+        let hot: Vec<(usize, u64)> = heat.columns[0].iter().copied().enumerate().filter(|(_, n)| *n > 0).collect();
         assert_eq!(hot, [(0, 2), (1, 1), (9, 1), (16, 1), (rows() - 2, 1), (rows() - 1, 1)]);
     }
 }

@@ -167,7 +167,8 @@ fn a_report_draws_zooms_sorts_and_changes_its_theme() {
     // The same by keyboard; decisions are told to whoever cannot point.
     page.value("document.querySelector('#storm figure > svg').focus()");
     page.press("n");
-    let first = page.value("[document.getElementById('tip').hidden, document.querySelector('[role=status]').textContent]");
+    let first =
+        page.value("[document.getElementById('tip').hidden, document.querySelector('[role=status]').textContent]");
     assert_eq!(first[0], false);
     assert!(first[1].as_str().is_some_and(|text| text.contains("→") && text.contains("cpu_utilization")), "{first}");
     page.press("+");
@@ -206,7 +207,10 @@ fn a_report_draws_zooms_sorts_and_changes_its_theme() {
     page.value("document.getElementById('theme').click()");
     assert_eq!(page.value(ground), light);
     page.go(&path);
-    assert_eq!((page.value(ground), page.value("document.getElementById('theme').textContent")), (light.clone(), json!("Dark theme")));
+    assert_eq!(
+        (page.value(ground), page.value("document.getElementById('theme').textContent")),
+        (light.clone(), json!("Dark theme"))
+    );
     page.value("document.getElementById('theme').click()");
     assert_eq!(page.value(ground), dark);
     // Paper is white whatever anybody likes.
@@ -215,7 +219,10 @@ fn a_report_draws_zooms_sorts_and_changes_its_theme() {
     prefer(&mut page, "screen", "light");
 
     // A narrow screen: nothing sticks out, what is wide scrolls by itself.
-    page.ask("Emulation.setDeviceMetricsOverride", json!({ "width": 320, "height": 700, "deviceScaleFactor": 1, "mobile": true }));
+    page.ask(
+        "Emulation.setDeviceMetricsOverride",
+        json!({ "width": 320, "height": 700, "deviceScaleFactor": 1, "mobile": true }),
+    );
     assert_eq!(page.value("document.documentElement.scrollWidth"), 320);
 
     assert_eq!(page.complaints(&[&path]), Vec::<String>::new());
@@ -235,6 +242,7 @@ fn without_a_script_everything_is_there_to_read() {
     );
     assert!(seen[0].is_null() && seen[1].is_null() && seen[2] == 0 && seen[3] == true, "{seen}");
     assert!(seen[4].as_u64() > Some(0), "{seen}: marks explain themselves");
+    page.ask("Emulation.setScriptExecutionDisabled", json!({ "value": false }));
     assert_eq!(page.complaints(&[&path]), Vec::<String>::new());
 }
 
@@ -258,7 +266,8 @@ fn is_inert(path: &Path) {
     let size = fs::metadata(path).expect("a page").len();
     assert!(size < 2_000_000, "{size} bytes");
     let text = fs::read_to_string(path).expect("a page");
-    let odd = text.chars().find(|c| c.is_control() && !"\n\t".contains(*c) || "\u{202e}\u{2066}\u{200f}".contains(*c));
+    let odd =
+        text.chars().find(|c| c.is_control() && !"\n\t".contains(*c) || "\u{202e}\u{2066}\u{200f}".contains(*c));
     assert_eq!(odd, None);
     let Some(mut page) = Page::open(path) else { return };
     assert_eq!(page.value(TAKEN), json!([0, 0, 0, 0]));
@@ -289,7 +298,12 @@ fn what_is_in_the_data_stays_data() {
     x.notes = HARM.iter().map(ToString::to_string).chain([long.clone()]).collect();
     x.thresholds = HARM
         .iter()
-        .map(|text| Threshold { rule: text.to_string(), metric: "cpu_utilization".into(), sign: text.to_string(), value: 50.0 })
+        .map(|text| Threshold {
+            rule: text.to_string(),
+            metric: "cpu_utilization".into(),
+            sign: text.to_string(),
+            value: 50.0,
+        })
         .collect();
     (x.info.host, x.info.started) = (everything.clone(), long.clone());
     let folder = folder(&[]);
@@ -305,7 +319,8 @@ fn what_is_in_the_data_stays_data() {
     assert!(!svg.contains("<script") && svg.len() < 2_000_000, "{}", svg.len());
     // No cell of a table for spreadsheets begins a formula.
     let csv = report::timeline_csv(&x.first().timeline);
-    let formula = |cell: &str| cell.starts_with(['=', '+', '@', '\t']) || cell.starts_with('-') && cell.parse::<f64>().is_err();
+    let formula =
+        |cell: &str| cell.starts_with(['=', '+', '@', '\t']) || cell.starts_with('-') && cell.parse::<f64>().is_err();
     assert!(!csv.lines().flat_map(|line| line.split(',')).any(formula));
 }
 
@@ -331,7 +346,10 @@ fn a_log_that_means_harm_makes_an_inert_page() {
     let told = output(folder.path(), &["analyze", "access.log", "--out", "page", "--max-bad-lines", "50%"]);
     assert_eq!(told.status.code(), Some(0), "{}", stderr(&told));
     let page = fs::read_dir(folder.path().join("page")).expect("a folder");
-    let page = page.filter_map(Result::ok).map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "html"));
+    let page = page
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|e| e == "html"));
     is_inert(&page.expect("a page"));
 }
 
@@ -392,7 +410,8 @@ fn outline(node: roxmltree::Node, depth: usize, out: &mut String) {
 #[test]
 fn drawings_keep_their_structure() {
     let html = with(&world(12, 60), |x| report::html(&x));
-    let figures: Vec<&str> = html.split("</figcaption>").skip(1).filter_map(|rest| rest.split("</figure>").next()).collect();
+    let figures: Vec<&str> =
+        html.split("</figcaption>").skip(1).filter_map(|rest| rest.split("</figure>").next()).collect();
     let drawing = |id: &str| {
         let svg = figures.iter().find(|svg| svg.contains(&format!("\"{id}-t\""))).expect("a drawing");
         let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{error}: {svg}"));
@@ -400,9 +419,109 @@ fn drawings_keep_their_structure() {
         outline(document.root_element(), 0, &mut out);
         out
     };
-    insta::assert_snapshot!(drawing("load"), @"");
-    insta::assert_snapshot!(drawing("fleet"), @"");
-    insta::assert_snapshot!(drawing("latency-heat"), @"");
-    let ids: Vec<Value> = figures.iter().map(|svg| json!(svg.split("id=\"").nth(1).and_then(|rest| rest.split("-t\"").next()))).collect();
-    insta::assert_snapshot!(json!(ids).to_string(), @"");
+    insta::assert_snapshot!(drawing("load"), @r"
+    title: Load: peak 214/s at 6.0 min, beyond capacity 3.61 % of the time
+    desc
+    g.y
+      path.grid
+      text
+      path.grid
+      text
+      path.grid
+      text
+      path.grid
+      text
+    g.x
+      text …
+    svg.plot
+      rect.shade.breaker
+        title
+      rect.shade.fault
+        title
+      rect.shade.spike
+        title
+      rect.shade.warmup
+        title
+      path.c1
+      path.c2
+      path.c3.area
+      path.c3.dot
+      path.c1.dot
+      path.c5.dash
+      path.c4.dash
+    g …
+      text.label
+    ");
+    insta::assert_snapshot!(drawing("fleet"), @r"
+    title: Instances: 1 to 6 took traffic; too few 3.33 % of the time; paid 1.78 times what the cheapest fleet would have cost
+    desc
+    g.y
+      path.grid
+      text
+      path.grid
+      text
+      path.grid
+      text
+      path.grid
+      text
+    g.x
+      text …
+    svg.plot
+      rect.shade.breaker
+        title
+      rect.shade.fault
+        title
+      rect.shade.spike
+        title
+      rect.shade.warmup
+        title
+      path.c4.area
+      path.c2
+      path.c5.long
+      path.c1.dash
+      path.c3.dot
+    g.marks
+      g.mark.alert
+        title
+        path
+      g.mark.up …
+        title
+        path
+      g.mark.down …
+        title
+        path
+    ");
+    insta::assert_snapshot!(drawing("latency-heat"), @r"
+    title: Every latency: nine of ten requests took 2.37 ms to 316 ms; the slowest, over 750 ms, first at 4.5 min
+    desc
+    g.y
+      path.grid
+      text
+      path.grid
+      text
+      path.grid
+      text
+      path.grid
+      text
+      path.grid
+      text
+    g.x
+      text …
+    svg.plot
+      path.h0
+      path.h1
+      path.h2
+      path.h3
+      path.h4
+      path.h5
+      path.h6
+      path.h7
+      path.c6
+      path.c6.dot
+    ");
+    let ids: Vec<Value> = figures
+        .iter()
+        .map(|svg| json!(svg.split("id=\"").nth(1).and_then(|rest| rest.split("-t\"").next())))
+        .collect();
+    insta::assert_snapshot!(json!(ids).to_string(), @r#"["load","fleet","latency-over-time","utilization","queue","breakers","percentiles","latency-heat","failed-share"]"#);
 }

@@ -94,7 +94,8 @@ fn the_action_passes_fails_and_tells() {
     }
     assert!(read("summary.md").starts_with("### ✅ q: pass"), "{}", read("summary.md"));
 
-    let inputs = [("subject", "q.toml\n"), ("slo", "p99<100ms\navailability>=99%\n"), ("args", "--budget 5 --seed 7")];
+    let inputs =
+        [("subject", "q.toml\n"), ("slo", "p99<100ms\navailability>=99%\n"), ("args", "--budget 5 --seed 7")];
     let failed = step(runner.path(), "Gate", &inputs);
     assert_eq!(failed.status.code(), Some(1), "{}", stderr(&failed));
     assert!(String::from_utf8_lossy(&failed.stdout).contains("\n::error title=q%3A p99"));
@@ -116,6 +117,33 @@ fn the_action_passes_fails_and_tells() {
     assert_eq!(String::from_utf8_lossy(&install), expected);
 }
 
+/// The job that README shows, with a scenario on both branches; and a pull request that makes the service 5 % slower.
+#[test]
+#[cfg(unix)]
+fn the_job_of_the_readme_catches_what_is_five_per_cent_slower() {
+    let readme = include_str!("../../README.md");
+    let block =
+        readme.split("\n\n").find(|block| block.starts_with("    on: pull_request")).expect("the job in README");
+    let text: String = block.lines().map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line))).collect();
+    let job = YamlLoader::load_from_str(&text).unwrap_or_else(|error| panic!("{error}")).remove(0);
+    let steps = job["jobs"]["gate"]["steps"].as_vec().expect("steps");
+    let with = &steps.last().expect("a step")["with"];
+    let (subject, args) = (with["subject"].as_str().expect("a subject"), with["args"].as_str().expect("arguments"));
+    assert_eq!(steps[1]["with"]["path"].as_str(), Some("main"));
+    let runner = runner();
+    for (branch, code, word) in [("50ms", 0, "pass"), ("52.5ms", 1, "fail")] {
+        for (root, mean) in [("", branch), ("main", "50ms")] {
+            let path = runner.path().join(root).join(subject);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, QUEUE.replace("50ms", mean)).expect("a scenario");
+        }
+        let told = step(runner.path(), "Gate", &[("subject", subject), ("args", args)]);
+        assert_eq!(told.status.code(), Some(code), "{}{}", String::from_utf8_lossy(&told.stdout), stderr(&told));
+        let summary = fs::read_to_string(runner.path().join("summary.md")).expect("a summary");
+        assert!(summary.contains(&format!("checkout: {word}")), "{summary}");
+    }
+}
+
 #[test]
 #[cfg(unix)]
 fn the_job_for_gitlab_leaves_what_it_promises() {
@@ -123,7 +151,11 @@ fn the_job_for_gitlab_leaves_what_it_promises() {
     let job = &yaml(".ci/gitlab-gate.yml")[".wavetank-gate"];
     let script: Vec<&str> = job["script"].as_vec().expect("a script").iter().filter_map(Yaml::as_str).collect();
     assert!(script[0].starts_with("cargo install --locked --path ."), "{script:?}");
-    let path = format!("{}:{}", runner.path().join("tools/wavetank/bin").display(), std::env::var("PATH").unwrap_or_default());
+    let path = format!(
+        "{}:{}",
+        runner.path().join("tools/wavetank/bin").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
     let run = |args: &str| {
         let mut shell = Command::new("sh");
         shell.args(["-ec", &script[1..].join("\n")]).current_dir(runner.path()).env("PATH", &path);

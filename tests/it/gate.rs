@@ -387,7 +387,11 @@ fn a_report_is_made_again_in_every_form_and_several_merge_without_loss() {
 fn jobs_that_end_at_once_lose_nothing_of_the_history() {
     let folder = folder(&[("q.toml", queue(50_000).as_bytes())]);
     assert_eq!(output(folder.path(), &["sim", "q.toml", "--replications", "5", "--out", "r"]).status.code(), Some(0));
-    for file in ["h.jsonl", #[cfg(feature = "history")] "h.db"] {
+    for file in [
+        "h.jsonl",
+        #[cfg(feature = "history")]
+        "h.db",
+    ] {
         let job = |i: usize| {
             let mut command = wavetank(folder.path());
             command.args(["gate", "r", "--json", "--history", file, "--revision", &format!("commit-{i}")]);

@@ -20,8 +20,7 @@ pub fn junit(x: &Told) -> String {
     };
     let errors = if x.failed_run.is_some() { findings.len().max(1) } else { 0 };
     let tests = findings.len().max(errors);
-    let totals =
-        format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" time=\"{:.3}\"", x.seconds);
+    let totals = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" time=\"{:.3}\"", x.seconds);
     let name = escape(x.name);
     // The schema has no fractions and no zone.
     let stamp = x.started.get(..19).unwrap_or(x.started);

@@ -145,7 +145,8 @@ impl Page {
     /// Does something with the mouse at a point of the window.
     pub fn mouse(&mut self, kind: &str, (x, y): (f64, f64), clicks: u32) {
         let held = u32::from(kind != "mouseReleased");
-        let parameters = json!({ "type": kind, "x": x, "y": y, "button": "left", "buttons": held, "clickCount": clicks });
+        let parameters =
+            json!({ "type": kind, "x": x, "y": y, "button": "left", "buttons": held, "clickCount": clicks });
         self.ask("Input.dispatchMouseEvent", parameters);
     }
 
@@ -155,9 +156,10 @@ impl Page {
         self.value("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))");
         let allowed: Vec<String> = files.iter().map(|file| format!("file://{}", file.display())).collect();
         let told = |event: &Value| match event["method"].as_str()? {
-            "Runtime.consoleAPICalled" | "Runtime.exceptionThrown" | "Log.entryAdded" | "Page.javascriptDialogOpening" => {
-                Some(event.to_string())
-            }
+            "Runtime.consoleAPICalled"
+            | "Runtime.exceptionThrown"
+            | "Log.entryAdded"
+            | "Page.javascriptDialogOpening" => Some(event.to_string()),
             "Network.requestWillBeSent" => {
                 let url = event["params"]["request"]["url"].as_str().unwrap_or_default();
                 (!allowed.iter().any(|file| file == url) && url != "data:,").then(|| format!("a request for {url}"))
