@@ -91,7 +91,7 @@ mod tests {
         assert_eq!((bounds[0], bounds[8].round(), *bounds.last().unwrap()), (100.0, 1000.0, 60e6));
         assert!(bounds.windows(2).all(|pair| pair[0] < pair[1]));
         let mut heating = Heating::new(Span::from_secs(3600), 1.0);
-        for us in [3, 99, 100, 1_010, 9_990, 50_000_000, 120_000_000] {
+        for us in [3, 99, 100, 1_010, 9_990, 58_000_000, 120_000_000] {
             let mut step = StepHistogram::default();
             step.record(Span::from_micros(us));
             heating.add(&step);

@@ -237,7 +237,7 @@ fn a_report_with_anything_missing_or_of_another_kind_is_no_reason_to_panic() {
             match saved::parse(&broken) {
                 Ok(saved) => {
                     drop(wavetank::report::json(&saved.experiment()));
-                    if other.is_number() {
+                    if other == json!(1e300) {
                         drop(wavetank::report::html(&saved.experiment()));
                     }
                 }
