@@ -37,6 +37,7 @@ use crate::engine::balancer::health::{Health, Opinion};
 use crate::engine::balancer::routing::TierHealth;
 use crate::engine::balancer::{Balancer, Joining, Notice, Refusal};
 use crate::engine::events::{Event, EventKind};
+use crate::engine::forecast::Prediction;
 use crate::engine::gates::{Answer, Gates};
 use crate::engine::hold::Hold;
 use crate::engine::limiter::hierarchy::{Denial, Hierarchy};
@@ -825,9 +826,14 @@ impl Engine {
     /// the highest load of its lead to be. `None` if nothing was.
     pub fn forecast_rps(&self) -> Option<f64> {
         match self.outlook() {
-            Some(outlook) => outlook.forecast_rps(),
+            Some(outlook) => outlook.forecast().map(|forecast| forecast.mean),
             None => self.autoscaler.as_ref()?.foretold().map(|bound| bound.expected),
         }
+    }
+
+    /// What the analyzer forecast for now, with its 90 % interval.
+    pub fn forecast(&self) -> Option<Prediction> {
+        self.outlook().and_then(Outlook::forecast)
     }
 
     /// The load of the next while; `None` without an analyzer that looks ahead.

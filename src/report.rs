@@ -32,7 +32,7 @@ use crate::scenario::slo;
 use crate::units::Span;
 
 pub use console::{console, plain};
-pub use csv::timeline_csv;
+pub use csv::{csv_cell, timeline_csv};
 pub use hgrm::{hgrm, hgrm_of};
 pub use html::html;
 pub use json::json;
@@ -81,6 +81,19 @@ pub struct RunInfo {
     pub threads: usize,
 }
 
+/// A value of a metric that the autoscaler acts on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    /// The rule or policy.
+    pub rule: String,
+    /// The metric, by its name in scenario files.
+    pub metric: String,
+    /// "=" for a target; ">", "≥", "<" or "≤" for a threshold.
+    pub sign: String,
+    /// The value, in the metric's unit.
+    pub value: f64,
+}
+
 /// What was run, and what it left behind.
 #[derive(Clone, Debug)]
 pub struct Experiment<'a> {
@@ -98,6 +111,8 @@ pub struct Experiment<'a> {
     pub seed: u64,
     /// What must hold.
     pub slo: &'a [slo::Target],
+    /// What the autoscaler acts on; empty without one.
+    pub thresholds: Vec<Threshold>,
     /// Price of an instance-hour.
     pub price_per_hour: f64,
     /// Which world it took place in.

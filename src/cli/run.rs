@@ -15,10 +15,12 @@ use super::dataset::{self, quoted};
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::Progress;
 use super::stand_in::{self, Meeting};
+use crate::engine::autoscaler;
+use crate::engine::metrics::Metric;
 use crate::record::Run;
 use crate::record::latency::Latency;
 use crate::record::run::Ended;
-use crate::report::{self, Experiment, Mode, RecordedService, RunInfo};
+use crate::report::{self, Experiment, Mode, RecordedService, RunInfo, Threshold};
 use crate::scenario::{self, Scenario, Traffic};
 use crate::sim::replicate::replicate;
 use crate::sim::{Monitor, Plan};
@@ -219,6 +221,7 @@ pub(super) fn experiment<'a>(
         warmup: scenario.warmup,
         seed: scenario.seed,
         slo: &scenario.slo,
+        thresholds: scenario.autoscaler.as_ref().map(thresholds).unwrap_or_default(),
         price_per_hour: scenario.fleet.billing.price_per_hour,
         mode: Mode::Sim,
         runs,
@@ -228,6 +231,17 @@ pub(super) fn experiment<'a>(
         compare_recorded: false,
         info,
     }
+}
+
+/// What a policy acts on, for the charts.
+fn thresholds(autoscaler: &autoscaler::Config) -> Vec<Threshold> {
+    let of = |(rule, metric, sign, value): (&str, Metric, &str, f64)| Threshold {
+        rule: rule.to_string(),
+        metric: metric.name().to_string(),
+        sign: sign.to_string(),
+        value,
+    };
+    autoscaler.thresholds().into_iter().map(of).collect()
 }
 
 /// What a recording says about the answers that were given then; `None` if nothing.

@@ -134,6 +134,19 @@ pub struct Config {
     pub hold: Option<hold::Config>,
 }
 
+impl Config {
+    /// The values of metrics that rules and policies act on: who, the metric, a sign ("=" for a target, a comparison for a
+    /// threshold), the value in the metric's unit.
+    pub fn thresholds(&self) -> Vec<(&str, Metric, &'static str, f64)> {
+        let rules = self.rules.iter().filter(|rule| rule.enabled);
+        let rules = rules.map(|rule| (rule.name.as_str(), rule.metric, rule.operator.symbol(), rule.threshold));
+        let policies = self.policies.iter().flat_map(|policy| {
+            policy.thresholds().into_iter().map(|(metric, sign, value)| (policy.name(), metric, sign, value))
+        });
+        rules.chain(policies).collect()
+    }
+}
+
 impl Default for Config {
     fn default() -> Config {
         Config {

@@ -40,8 +40,8 @@ pub(super) fn policies(slots: Vec<Slot>) -> Vec<Schedule> {
 
 /// The schedules of an autoscaler, with their numbers among its policies.
 pub(super) fn of(config: &Config) -> Vec<(usize, &Schedule)> {
-    let schedule = |(i, policy)| if let Policy::Schedule(schedule) = policy { Some((i, schedule)) } else { None };
-    config.policies.iter().enumerate().filter_map(schedule).collect()
+    let numbered = config.policies.iter().enumerate();
+    numbered.filter_map(|(i, policy)| if let Policy::Schedule(it) = policy { Some((i, it)) } else { None }).collect()
 }
 
 /// A cron expression.

@@ -240,6 +240,16 @@ impl StepHistogram {
         slot(self.min.as_micros())..=slot(self.max.as_micros())
     }
 
+    /// Calls `each` with the lowest latency of every slot that holds something \[µs\], ascending, and its count.
+    pub fn for_each(&self, mut each: impl FnMut(u64, u32)) {
+        if self.count == 0 {
+            return;
+        }
+        for slot in self.touched().filter(|slot| self.counts[*slot] > 0) {
+            each(bounds(slot).0, self.counts[slot]);
+        }
+    }
+
     /// Number of latencies.
     pub fn count(&self) -> u64 {
         self.count

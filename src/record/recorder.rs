@@ -7,6 +7,7 @@ use crate::engine::events::{Event, EventKind};
 use crate::engine::request::InstanceId;
 use crate::record::cost::{Billing, Cost};
 use crate::record::elasticity::{elasticity, instances_needed};
+use crate::record::heat::Heating;
 use crate::record::latency::{Latency, StepHistogram};
 use crate::record::outcome::{Counts, Failure};
 use crate::record::regret::{self, Regret};
@@ -67,6 +68,8 @@ pub struct FleetSample {
     pub baseline_rps: f64,
     /// Forecast of offered load, made a prediction window before \[1/s\]; NaN if there is none.
     pub forecast_rps: f64,
+    /// Bounds of that forecast's 90 % interval \[1/s\].
+    pub forecast_band: Option<(f64, f64)>,
     /// Breakers open or half-open, at the end of the step.
     pub breakers_open: u32,
 }
@@ -112,6 +115,8 @@ pub struct Recorder {
     wasted: Span,
     endpoints: Vec<EndpointSummary>,
     timeline: Timeline,
+    heating: Heating,
+    failures_seen: [Option<(Time, Time)>; Failure::ALL.len()],
     ready_area: f64,
     cpu_area: f64,
     measured_seconds: f64,
@@ -146,6 +151,8 @@ impl Recorder {
             // A single endpoint is the whole service: it is filled in at the end, not per request.
             endpoints: settings.endpoints.iter().map(endpoint).collect(),
             timeline: Timeline::new(step as f64),
+            heating: Heating::new(settings.duration, step as f64),
+            failures_seen: [None; Failure::ALL.len()],
             ready_area: 0.0,
             cpu_area: 0.0,
             measured_seconds: 0.0,
@@ -219,6 +226,8 @@ impl Recorder {
             return;
         }
         self.counts.failed[reason as usize] += 1;
+        let seen = &mut self.failures_seen[reason as usize];
+        *seen = Some((seen.map_or(now, |(first, _)| first), now));
         self.failed.record(now.since(scheduled_at));
         if self.endpoints.len() > 1 {
             self.endpoints[usize::from(endpoint)].counts.failed[reason as usize] += 1;
@@ -284,7 +293,11 @@ impl Recorder {
         }
         let ended = if self.warming.count() > 0 { &self.warming } else { &self.measured };
         let millis = ended.quantiles([0.5, 0.9, 0.99]).map_or([f64::NAN; 3], |q| q.map(Span::as_millis_f64));
+        self.heating.add(ended);
         let offered_rps = per_second(self.step.offered);
+        let sizing = self.settings.sizing;
+        let capacity = fleet.ready * f64::from(sizing.servers) / sizing.demand;
+        let (low, high) = fleet.forecast_band.unwrap_or((f64::NAN, f64::NAN));
         self.timeline.push(
             self.step_began.as_secs_f64(),
             &[
@@ -306,6 +319,9 @@ impl Recorder {
                 (Column::BaselineRps, fleet.baseline_rps),
                 (Column::ForecastRps, fleet.forecast_rps),
                 (Column::BreakerOpen, f64::from(fleet.breakers_open)),
+                (Column::CapacityRps, capacity),
+                (Column::ForecastLowRps, low),
+                (Column::ForecastHighRps, high),
             ],
         );
     }
@@ -445,6 +461,8 @@ impl Recorder {
             instances,
             events,
             timeline: self.timeline,
+            latency_heat: Some(self.heating.finish()),
+            failures_seen: self.failures_seen,
             simulated: self.simulated,
         }
     }

@@ -3,8 +3,9 @@
 use crate::engine::events::Event;
 use crate::record::cost::Cost;
 use crate::record::elasticity::Elasticity;
+use crate::record::heat::LatencyHeat;
 use crate::record::latency::{Latency, StepHistogram};
-use crate::record::outcome::Counts;
+use crate::record::outcome::{Counts, Failure};
 use crate::record::regret::Regret;
 use crate::record::timeline::Timeline;
 use crate::units::{Span, Time};
@@ -68,6 +69,10 @@ pub struct Run {
     pub events: Vec<Event>,
     /// What it looked like, warm-up included.
     pub timeline: Timeline,
+    /// Which latencies were how frequent when, warm-up included; `None` if that was not kept.
+    pub latency_heat: Option<LatencyHeat>,
+    /// When requests of the measured part first and last ended with each reason, in the order of [`Failure::ALL`]; `None` if none did.
+    pub failures_seen: [Option<(Time, Time)>; Failure::ALL.len()],
     /// Requests simulated: for the speed of the simulator, warm-up included.
     pub simulated: u64,
 }

@@ -49,11 +49,17 @@ pub enum Column {
     ForecastRps,
     /// Breakers that were open or half-open at the end of the step.
     BreakerOpen,
+    /// Requests that the instances taking traffic can serve at most \[1/s\]: their workers over the mean demand of a request.
+    CapacityRps,
+    /// Lower bound of the forecast's 90 % interval \[1/s\].
+    ForecastLowRps,
+    /// Upper bound of the forecast's 90 % interval \[1/s\]; none while too little is known.
+    ForecastHighRps,
 }
 
 impl Column {
     /// Every column, in the order of files.
-    pub const ALL: [Column; 20] = [
+    pub const ALL: [Column; 23] = [
         Column::OfferedRps,
         Column::SucceededRps,
         Column::FailedRps,
@@ -74,6 +80,9 @@ impl Column {
         Column::BaselineRps,
         Column::ForecastRps,
         Column::BreakerOpen,
+        Column::CapacityRps,
+        Column::ForecastLowRps,
+        Column::ForecastHighRps,
     ];
 
     /// The name in `report.json` and `timeline.csv`.
@@ -99,6 +108,9 @@ impl Column {
             Column::BaselineRps => "baseline_rps",
             Column::ForecastRps => "forecast_rps",
             Column::BreakerOpen => "breaker_open",
+            Column::CapacityRps => "capacity_rps",
+            Column::ForecastLowRps => "forecast_low_rps",
+            Column::ForecastHighRps => "forecast_high_rps",
         }
     }
 }

@@ -3,11 +3,12 @@
 
 use serde_json::{Map, Value, json as value};
 
-use super::{Experiment, RecordedService, verdict};
+use super::{Experiment, RecordedService, Threshold, verdict};
 use crate::engine::analyzer::advice::Advice;
 use crate::engine::analyzer::verdict::WEIGHTS;
 use crate::engine::events::{Event, EventKind, Scaling, Spike};
 use crate::record::Run;
+use crate::record::heat::{LatencyHeat, bounds_us};
 use crate::record::latency::Latency;
 use crate::record::outcome::{Counts, Failure};
 use crate::record::run::Ended;
@@ -79,6 +80,7 @@ fn sections(x: &Experiment) -> Vec<(&'static str, Section)> {
         ("elasticity", elasticity(x)),
         ("regret", regret(x)),
         ("slo", Value::Array(x.verdicts().iter().map(slo).collect())),
+        ("thresholds", Value::Array(x.thresholds.iter().map(threshold).collect())),
         ("endpoints", Value::Array(endpoints(x))),
         ("instances", Value::Array(instances(first))),
         ("intervals", intervals(x)),
@@ -89,6 +91,9 @@ fn sections(x: &Experiment) -> Vec<(&'static str, Section)> {
     if let Some(then) = &x.recorded {
         let at = sections.len() - 1;
         sections.insert(at, ("recorded", recorded(then)));
+    }
+    if let Some(heat) = &first.latency_heat {
+        sections.push(("latency_heat", latency_heat(heat)));
     }
     let mut sections: Vec<_> = sections.into_iter().map(|(key, value)| (key, Section::Value(value))).collect();
     sections.extend([("timeline", Section::Timeline), ("run", Section::Value(run(x)))]);
@@ -260,6 +265,7 @@ fn replication(run: &Run) -> Value {
                 ("static_cost", exact(run.regret.best_static.cost)),
             ]),
         ),
+        ("failures_seen", failures_seen(run)),
         ("simulated", value!(run.simulated)),
     ])
 }
@@ -297,6 +303,38 @@ fn slo(each: &verdict::Verdict) -> Value {
         ("ci", each.ci.map_or(Value::Null, |(low, high)| Value::Array(vec![number(low), number(high)]))),
         ("verdict", value!(each.outcome.word())),
     ])
+}
+
+fn threshold(each: &Threshold) -> Value {
+    object([
+        ("rule", value!(each.rule)),
+        ("metric", value!(each.metric)),
+        ("sign", value!(each.sign)),
+        ("value", number(each.value)),
+    ])
+}
+
+/// Columns begin with their first row that holds something: most rows of most columns hold nothing.
+fn latency_heat(heat: &LatencyHeat) -> Value {
+    let column = |counts: &Vec<u64>| {
+        let first = counts.iter().position(|n| *n > 0).unwrap_or(0);
+        let end = counts.iter().rposition(|n| *n > 0).map_or(0, |last| last + 1);
+        value!({ "first": first, "counts": counts[first.min(end)..end] })
+    };
+    object([
+        ("column_seconds", number(heat.column_seconds)),
+        ("bounds_ms", Value::Array(bounds_us().into_iter().map(|us| number(us / 1e3)).collect())),
+        ("columns", Value::Array(heat.columns.iter().map(column).collect())),
+    ])
+}
+
+/// When each reason for failing was first and last seen \[s\].
+fn failures_seen(run: &Run) -> Value {
+    let seen = Failure::ALL.iter().filter_map(|&reason| {
+        let (first, last) = run.failures_seen[reason as usize]?;
+        Some((reason.name().to_string(), Value::Array(vec![seconds(first), seconds(last)])))
+    });
+    Value::Object(seen.collect())
 }
 
 fn endpoints(x: &Experiment) -> Vec<Value> {

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Experiment, Mode, RunInfo};
+use super::{Experiment, Mode, RunInfo, Threshold};
 use crate::record::Run;
 use crate::record::cost::Cost;
 use crate::record::elasticity::Elasticity;
+use crate::record::heat::{self, LatencyHeat};
 use crate::record::latency::{Encoded, Latency, StepHistogram};
 use crate::record::outcome::{Counts, Failure};
 use crate::record::regret::Regret;
@@ -39,6 +40,8 @@ pub struct Saved {
     pub seed: u64,
     /// What had to hold.
     pub slo: Vec<Target>,
+    /// What the autoscaler acted on.
+    pub thresholds: Vec<Threshold>,
     /// Price of an instance-hour.
     pub price_per_hour: f64,
     /// Which world it took place in.
@@ -116,6 +119,7 @@ pub fn parse(report: &Value) -> Result<Saved, String> {
     first.timeline = timeline(&root.at("timeline"))?;
     first.events = events::events(&root.at("events"))?;
     first.instances = root.list("instances", instance)?;
+    first.latency_heat = root.at("latency_heat").optional(latency_heat)?;
     first.endpoints = root.list("endpoints", endpoint)?;
     let latency = runs.iter().fold(Latency::default(), |mut all, run| {
         all.merge(&run.latency);
@@ -139,6 +143,7 @@ pub fn parse(report: &Value) -> Result<Saved, String> {
         warmup: Span::from_secs_f64(root.at("warmup_seconds").number()?),
         seed: root.at("seed").seed()?,
         slo: root.list("slo", |at| target(&at))?,
+        thresholds: root.list_if_there("thresholds", threshold)?,
         price_per_hour: fleet.at("price_per_hour").number().unwrap_or(0.0),
         mode,
         runs,
@@ -166,6 +171,7 @@ impl Saved {
             warmup: self.warmup,
             seed: self.seed,
             slo: &self.slo,
+            thresholds: self.thresholds.clone(),
             price_per_hour: self.price_per_hour,
             mode: self.mode,
             runs: &self.runs,
@@ -237,6 +243,11 @@ impl<'a> At<'a> {
         if self.value.is_null() { Ok(None) } else { read(self).map(Some) }
     }
 
+    /// Empty if it is not there: earlier reports did not have it.
+    fn list_if_there<T>(&self, key: &'a str, read: impl Fn(At<'a>) -> Result<T, String>) -> Result<Vec<T>, String> {
+        if self.value[key].is_null() { Ok(Vec::new()) } else { self.list(key, read) }
+    }
+
     fn list<T>(&self, key: &'a str, read: impl Fn(At<'a>) -> Result<T, String>) -> Result<Vec<T>, String> {
         let at = self.at(key);
         match at.value.as_array() {
@@ -244,6 +255,49 @@ impl<'a> At<'a> {
             None => at.unfit("an array"),
         }
     }
+}
+
+/// First and last moments by reason; earlier reports have none.
+fn failures_seen(at: &At) -> Result<[Option<(Time, Time)>; Failure::ALL.len()], String> {
+    let mut seen = [None; Failure::ALL.len()];
+    for reason in Failure::ALL.into_iter().filter(|reason| !at.value[reason.name()].is_null()) {
+        let moments = at.list(reason.name(), |at| at.time())?;
+        let [first, last] = moments[..] else { return at.unfit("two moments for each reason") };
+        seen[reason as usize] = Some((first, last));
+    }
+    Ok(seen)
+}
+
+fn threshold(at: At) -> Result<Threshold, String> {
+    let text = |key| at.at(key).text().map(str::to_string);
+    Ok(Threshold {
+        rule: text("rule")?,
+        metric: text("metric")?,
+        sign: text("sign")?,
+        value: at.at("value").number()?,
+    })
+}
+
+fn latency_heat(at: &At) -> Result<LatencyHeat, String> {
+    let column = |at: At| {
+        let mut counts = vec![0; heat::rows()];
+        let first = at.at("first").count()? as usize;
+        let found = at.list("counts", |at| at.whole())?;
+        match counts.get_mut(first..first + found.len()) {
+            Some(rows) => rows.copy_from_slice(&found),
+            None => return at.unfit(&format!("at most {} rows", heat::rows())),
+        }
+        Ok(counts)
+    };
+    let columns = at.list("columns", column)?;
+    if columns.len() > heat::COLUMNS {
+        return at.at("columns").unfit(&format!("at most {} columns", heat::COLUMNS));
+    }
+    let column_seconds = at.at("column_seconds").number()?;
+    if column_seconds <= 0.0 {
+        return at.at("column_seconds").unfit("a time above 0");
+    }
+    Ok(LatencyHeat { column_seconds, columns })
 }
 
 fn target(at: &At) -> Result<Target, String> {
@@ -300,6 +354,8 @@ fn run(at: At) -> Result<Run, String> {
         instances: Vec::new(),
         events: Vec::new(),
         timeline: Timeline::new(1.0),
+        latency_heat: None,
+        failures_seen: failures_seen(&at.at("failures_seen"))?,
         simulated: at.at("simulated").whole()?,
     })
 }

@@ -4,8 +4,9 @@
 use std::fmt::Write;
 
 use super::Experiment;
-use super::html::chart::{WIDTH, drawing, end_of, panels};
+use super::html::chart::{end_of, panels};
 use super::html::escape;
+use super::html::panel::{WIDTH, drawing};
 
 /// Room above each panel for its title, and at the top for that of the whole.
 const TITLE: f64 = 44.0;
@@ -33,7 +34,7 @@ pub fn svg(x: &Experiment) -> String {
             escape(&panel.finding)
         );
         let place = format!("<svg x=\"0\" y=\"{:.1}\" width=\"{WIDTH}\" height=\"{}\" ", y + TITLE, panel.height);
-        let _ = writeln!(out, "{}", drawing(x, panel, end).replacen("<svg ", &place, 1));
+        let _ = writeln!(out, "{}", drawing(x, panel, end, false).replacen("<svg ", &place, 1));
         let mut at = 10.0;
         for series in &panel.series {
             let _ = write!(
@@ -55,27 +56,32 @@ pub fn svg(x: &Experiment) -> String {
 
 /// The rules of the page that concern charts, for white paper.
 fn style() -> String {
-    const COLORS: [(&str, &str); 9] = [
+    const COLORS: [(&str, &str); 12] = [
         ("var(--c1)", "#0072b2"),
         ("var(--c2)", "#009e73"),
         ("var(--c3)", "#d55e00"),
         ("var(--c4)", "#cc79a7"),
+        ("var(--c5)", "#1f2328"),
+        ("var(--h0)", "#1e3b6f"),
         ("var(--fail)", "#cf222e"),
         ("var(--line)", "#d1d9e0"),
         ("var(--dim)", "#59636e"),
         ("var(--fg)", "#1f2328"),
+        ("var(--bg)", "#fff"),
         ("svg ", ""),
     ];
-    let page = include_str!("html/page.css");
-    let concerns = |line: &&str| {
-        ["svg text", "svg .label", ".grid", ".s1", ".f1", ".area", ".target", ".warmup"]
-            .iter()
-            .any(|rule| line.starts_with(rule))
-    };
-    let rules: Vec<&str> = page.lines().filter(concerns).collect();
-    let mut css = rules.join("") + ".head{font-size:16px;font-weight:600;fill:#1f2328}.title{fill:#1f2328}";
+    let mut css = include_str!("html/chart.css").to_string()
+        + ".head{font-size:16px;font-weight:600;fill:#1f2328}.title{fill:#1f2328}";
     for (variable, color) in COLORS {
         css = css.replace(variable, color);
     }
     css
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_color_is_written_out() {
+        assert!(!super::style().contains("var("), "{}", super::style());
+    }
 }

@@ -74,11 +74,13 @@ impl World<'_> {
         let length = self.now.since(since).0 as f64;
         let held = self.holding.area(self.now);
         let held = hold::mean(held - std::mem::replace(&mut self.observer.step.held, held), self.now.since(since));
+        let forecast = self.engine.forecast();
         let mut sample = FleetSample {
             desired: self.engine.desired(),
             memory: f64::NAN,
             baseline_rps: self.engine.baseline_rps().unwrap_or(f64::NAN),
             forecast_rps: self.engine.forecast_rps().unwrap_or(f64::NAN),
+            forecast_band: forecast.map(|prediction| (prediction.low, prediction.high)),
             breakers_open: self.engine.breakers_open(),
             queued: held,
             ..FleetSample::default()

@@ -77,6 +77,7 @@ pub fn experiment_of<'a>(plan: &'a Plan, runs: &'a [Run], threads: usize) -> Exp
         duration: plan.duration(),
         warmup: scenario.warmup,
         seed: scenario.seed,
+        thresholds: Vec::new(),
         slo: &scenario.slo,
         price_per_hour: scenario.fleet.billing.price_per_hour,
         mode: Mode::Sim,

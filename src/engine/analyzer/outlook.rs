@@ -31,6 +31,9 @@ pub struct Exception {
     pub factor: Option<f64>,
 }
 
+/// The forecast of a step for which there is none.
+const UNKNOWN: Prediction = Prediction { mean: f64::NAN, low: f64::NAN, high: f64::NAN };
+
 /// Looks ahead.
 #[derive(Clone, Debug)]
 pub struct Outlook {
@@ -41,7 +44,7 @@ pub struct Outlook {
     /// Requests and bins of the step under way.
     pending: (f64, u64),
     /// What was forecast for the steps to come, a prediction window before each.
-    ahead: VecDeque<f64>,
+    ahead: VecDeque<Prediction>,
     path: Vec<Prediction>,
     path_at: Time,
 }
@@ -84,7 +87,7 @@ impl Outlook {
             self.forecaster.observe(Some(rps));
             self.path = self.forecaster.lay_out();
             self.path_at = ended;
-            self.ahead.push_back(self.path.last().map_or(f64::NAN, |prediction| prediction.mean));
+            self.ahead.push_back(self.path.last().copied().unwrap_or(UNKNOWN));
             if self.ahead.len() > self.horizon {
                 self.ahead.pop_front();
             }
@@ -114,9 +117,9 @@ impl Outlook {
     }
 
     /// What was forecast for the step under way, a prediction window ago \[1/s\]; `None` if nothing was.
-    pub fn forecast_rps(&self) -> Option<f64> {
+    pub fn forecast(&self) -> Option<Prediction> {
         let full = self.ahead.len() == self.horizon;
-        self.ahead.front().copied().filter(|rps| full && rps.is_finite())
+        self.ahead.front().copied().filter(|forecast| full && forecast.mean.is_finite())
     }
 
     /// The forecaster: its model, its confidence, its standing.
@@ -157,10 +160,10 @@ mod tests {
         let wave = |minute: u64| 100.0 + 60.0 * (minute as f64 / 1440.0 * std::f64::consts::TAU).sin();
         let mut errors = Vec::new();
         for minute in 0..4 * 1440 {
-            if let Some(forecast) = outlook.forecast_rps()
+            if let Some(forecast) = outlook.forecast()
                 && minute > 3 * 1440
             {
-                errors.push((forecast - wave(minute)).abs());
+                errors.push((forecast.mean - wave(minute)).abs());
             }
             outlook.close_bin(Time((minute + 1) * bin.0), 60.0 * wave(minute));
         }

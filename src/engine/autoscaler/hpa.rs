@@ -168,6 +168,18 @@ impl MetricSpec {
             MetricSpec::External { metric, aggregate, .. } => (metric, aggregate),
         }
     }
+
+    /// Its metric and target, if those are of an instance and in the metric's own unit.
+    pub fn per_instance(&self) -> Option<(Metric, &'static str, f64)> {
+        let target = match *self {
+            MetricSpec::Resource { target: ResourceTarget::Utilization(percent), .. } => f64::from(percent),
+            MetricSpec::Pods { average_value, .. } => average_value,
+            MetricSpec::Resource { target: ResourceTarget::AverageValue(_), .. } | MetricSpec::External { .. } => {
+                return None;
+            }
+        };
+        Some((self.metric().0, "=", target))
+    }
 }
 
 /// One metric as it was measured, in thousandths.

@@ -104,6 +104,39 @@ impl Policy {
         }
     }
 
+    /// The values of metrics that it acts on, each with a sign before it: "=" for a target, a comparison for a threshold. Metrics of
+    /// instances are per instance.
+    pub fn thresholds(&self) -> Vec<(Metric, &'static str, f64)> {
+        match self {
+            Policy::TargetTracking(config) => vec![(config.metric, "=", config.target)],
+            Policy::AwsTargetTracking(config) => vec![(config.metric, "=", config.target)],
+            Policy::Hpa(config) => config.metrics.iter().filter_map(hpa::MetricSpec::per_instance).collect(),
+            Policy::Step(step::Config { alarm, .. }) | Policy::Simple(simple::Config { alarm, .. }) => {
+                vec![(alarm.metric, alarm.operator.symbol(), alarm.threshold)]
+            }
+            Policy::Nomad(config) => match config.strategy {
+                nomad::Strategy::TargetValue { target, .. } => vec![(config.metric, "=", target)],
+                nomad::Strategy::Threshold { lower_bound, upper_bound, .. } => {
+                    let bounds = [("≥", lower_bound), ("<", upper_bound)];
+                    bounds.into_iter().filter_map(|(sign, bound)| Some((config.metric, sign, bound?))).collect()
+                }
+            },
+            Policy::Gcp(config) => config.signals.iter().map(|signal| (signal.metric, "=", signal.target)).collect(),
+            Policy::Azure(config) => {
+                config.rules.iter().map(|rule| (rule.metric, rule.operator.symbol(), rule.threshold)).collect()
+            }
+            Policy::Keda(config) => {
+                let of_instances =
+                    config.triggers.iter().filter(|each| each.metric_type == keda::MetricType::Utilization);
+                of_instances.map(|trigger| (trigger.metric, "=", trigger.threshold)).collect()
+            }
+            // Targets of concurrency, of times of day and of response times are no values of the metrics in a timeline.
+            Policy::Kpa(_) | Policy::Schedule(_) | Policy::Queueing(_) | Policy::Predictive(_) | Policy::Slo(_) => {
+                Vec::new()
+            }
+        }
+    }
+
     /// The metrics of which it wants every sample, to average them itself, if it looks at them `every` so often.
     pub fn series(&self, every: Span) -> Vec<Series> {
         match self {

@@ -130,7 +130,7 @@ fn load(x: &Analysis) -> String {
         );
     }
     let t: Vec<f64> = (0..x.rates.values.len()).map(|i| x.rates.start + (i as f64 + 0.5) * x.rates.width).collect();
-    let _ = write!(svg, "<path class=\"s1\" d=\"{}\"/></svg>", frame.line(&reduced(&t, &x.rates.values, POINTS)));
+    let _ = write!(svg, "<path class=\"c1\" d=\"{}\"/></svg>", frame.line(&reduced(&t, &x.rates.values, POINTS)));
     format!(
         "<figure><figcaption><b>Load</b> [requests/s] in steps of {}; shaded: spikes, and drops.</figcaption>{svg}</figure>\n",
         lasted(x.rates.width)
@@ -285,12 +285,12 @@ fn forecast(x: &Analysis, forecast: &Forecast) -> String {
         let upper = forecast.path.iter().enumerate().map(|(i, each)| (at(i), each.high));
         let lower = forecast.path.iter().enumerate().rev().map(|(i, each)| (at(i), each.low));
         let band: Vec<(f64, f64)> = upper.chain(lower).collect();
-        let _ = write!(svg, "<path class=\"f3 area\" d=\"{}Z\"/>", frame.line(&band));
+        let _ = write!(svg, "<path class=\"c3 area band\" d=\"{}Z\"/>", frame.line(&band));
     }
     let path: Vec<(f64, f64)> = forecast.path.iter().enumerate().map(|(i, each)| (at(i), each.mean)).collect();
     let _ = write!(
         svg,
-        "<path class=\"s1\" d=\"{}\"/><path class=\"s3 dash\" d=\"{}\"/></svg>",
+        "<path class=\"c1\" d=\"{}\"/><path class=\"c3 dash\" d=\"{}\"/></svg>",
         frame.line(&reduced(&seen, &values, POINTS)),
         frame.line(&path)
     );

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use super::chart::{BOTTOM, Form, LEFT, Panel, RIGHT, Series, TOP, WIDTH, draw, open_svg};
+use super::chart::series;
 use super::escape;
+use super::panel::{BOTTOM, Form, INNER, LEFT, Level, Panel, RIGHT, TOP, WIDTH, draw, open_svg};
 use crate::record::timeline::Column;
 use crate::report::Experiment;
-use crate::report::figure::{short, ticks};
+use crate::report::figure::{log_bounds, short, ticks};
 use crate::report::verdict::{millis, percent};
 use crate::scenario::slo::Target;
 
@@ -43,13 +44,11 @@ pub(crate) fn timelines(rows: &[(String, &Experiment)]) -> String {
         finding: format!("peak {}/s", short(peak)),
         unit: "requests/s",
         height: 150.0,
-        log: false,
-        series: vec![series(first, "offered", "s1", Column::OfferedRps, Form::Line)],
-        targets: vec![],
-        marks: false,
-        top: None,
+        series: vec![series(first, "offered", "c1", Column::OfferedRps, Form::Line)],
+        names: true,
+        ..Panel::default()
     };
-    let mut out = draw(first, &load, end);
+    let mut out = super::TOOLS.to_string() + &draw(first, &load, end);
     let top = most(Column::InstancesTotal).max(most(Column::Optimal));
     for (i, (label, x)) in rows.iter().enumerate() {
         let ratio =
@@ -61,37 +60,36 @@ pub(crate) fn timelines(rows: &[(String, &Experiment)]) -> String {
             x.first().fleet.max,
             percent(x.first().elasticity.under_provisioned_share)
         );
-        let title = escape(label);
         out.push_str(&draw(
             x,
             &Panel {
                 id: &id,
-                title: &title,
+                title: label,
                 finding,
                 unit: "instances",
                 height: 140.0,
-                log: false,
                 series: vec![
-                    series(x, "ready", "s4", Column::InstancesReady, Form::Area),
-                    series(x, "paid for", "s2", Column::InstancesTotal, Form::Step),
-                    series(x, "needed", "s1 dash", Column::Needed, Form::Step),
-                    series(x, "cheapest, knowing the future", "s3 dot", Column::Optimal, Form::Step),
+                    series(x, "ready", "c4", Column::InstancesReady, Form::Area),
+                    series(x, "paid for", "c2", Column::InstancesTotal, Form::Step),
+                    series(x, "needed", "c1 dash", Column::Needed, Form::Step),
+                    series(x, "cheapest, knowing the future", "c3 dot", Column::Optimal, Form::Step),
                 ],
-                targets: vec![],
                 marks: true,
-                top: Some(top),
+                range: Some((0.0, top)),
+                ..Panel::default()
             },
             end,
         ));
     }
-    let top = most(Column::P99Ms);
+    let range = bounds_of_p99(rows);
     for (i, (label, x)) in rows.iter().enumerate() {
         let id = format!("latency-{i}");
         let peak = x.first().timeline.column(Column::P99Ms).iter().copied().filter(|v| v.is_finite());
-        let title = format!("{}: p99", escape(label));
+        let title = format!("{label}: p99");
         let targets = x.slo.iter().filter_map(|target| match target {
             Target::Quantile { q, at_most } if *q == 0.99 => {
-                Some(("p99 target".to_string(), at_most.as_millis_f64()))
+                let value = at_most.as_millis_f64();
+                Some(Level { label: format!("p99 target {}", millis(value)), value })
             }
             _ => None,
         });
@@ -104,10 +102,10 @@ pub(crate) fn timelines(rows: &[(String, &Experiment)]) -> String {
                 unit: "ms",
                 height: 140.0,
                 log: true,
-                series: vec![series(x, "p99", "s3", Column::P99Ms, Form::Line)],
-                targets: targets.collect(),
-                marks: false,
-                top: Some(top),
+                series: vec![series(x, "p99", "c3", Column::P99Ms, Form::Line)],
+                levels: targets.collect(),
+                range,
+                ..Panel::default()
             },
             end,
         ));
@@ -115,8 +113,19 @@ pub(crate) fn timelines(rows: &[(String, &Experiment)]) -> String {
     out
 }
 
-fn series<'a>(x: &Experiment, name: &'a str, class: &'a str, column: Column, form: Form) -> Series<'a> {
-    Series { name, class, values: x.first().timeline.column(column).to_vec(), form }
+/// Bounds of a logarithmic axis that has room for the p99 and its target in every row.
+fn bounds_of_p99(rows: &[(String, &Experiment)]) -> Option<(f64, f64)> {
+    let target = |x: &Experiment| match x.slo.iter().find(|target| matches!(target, Target::Quantile { q: 0.99, .. }))
+    {
+        Some(Target::Quantile { at_most, .. }) => at_most.as_millis_f64(),
+        _ => f64::NAN,
+    };
+    let all = || {
+        let values = rows.iter().flat_map(|(_, x)| x.first().timeline.column(Column::P99Ms).iter().copied());
+        values.chain(rows.iter().map(|(_, x)| target(x))).filter(|v| *v > 0.0)
+    };
+    let (least, most) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
+    least.is_finite().then(|| log_bounds(least, most))
 }
 
 /// Cost against p99: down and to the left is better; those that nobody beats in both are joined.
@@ -125,12 +134,12 @@ pub(crate) fn front(points: &[Point], cost_name: &str, target_ms: Option<f64>) -
         return "<p>No request succeeded: there is nothing to draw.</p>".to_string();
     }
     let height = 320.0;
-    let (inner_w, inner_h) = (WIDTH - LEFT - RIGHT, height - TOP - BOTTOM);
+    let inner_h = height - TOP - BOTTOM;
     let most = |of: fn(&Point) -> f64| points.iter().map(of).fold(0.0, f64::max);
     let (x_ticks, y_ticks) =
         (ticks(most(|p| p.cost) * 1.1, 8), ticks(most(|p| p.p99_ms).max(target_ms.unwrap_or(0.0)) * 1.1, 5));
     let (right, top) = (x_ticks.last().copied().unwrap_or(1.0), y_ticks.last().copied().unwrap_or(1.0));
-    let px = |cost: f64| LEFT + cost / right * inner_w;
+    let px = |cost: f64| LEFT + cost / right * INNER;
     let py = |ms: f64| TOP + inner_h * (1.0 - ms / top);
     let best: Vec<&Point> = points.iter().filter(|p| p.on_front).collect();
     let names: Vec<&str> = best.iter().map(|p| p.label.as_str()).collect();
@@ -171,7 +180,7 @@ pub(crate) fn front(points: &[Point], cost_name: &str, target_ms: Option<f64>) -
     let mut joined: Vec<(f64, f64)> = best.iter().map(|p| (px(p.cost), py(p.p99_ms))).collect();
     joined.sort_by(|a, b| a.0.total_cmp(&b.0));
     let d: Vec<String> = joined.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
-    let _ = write!(svg, "<path class=\"s2 dash\" d=\"M{}\"/>", d.join("L"));
+    let _ = write!(svg, "<path class=\"c2 dash\" d=\"M{}\"/>", d.join("L"));
     for (i, p) in points.iter().enumerate() {
         let (x, y) = (px(p.cost), py(p.p99_ms));
         let class = if p.on_front { "f2" } else { "f1" };

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::escape;
-use crate::engine::events::{EventKind, Scaling};
 use crate::record::latency::Latency;
 use crate::record::outcome::{Counts, Failure};
+use crate::record::timeline::Column;
 use crate::report::Experiment;
 use crate::report::console::{QUANTILES, against_recorded, quantile};
 use crate::report::figure::short;
@@ -14,7 +14,36 @@ use crate::units::{Span, Time};
 
 /// A table with a caption; cells are escaped already, columns that begin with `#` are numbers.
 pub(crate) fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
-    let mut out = format!("<div class=\"scroll\"><table><caption>{caption}</caption><thead><tr>");
+    written("", caption, head, rows)
+}
+
+/// The same, which the script lets people sort by any column: by [`value`]s, or by text.
+pub(crate) fn sortable(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+    written(if rows.len() > 1 { " data-sort" } else { "" }, caption, head, rows)
+}
+
+/// A cell with the number that it stands for.
+pub(crate) fn value(shown: impl std::fmt::Display, number: f64) -> String {
+    if !number.is_finite() {
+        return "–".to_string();
+    }
+    // As many digits as order takes: what is read back from report.json has nine, and gives the same page.
+    let number: f64 = format!("{number:.6e}").parse().expect("a formatted number is a number");
+    format!("<data value=\"{number}\">{shown}</data>")
+}
+
+/// A cell with a quantile.
+fn quantile_value(of: &Latency, q: f64) -> String {
+    value(quantile(of, q), of.quantile(q).map_or(f64::NAN, Span::as_millis_f64))
+}
+
+/// A cell with a count.
+fn count(n: u64) -> String {
+    value(thousands(n), n as f64)
+}
+
+fn written(attributes: &str, caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut out = format!("<div class=\"scroll\"><table{attributes}><caption>{caption}</caption><thead><tr>");
     for name in head {
         let (class, name) = name.strip_prefix('#').map_or(("", *name), |name| (" class=\"n\"", name));
         let _ = write!(out, "<th scope=\"col\"{class}>{name}</th>");
@@ -104,118 +133,34 @@ pub fn latency(x: &Experiment) -> String {
     )
 }
 
-/// Rows that a long table shows; the rest is in report.json.
-const SHOWN: usize = 400;
-
-/// Every decision with its cause, and for each scale-up, where the time went; behind a fold, what was held.
-pub fn decisions(x: &Experiment) -> String {
-    let (mut acted, mut held) = (Vec::new(), Vec::new());
-    for event in &x.first().events {
-        match &event.kind {
-            EventKind::ScaledUp(scaling) | EventKind::ScaledDown(scaling) => acted.push(vec![
-                event.at.to_string(),
-                format!("{} → {}", scaling.from, scaling.to),
-                escape(&scaling.rule),
-                escape(&event.cause) + &stages(scaling),
-                delays(x, scaling),
-            ]),
-            EventKind::Held { rule, from, to, blocked } => {
-                let reasons: Vec<&str> = blocked.iter().map(|block| block.reason.as_str()).collect();
-                held.push(vec![
-                    event.at.to_string(),
-                    format!("{from} → {to}"),
-                    escape(rule),
-                    escape(&event.cause),
-                    escape(&reasons.join("; ")),
-                ]);
-            }
-            _ => {}
-        }
-    }
-    let mut out = match acted.is_empty() {
-        true => "<p>Nothing was decided: the fleet stayed as it was.</p>\n".to_string(),
-        false => long_table(
-            "Decisions of the first replication.",
-            ["#Time", "Instances", "Rule", "Cause", "Where the time went"],
-            acted,
-        ),
-    };
-    if !held.is_empty() {
-        let n = held.len();
-        let table =
-            long_table("Each time the reasons changed.", ["#Time", "Instances", "Rule", "Cause", "Held by"], held);
-        let _ = writeln!(
-            out,
-            "<details><summary>{n} times something wanted to act and was held</summary>{table}</details>"
-        );
-    }
-    out
-}
-
-fn long_table(caption: &str, head: [&str; 5], mut rows: Vec<Vec<String>>) -> String {
-    let more = rows.len().saturating_sub(SHOWN);
-    rows.truncate(SHOWN);
-    let note = if more > 0 { format!(" The first {SHOWN}; {more} more are in report.json.") } else { String::new() };
-    table(&format!("{caption}{note}"), &head, &rows)
-}
-
-fn stages(scaling: &Scaling) -> String {
-    if scaling.stages.is_empty() {
-        return String::new();
-    }
-    let items: String = scaling
-        .stages
-        .iter()
-        .map(|stage| {
-            format!("<li>{}: {} → {} {}</li>", stage.stage, stage.input, stage.output, escape(&stage.reason))
-        })
-        .collect();
-    format!("<details><summary>stages</summary><ol>{items}</ol></details>")
-}
-
-/// The parts of a scaling's delay, in words.
-fn delays(x: &Experiment, scaling: &Scaling) -> String {
-    let Some(timing) = scaling.timing else { return String::new() };
-    let mut parts = vec![
-        ("metric delay", timing.since.since(timing.sampled_at)),
-        ("persistence", timing.held_at.since(timing.since)),
-        ("tick", timing.ripe_at.since(timing.held_at)),
-        ("cooldown", timing.fired_at.since(timing.ripe_at)),
-    ];
-    let ready = scaling
-        .instances
-        .iter()
-        .filter_map(|id| x.first().instances.iter().find(|each| each.id == id.0)?.ready_at)
-        .max();
-    if scaling.to > scaling.from
-        && let Some(ready) = ready
-    {
-        parts.push(("boot", ready.since(timing.fired_at)));
-    }
-    let words: Vec<String> =
-        parts.into_iter().filter(|(_, span)| !span.is_zero()).map(|(name, span)| format!("{name} {span}")).collect();
-    words.join(", ")
-}
-
 /// Failures by reason.
 pub fn outcomes(x: &Experiment) -> String {
     let counts = x.counts();
     let share = |n: u64| if counts.offered > 0 { percent(n as f64 / counts.offered as f64) } else { "–".into() };
-    let mut rows = vec![vec!["succeeded".to_string(), thousands(counts.succeeded), share(counts.succeeded)]];
+    // Of all replications: their clocks all begin at zero.
+    let seen = |reason: Failure| {
+        let all = || x.runs.iter().filter_map(|run| run.failures_seen[reason as usize]);
+        let moment = |at: Option<Time>| at.map_or("–".to_string(), |at| value(at, at.as_secs_f64()));
+        [moment(all().map(|(first, _)| first).min()), moment(all().map(|(_, last)| last).max())]
+    };
+    let none = || ["–".to_string(), "–".to_string()];
+    let row =
+        |what: &str, n: u64, [first, last]: [String; 2]| vec![what.to_string(), count(n), share(n), first, last];
+    let mut rows = vec![row("succeeded", counts.succeeded, none())];
     for reason in Failure::ALL {
         let n = counts.failed_for(reason);
         if n > 0 {
-            rows.push(vec![reason.name().replace('_', " "), thousands(n), share(n)]);
+            rows.push(row(&reason.name().replace('_', " "), n, seen(reason)));
         }
     }
     if counts.retries > 0 {
-        rows.push(vec![
-            "retries (attempts beyond the first)".into(),
-            thousands(counts.retries),
-            share(counts.retries),
-        ]);
+        rows.push(row("retries (attempts beyond the first)", counts.retries, none()));
     }
-    table("Every request ended in exactly one of these.", &["Outcome", "#Requests", "#Share of offered"], &rows)
+    table(
+        "Every request ended in exactly one of these.",
+        &["Outcome", "#Requests", "#Share of offered", "#First seen", "#Last seen"],
+        &rows,
+    )
 }
 
 /// Requests by endpoint.
@@ -232,19 +177,67 @@ pub fn endpoints(x: &Experiment) -> String {
             let all = if n == 1 { x.latency() } else { all };
             vec![
                 escape(&x.first().endpoints[i].path),
-                thousands(counts.offered),
-                thousands(counts.failed_total()),
-                counts.availability().map_or("–".into(), percent),
-                quantile(&all, 0.5),
-                quantile(&all, 0.95),
-                quantile(&all, 0.99),
+                count(counts.offered),
+                count(counts.failed_total()),
+                counts.availability().map_or("–".into(), |ratio| value(percent(ratio), ratio)),
+                quantile_value(&all, 0.5),
+                quantile_value(&all, 0.95),
+                quantile_value(&all, 0.99),
             ]
         })
         .collect();
-    table(
+    sortable(
         "Requests scheduled after the warm-up.",
         &["Endpoint", "#Offered", "#Failed", "#Availability", "#p50", "#p95", "#p99"],
         &rows,
+    )
+}
+
+/// The numbers behind the storm, behind a fold: means of rates and of instances, the largest of the rest.
+pub fn timeline(x: &Experiment) -> String {
+    const ROWS: usize = 60;
+    const COLUMNS: [(&str, Column, bool); 10] = [
+        ("#Offered/s", Column::OfferedRps, true),
+        ("#Served/s", Column::SucceededRps, true),
+        ("#Failed/s", Column::FailedRps, true),
+        ("#Capacity/s", Column::CapacityRps, true),
+        ("#Wanted", Column::Desired, true),
+        ("#Paid for", Column::InstancesTotal, true),
+        ("#Ready", Column::InstancesReady, true),
+        ("#p50", Column::P50Ms, false),
+        ("#p99", Column::P99Ms, false),
+        ("#CPU", Column::CpuUtilization, false),
+    ];
+    let timeline = &x.first().timeline;
+    let (n, together) = (timeline.len(), timeline.len().div_ceil(ROWS).max(1));
+    let cell = |(_, column, mean): &(&str, Column, bool), from: usize| {
+        let values = &timeline.column(*column)[from..(from + together).min(n)];
+        let finite = || values.iter().copied().filter(|v| v.is_finite());
+        let figure = match mean {
+            true => finite().sum::<f64>() / finite().count() as f64,
+            false => finite().fold(f64::NAN, f64::max),
+        };
+        let shown = match column {
+            Column::P50Ms | Column::P99Ms => millis(figure),
+            Column::CpuUtilization => format!("{figure:.0} %"),
+            _ => short(figure),
+        };
+        value(shown, figure)
+    };
+    let row = |from: usize| {
+        let at = Time::from_secs_f64(timeline.t[from]);
+        let cells = COLUMNS.iter().map(|column| cell(column, from));
+        std::iter::once(value(at, at.as_secs_f64())).chain(cells).collect()
+    };
+    let rows: Vec<Vec<String>> = (0..n).step_by(together).map(row).collect();
+    let head: Vec<&str> = std::iter::once("#From").chain(COLUMNS.iter().map(|(name, ..)| *name)).collect();
+    let caption = format!(
+        "The first replication, {} a row: rates and instances on average, latencies and utilization at their worst. timeline.csv has every step.",
+        Span::from_secs_f64(timeline.step_seconds * together as f64)
+    );
+    format!(
+        "<details><summary>The numbers behind these charts</summary>{}</details>\n",
+        sortable(&caption, &head, &rows)
     )
 }
 
@@ -252,19 +245,19 @@ pub fn endpoints(x: &Experiment) -> String {
 pub fn instances(x: &Experiment) -> String {
     const SHOWN: usize = 200;
     let all = &x.first().instances;
-    let moment = |at: Option<Time>| at.map_or("–".to_string(), |at| at.to_string());
+    let moment = |at: Option<Time>| at.map_or("–".to_string(), |at| value(at, at.as_secs_f64()));
     let rows: Vec<Vec<String>> = all
         .iter()
         .take(SHOWN)
         .map(|each| {
             vec![
-                each.id.to_string(),
-                each.launched_at.to_string(),
+                value(each.id, f64::from(each.id)),
+                moment(Some(each.launched_at)),
                 moment(each.ready_at),
                 moment(each.gone_at),
-                thousands(each.attempts),
-                thousands(each.failures),
-                percent(each.utilization),
+                count(each.attempts),
+                count(each.failures),
+                value(percent(each.utilization), each.utilization),
             ]
         })
         .collect();
@@ -272,7 +265,7 @@ pub fn instances(x: &Experiment) -> String {
         0 => "Instances of the first replication, in the order of launch.".to_string(),
         more => format!("The first {SHOWN} instances in the order of launch; {more} more are in report.json."),
     };
-    table(&caption, &["#Instance", "#Launched", "#Ready", "#Gone", "#Attempts", "#Failures", "#Busy"], &rows)
+    sortable(&caption, &["#Instance", "#Launched", "#Ready", "#Gone", "#Attempts", "#Failures", "#Busy"], &rows)
 }
 
 /// Cost and elasticity, with intervals where there are replications.
@@ -330,7 +323,7 @@ pub fn identity(x: &Experiment) -> String {
         vec!["took".into(), Span::from_secs_f64(x.info.wall_seconds).to_string()],
     ];
     rows.extend(x.notes.iter().map(|note| vec!["note".to_string(), escape(note)]));
-    let data = "<p>Beside this page: <code>report.json</code> (everything, with a schema), <code>timeline.csv</code>, <code>latency.hgrm</code>, and the charts as PNG.</p>";
+    let data = "<p>Beside this page: <a href=\"report.json\">report.json</a> (everything, with a schema), <a href=\"timeline.csv\">timeline.csv</a>, <a href=\"latency.hgrm\">latency.hgrm</a>, and the charts as PNG. <code>wavetank report</code> makes any of them again from report.json.</p>";
     table("What was run.", &["", ""], &rows)
         + &format!("<p>To run it again:</p><pre>{}</pre>", escape(&x.command))
         + data
