@@ -155,7 +155,7 @@ fn in_words(outlook: &Outlook, autoscaler: &Config) -> String {
     if let Some(Overshoot { rps, instances, at_once }) = outlook.overshoot {
         let _ = writeln!(
             out,
-            "  a jump to {} requests/s makes it {instances} instances where {at_once} would do: it orders again while they boot",
+            "  a jump to {} requests/s makes it {instances} instances where {at_once} would do: it does not see what boots",
             rounded(rps)
         );
     }

@@ -40,8 +40,13 @@ pub(super) fn policies(slots: Vec<Slot>) -> Vec<Schedule> {
 
 /// The schedules of an autoscaler, with their numbers among its policies.
 pub(super) fn of(config: &Config) -> Vec<(usize, &Schedule)> {
-    let numbered = config.policies.iter().enumerate();
-    numbered.filter_map(|(i, policy)| if let Policy::Schedule(it) = policy { Some((i, it)) } else { None }).collect()
+    let policies = config.policies.iter().enumerate();
+    policies
+        .filter_map(|(i, policy)| match policy {
+            Policy::Schedule(schedule) => Some((i, schedule)),
+            _ => None,
+        })
+        .collect()
 }
 
 /// A cron expression.

@@ -259,7 +259,10 @@ fn of_several_policies_the_highest_wins_and_every_proposal_is_recorded() {
 #[test]
 fn every_kind_of_policy_answers_the_same_surge_in_its_own_time() {
     let stories = [
-        ("kpa", "interval = '2s'\n[[autoscaler.policy]]\nkind = 'kpa'\ncontainer_concurrency = 1"),
+        (
+            "kpa",
+            "interval = '2s'\n[[autoscaler.policy]]\nkind = 'kpa'\ncontainer_concurrency = 1\ntarget_burst_capacity = 0",
+        ),
         (
             "aws_target_tracking",
             "[[autoscaler.policy]]\nkind = 'aws_target_tracking'\nmetric = 'cpu_utilization'\ntarget = 60",

@@ -188,16 +188,16 @@ fn what_cannot_happen_is_told_with_its_number() {
 }
 
 #[test]
-fn orders_are_made_twice_while_instances_boot_unless_they_count() {
-    // R-17 and R-18 on two of a hundred percent: 170 take a third instance, and a boot of four minutes outlasts the cooldown.
-    let fleet = |guard: bool| {
+fn orders_are_made_twice_where_a_boot_outlasts_the_cooldown() {
+    // R-17 on two: 170 of a hundred percent each take a third instance, and a boot of four minutes outlasts the cooldown of three.
+    let fleet = |boot: &str| {
         format!(
-            "fleet.boot = '4m'\n[autoscaler]\nmin = 2\nmax = 10\nmetrics = {{ window = '15s' }}\npiling_on_guard = {guard}\n{CPU_UP}"
+            "fleet.boot = '{boot}'\n[autoscaler]\nmin = 2\nmax = 10\nmetrics = {{ window = '15s' }}\npiling_on_guard = false\n{CPU_UP}"
         )
     };
-    let overshoot = of(&fleet(false)).overshoot.expect("V-06");
+    let overshoot = of(&fleet("4m")).overshoot.expect("V-06");
     assert_eq!((overshoot.rps, overshoot.instances, overshoot.at_once), (85.0, 4, 3), "V-06");
-    assert_eq!(of(&fleet(true)).overshoot, None, "V-06 with the guard");
+    assert_eq!(of(&fleet("150s")).overshoot, None, "R-19: it is there before the cooldown is over");
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn every_kind_has_its_numbers() {
     step: first 1m all 25m40s, ramp 0.170, rescue 1m/6m/never, flaps 0.0, dead zones 0, overshoot None
     simple: first never all never, ramp 0.000, rescue -, flaps 0.0, dead zones 1, overshoot None
     nomad_target_value: first 15s all 10m55s, ramp 0.250, rescue 15s/5m/5m, flaps 0.0, dead zones 0, overshoot None
-    gcp: first 30s all 1m55s, ramp 0.500, rescue 15s/15s/45s, flaps 0.0, dead zones 0, overshoot None
+    gcp: first 30s all 1m55s, ramp 0.500, rescue 15s/15s/45s, flaps 0.0, dead zones 0, overshoot Some((12, 5))
     azure: first 5m45s all 51m25s, ramp 0.088, rescue 4m15s/5m/7m, flaps 0.0, dead zones 0, overshoot None
     ");
 }
