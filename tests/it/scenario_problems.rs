@@ -47,8 +47,14 @@ connections = 10
 time = "5ms"
 timeout = 30
 "#
-    ), @"");
-    assert_snapshot!(words(
+    ), @r#"
+    x.toml:6:1: dependency.database.optional: a request only goes on without a call that timed out: set timeout
+    x.toml:7:14: dependency.database.contention: found 2, expected a coefficient from 0 to 1
+    x.toml:8:9: dependency.database.cache.entries: missing, expected for example entries = 10000
+    x.toml:8:23: dependency.database.cache.hit_ratio: found 0, expected a ratio above 0, up to 1
+    x.toml:14:11: dependency.search.timeout: found 30, expected a duration with a unit: write "30s" or "30ms"
+    "#);
+    let told = words(
         r#"
 [[dependency]]
 name = "database"
@@ -79,15 +85,29 @@ at = "1m"
 kind = "cache_loss"
 at = "1m"
 dependency = "search"
-"#
-    ), @"");
-    assert_snapshot!(words(
+"#,
+    );
+    for each in [
+        "fault.0.dependency: missing, expected for example dependency = \"database\"",
+        "fault.0.factor: found 0.5, expected a factor of 1 or more",
+        "fault.1.dependency: found \"serach\", expected one of database, search, did you mean \"search\"?",
+        "there is nothing to strike: add a [[dependency]] with a cache",
+        "expected the name of a [[dependency]] with a cache: there is none",
+    ] {
+        assert!(told.contains(each), "{each} is not in\n{told}");
+    }
+    let told = words(
         r#"
 [traffic]
 shape = [{ kind = 'constant', rate = 100 }]
 overlay = [{ kind = "reconnect", at = "1m" }, { kind = "reconnect", at = "1m", clients = 1000000, within = "1us" }]
-"#
-    ), @"");
+"#,
+    );
+    for each in
+        ["traffic.overlay.0.clients: missing", "traffic.overlay.1.within: found \"1us\", expected a longer time"]
+    {
+        assert!(told.contains(each), "{each} is not in\n{told}");
+    }
 }
 
 #[test]
@@ -95,9 +115,14 @@ fn an_override_without_a_value_removes_a_key() {
     let clients = "[clients]\ntimeout = '1s'\nretry = { max = 2 }\n[overload]\ndeadlines = true\n";
     assert_snapshot!(words_with(clients, &["clients.retry="]), @"no problem");
     // What rested on it is told.
-    assert_snapshot!(words_with(clients, &["clients.timeout="]), @"");
-    assert_snapshot!(words_with(clients, &["clients.retries="]), @"");
-    assert_snapshot!(words_with(clients, &["clients.timeout.max="]), @"");
+    assert_snapshot!(
+        words_with(clients, &["clients.timeout="]),
+        @"x.toml:5:1: overload.deadlines: clients wait for ever: set clients.timeout"
+    );
+    for path in ["clients.retries", "clients.timeout.max", "fleet"] {
+        let told = words_with(clients, &[&format!("{path}=")]);
+        assert!(told.contains("a key that is there: an empty value removes it"), "{path}: {told}");
+    }
 }
 
 #[test]

@@ -235,8 +235,9 @@ fn without_retries_everything_returns() {
     let mut scenario = vulnerable(2, "");
     scenario.clients.retry = None;
     for trigger in [Trigger::Capacity, Trigger::Load] {
-        // What six times the load leaves behind at 95 % takes eight minutes to work off.
-        let settings = Settings { trigger, most: trigger.most(), watch: Span::from_secs(150), ..quick(4) };
+        // What three times the load leaves behind at 95 % takes three minutes to work off.
+        let most = trigger.most().min(3.0);
+        let settings = Settings { trigger, most, watch: Span::from_secs(150), ..quick(4) };
         let map = mapped(&scenario, &settings);
         assert_eq!(map.rows.len(), 4);
         for row in &map.rows {
@@ -255,7 +256,8 @@ fn the_map_is_the_same_on_any_number_of_threads_and_the_boundary_is_one() {
         pool.install(|| mapped(&scenario, &settings))
     };
     let map = on(1);
-    assert_eq!(map, on(3));
+    // As text: latency is no number where nobody is answered.
+    assert!(format!("{map:?}") == format!("{:?}", on(3)), "one and three threads differ");
     let lengths: Vec<Span> = map.rows.iter().map(|row| row.length).collect();
     assert_eq!(lengths[0], Span::from_secs(3), "by length, then by load");
     for row in map.rows.iter().filter(|row| row.sticks_from().is_some()) {
