@@ -32,7 +32,7 @@ use crate::scenario::slo;
 use crate::units::Span;
 
 pub use console::{console, plain};
-pub use csv::timeline_csv;
+pub use csv::{csv_cell, timeline_csv};
 pub use hgrm::{hgrm, hgrm_of};
 pub use html::html;
 pub use json::json;

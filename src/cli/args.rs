@@ -368,7 +368,7 @@ pub struct GateArgs {
     /// Annotate as in GitHub Actions, also where GITHUB_ACTIONS is not set
     #[arg(long)]
     pub github: bool,
-    /// Append to this history (JSON lines) and look for changes of level in it
+    /// Append to this history (JSON lines, or SQLite if it ends in .db or .sqlite) and look for changes of level in it
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
     /// Commit or build in the history [default: what GitHub, GitLab or Jenkins say]

@@ -174,6 +174,7 @@ fn percentiles(log: &hlog::Log) -> String {
             count += step.count_since_last_iteration();
             let value = step.value_iterated_to() as f64 / log.per_ms;
             // Writing to a string cannot fail.
+            let tag = report::csv_cell(&tag);
             let _ = writeln!(out, "{tag},{},{value},{count}", step.quantile_iterated_to());
         }
     }

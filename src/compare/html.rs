@@ -4,8 +4,8 @@ use super::table::words;
 use super::{Comparison, Measure, Pairing, Trend};
 use crate::report::Experiment;
 use crate::report::html::comparison::{Point, front, timelines};
-use crate::report::html::tables::table;
-use crate::report::html::{CLOSE_PAGE, escape, open_page, section};
+use crate::report::html::tables::{sortable, table, value};
+use crate::report::html::{CLOSE_PAGE, contents, escape, open_page, section};
 use crate::scenario::slo::Target;
 
 /// The page.
@@ -16,14 +16,30 @@ pub fn html(x: &Comparison) -> String {
         escape(&x.title),
         escape(&sentence(x))
     ));
-    section(&mut out, "differences", "Differences", &differences(x));
-    section(&mut out, "contenders", "What each did", &contenders(x));
-    section(&mut out, "front", "Cost and p99", &front_of(x));
+    let sections = [
+        ("differences", "Differences", differences(x)),
+        ("contenders", "What each did", contenders(x)),
+        ("front", "Cost and p99", front_of(x)),
+        ("timelines", "Timelines", timelines_of(x)),
+        ("all", "Every measure", everything(x)),
+        ("identity", "These runs", identity(x)),
+    ];
+    out.push_str(&contents(sections.iter().map(|(id, title, _)| (*id, *title))));
+    for (id, title, body) in &sections {
+        section(&mut out, id, title, body);
+    }
+    out.push_str(CLOSE_PAGE);
+    out
+}
+
+fn timelines_of(x: &Comparison) -> String {
     let rows: Vec<(String, &Experiment)> =
         x.contenders.iter().map(|each| (each.label.clone(), &each.experiment)).collect();
-    let note = "<p>The first run of each. Shaded: warm-up, faults and spikes; ▲ and ▼ mark decisions to scale.</p>";
-    section(&mut out, "timelines", "Timelines", &(timelines(&rows) + note));
-    section(&mut out, "all", "Every measure", &everything(x));
+    let note = "<p>The first run of each. Shaded: the warm-up, faults, spikes, and times when a breaker was open; ▲ and ▼ mark decisions to scale.</p>";
+    timelines(&rows) + note
+}
+
+fn identity(x: &Comparison) -> String {
     let runs = x.contenders.iter().map(|each| {
         vec![
             escape(&each.label),
@@ -37,9 +53,7 @@ pub fn html(x: &Comparison) -> String {
     let head = ["Contender", "Scenario", "#Runs", "#Seed", "To run it again"];
     let mut identity = table("What was compared.", &head, &rows);
     identity.extend(x.notes.iter().map(|note| format!("<p>{}</p>\n", escape(note))));
-    section(&mut out, "identity", "These runs", &identity);
-    out.push_str(CLOSE_PAGE);
-    out
+    identity
 }
 
 /// What the comparison shows, in a sentence.
@@ -128,7 +142,8 @@ fn contenders(x: &Comparison) -> String {
         .iter()
         .zip(x.front())
         .map(|(each, on_front)| {
-            let shown = |m: Measure| m.mean(&each.experiment).map_or("–".to_string(), |mean| m.show(mean));
+            let shown =
+                |m: Measure| m.mean(&each.experiment).map_or("–".to_string(), |mean| value(m.show(mean), mean));
             let mut row = vec![escape(&each.label)];
             row.extend(measures.iter().map(|&m| shown(m)));
             row.push(shown(Measure::RegretRatio));
@@ -138,7 +153,7 @@ fn contenders(x: &Comparison) -> String {
         })
         .collect();
     let caption = "Means over the runs, geometric for cost and latency. Regret: beyond the cheapest fleet that meets the demand with the same boot delay and billing, knowing the future.";
-    table(caption, &head, &rows)
+    sortable(caption, &head, &rows)
 }
 
 /// The contenders on the plane of cost and p99.

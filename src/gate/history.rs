@@ -1,10 +1,14 @@
-//! The history of a gate: one JSON object a line, one line a gate, so that drifts that no single gate fails are found.
+//! The history of a gate: an entry for each, as a line of JSON or a row of an SQLite database, so that drifts that no single gate
+//! fails are found.
 //!
 //! A gate against a target, or against the last release, lets four per cent pass every time. Here each figure is a series over gates,
 //! searched for changes of level; each change is told with the entry at which it began.
 //!
-//! Jobs that run at the same time append to one file: each locks it for as long as it reads and writes, and a line that a
-//! killed job left unfinished is closed, kept, and left out of the series.
+//! Jobs that run at the same time append to one file: each locks it for as long as it reads and writes. A line that a killed job
+//! left unfinished is closed, kept, and left out of the series; a database forgets what a killed job began.
+
+#[cfg(feature = "history")]
+mod sqlite;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -75,16 +79,39 @@ impl Trend {
 pub struct Error {
     /// Which file.
     pub path: PathBuf,
-    /// What the operating system says.
-    pub cause: io::Error,
+    /// What the operating system, or the database, says.
+    pub cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// Whether a file of this name is a database: `.db`, `.sqlite` or `.sqlite3`; everything else is JSON lines.
+fn is_database(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    ["db", "sqlite", "sqlite3"].contains(&extension.as_str())
 }
 
 /// Appends an entry and says what the series look like with it. Waits while another job has the file.
 pub fn append(path: &Path, entry: &Entry) -> Result<Trend, Error> {
-    let fail = |cause| Error { path: path.to_path_buf(), cause };
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(fail)?;
-    file.lock().map_err(fail)?;
-    let written = locked(&mut file, entry).map_err(fail);
+    let kept = if is_database(path) { in_database(path, entry) } else { in_lines(path, entry) };
+    kept.map_err(|cause| Error { path: path.to_path_buf(), cause })
+}
+
+type Kept = Result<Trend, Box<dyn std::error::Error + Send + Sync>>;
+
+#[cfg(feature = "history")]
+fn in_database(path: &Path, entry: &Entry) -> Kept {
+    let all = sqlite::append(path, entry)?;
+    Ok(of_entries(&all, 0, &entry.name))
+}
+
+#[cfg(not(feature = "history"))]
+fn in_database(_: &Path, _: &Entry) -> Kept {
+    Err("this program was built without SQLite (feature history): a name that ends in .jsonl takes JSON lines".into())
+}
+
+fn in_lines(path: &Path, entry: &Entry) -> Kept {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    file.lock()?;
+    let written = locked(&mut file, entry);
     // Closing the file would do as well; whoever waits need not wait for that.
     let _ = file.unlock();
     Ok(trend(&written?, &entry.name))
@@ -139,11 +166,14 @@ fn read(line: &str) -> Option<Entry> {
     })
 }
 
-/// What a history says about the entries of one name.
+/// What a history in JSON lines says about the entries of one name.
 pub fn trend(text: &str, name: &str) -> Trend {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let all: Vec<Entry> = lines.iter().filter_map(|line| read(line)).collect();
-    let unreadable = lines.len() - all.len();
+    of_entries(&all, lines.len() - all.len(), name)
+}
+
+fn of_entries(all: &[Entry], unreadable: usize, name: &str) -> Trend {
     let of_name: Vec<&Entry> = all.iter().filter(|entry| entry.name == name).collect();
     let mut keys: Vec<&String> = Vec::new();
     for (key, _) in of_name.iter().flat_map(|entry| &entry.figures) {
@@ -193,8 +223,17 @@ mod tests {
 
     #[test]
     fn five_drifts_of_four_per_cent_are_told_with_the_run_they_began_at() {
+        for name in FILES {
+            five_drifts(name);
+        }
+    }
+
+    /// Every kind of file that this build can keep.
+    const FILES: &[&str] = if cfg!(feature = "history") { &["h.jsonl", "h.db"] } else { &["h.jsonl"] };
+
+    fn five_drifts(name: &str) {
         let folder = tempfile::TempDir::new().unwrap();
-        let path = folder.path().join("history.jsonl");
+        let path = folder.path().join(name);
         let noise = [0.3, -0.5, 0.1, 0.6, -0.4, -0.2, 0.5, -0.1];
         let mut last = Trend::default();
         for i in 0..48usize {

@@ -17,7 +17,7 @@ pub fn criteria(text: &str, file: &str) -> Result<Vec<Criterion>, String> {
     for (number, document) in documents.iter().enumerate().filter(|(_, document)| !document.is_null()) {
         let at = |key: &str| format!("{file}: document {}: {key}", number + 1);
         match (document["apiVersion"].as_str(), document["kind"].as_str()) {
-            (Some("openslo/v1"), Some("SLO")) => match objectives(document) {
+            (Some("openslo/v1"), Some("SLO")) => match objectives(document, &documents) {
                 Ok(criteria) => found.extend(criteria),
                 Err(problem) => problems.push(at(&problem)),
             },
@@ -36,14 +36,23 @@ pub fn criteria(text: &str, file: &str) -> Result<Vec<Criterion>, String> {
     if problems.is_empty() { Ok(found) } else { Err(problems.join("\n")) }
 }
 
-fn objectives(document: &Yaml) -> Result<Vec<Criterion>, String> {
+/// What an SLO is measured by: its own indicator, or the one among `documents` that it names.
+fn indicator<'a>(spec: &'a Yaml, documents: &'a [Yaml]) -> Result<&'a Yaml, String> {
+    let Some(name) = spec["indicatorRef"].as_str() else { return Ok(&spec["indicator"]["spec"]) };
+    let named =
+        |each: &&Yaml| each["kind"].as_str() == Some("SLI") && each["metadata"]["name"].as_str() == Some(name);
+    let found = documents.iter().find(named);
+    found
+        .map(|each| &each["spec"])
+        .ok_or_else(|| format!("spec.indicatorRef: found no SLI named {name} in this file"))
+}
+
+fn objectives(document: &Yaml, documents: &[Yaml]) -> Result<Vec<Criterion>, String> {
     let spec = &document["spec"];
-    let indicator = &spec["indicator"]["spec"];
+    let indicator = indicator(spec, documents)?;
     let (ratio, threshold) = (&indicator["ratioMetric"], &indicator["thresholdMetric"]);
     if ratio.is_badvalue() && threshold.is_badvalue() {
-        return Err(
-            "spec.indicator.spec: expected ratioMetric or thresholdMetric (indicatorRef is not followed)".into()
-        );
+        return Err("spec.indicator.spec: expected ratioMetric or thresholdMetric, or spec.indicatorRef".into());
     }
     let objectives = spec["objectives"].as_vec().ok_or("spec.objectives: expected a list")?;
     objectives
@@ -164,6 +173,25 @@ spec:
     fn objectives_become_criteria() {
         let names: Vec<String> = criteria(DOCUMENTS, "slo.yaml").unwrap().iter().map(Criterion::name).collect();
         assert_eq!(names, ["availability >= 99.90 %", "p99 < 500 ms", "p99.9 < 2.00 s"]);
+    }
+
+    #[test]
+    fn an_indicator_may_be_a_document_of_its_own() {
+        let text = r#"
+apiVersion: openslo/v1
+kind: SLO
+metadata: { name: shop-latency }
+spec: { indicatorRef: slow, objectives: [{ op: lte, value: 0.5, target: 0.99 }] }
+---
+apiVersion: openslo/v1
+kind: SLI
+metadata: { name: slow }
+spec: { thresholdMetric: { metricSource: { spec: { query: "http_request_duration_seconds" } } } }
+"#;
+        let names: Vec<String> = criteria(text, "slo.yaml").unwrap().iter().map(Criterion::name).collect();
+        assert_eq!(names, ["p99 < 500 ms"]);
+        let problem = criteria(&text.replace("name: slow", "name: fast"), "slo.yaml").unwrap_err();
+        assert!(problem.contains("spec.indicatorRef: found no SLI named slow"), "{problem}");
     }
 
     #[test]

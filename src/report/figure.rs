@@ -95,6 +95,7 @@ pub fn short(x: f64) -> String {
         a if a >= 1e9 => (x / 1e9, "G"),
         a if a >= 1e6 => (x / 1e6, "M"),
         a if a >= 1e4 => (x / 1e3, "k"),
+        a if a > 0.0 && a < 0.01 => return format!("{x}"),
         _ => (x, ""),
     };
     let text = format!("{value:.2}");
@@ -125,7 +126,7 @@ mod tests {
     fn ticks_are_round_and_cover_the_data() {
         assert_eq!(ticks(1234.0, 4), [0.0, 500.0, 1000.0, 1500.0]);
         assert_eq!(time_ticks(2400.0, 6), [0.0, 600.0, 1200.0, 1800.0, 2400.0]);
-        assert_eq!([short(1500.0), short(25_000.0), short(0.5)], ["1500", "25k", "0.5"]);
+        assert_eq!([short(1500.0), short(25_000.0), short(0.5), short(0.001)], ["1500", "25k", "0.5", "0.001"]);
         assert_eq!([clock(90.0, 600.0), clock(0.0, 86_400.0)], ["1.5 min", "0 h"]);
     }
 

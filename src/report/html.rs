@@ -167,10 +167,11 @@ fn why(x: &Experiment) -> Vec<String> {
     }
     let (ups, downs) = (x.mean(|run| f64::from(run.fleet.scale_ups)), x.mean(|run| f64::from(run.fleet.scale_downs)));
     let slowest = x.runs.iter().filter_map(|run| run.fleet.longest_scale_up).max();
-    let slowest = slowest.map_or(String::new(), |span| format!(", the slowest served after {span}"));
+    let slowest =
+        slowest.map_or("none came to its end".to_string(), |span| format!("the slowest served after {span}"));
     let ratio = first.regret.ratio.map_or(String::new(), |ratio| format!("; {ratio:.2} times the cheapest fleet"));
     lines.push(format!(
-        "The fleet: {} to {} instances, {ups:.0} times up{slowest}, {downs:.0} times down; too few {} of the time{ratio}.",
+        "The fleet: {} to {} instances, {ups:.0} ▲ ({slowest}), {downs:.0} ▼; too few {} of the time{ratio}.",
         x.runs.iter().map(|run| run.fleet.min).min().unwrap_or(0),
         x.runs.iter().map(|run| run.fleet.max).max().unwrap_or(0),
         percent(x.mean(|run| run.elasticity.under_provisioned_share)),

@@ -270,7 +270,12 @@ fn failures_seen(at: &At) -> Result<[Option<(Time, Time)>; Failure::ALL.len()], 
 
 fn threshold(at: At) -> Result<Threshold, String> {
     let text = |key| at.at(key).text().map(str::to_string);
-    Ok(Threshold { rule: text("rule")?, metric: text("metric")?, sign: text("sign")?, value: at.at("value").number()? })
+    Ok(Threshold {
+        rule: text("rule")?,
+        metric: text("metric")?,
+        sign: text("sign")?,
+        value: at.at("value").number()?,
+    })
 }
 
 fn latency_heat(at: &At) -> Result<LatencyHeat, String> {
@@ -288,7 +293,11 @@ fn latency_heat(at: &At) -> Result<LatencyHeat, String> {
     if columns.len() > heat::COLUMNS {
         return at.at("columns").unfit(&format!("at most {} columns", heat::COLUMNS));
     }
-    Ok(LatencyHeat { column_seconds: at.at("column_seconds").number()?, columns })
+    let column_seconds = at.at("column_seconds").number()?;
+    if column_seconds <= 0.0 {
+        return at.at("column_seconds").unfit("a time above 0");
+    }
+    Ok(LatencyHeat { column_seconds, columns })
 }
 
 fn target(at: &At) -> Result<Target, String> {

@@ -70,8 +70,8 @@ fn style() -> String {
         ("var(--bg)", "#fff"),
         ("svg ", ""),
     ];
-    let mut css =
-        include_str!("html/chart.css").to_string() + ".head{font-size:16px;font-weight:600;fill:#1f2328}.title{fill:#1f2328}";
+    let mut css = include_str!("html/chart.css").to_string()
+        + ".head{font-size:16px;font-weight:600;fill:#1f2328}.title{fill:#1f2328}";
     for (variable, color) in COLORS {
         css = css.replace(variable, color);
     }

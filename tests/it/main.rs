@@ -61,6 +61,12 @@ mod cli;
 /// Policies and reports side by side.
 mod compare;
 
+/// Pages in a browser.
+mod browser;
+
+/// What forges run: the action, and jobs to copy.
+mod forges;
+
 /// Verdicts about a build: what is promised, and what forges are told.
 mod gate;
 

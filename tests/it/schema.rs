@@ -188,6 +188,25 @@ fn a_report_that_is_read_back_is_the_same_report() {
     }
 }
 
+/// What later versions added is not asked of earlier reports.
+#[test]
+fn a_report_of_an_earlier_version_is_read_and_drawn() {
+    let mut report = report(WORLDS[1].1, 1);
+    for added in ["thresholds", "latency_heat"] {
+        assert!(report.as_object_mut().expect("an object").remove(added).is_some(), "{added}");
+    }
+    let run = report.pointer_mut("/per_replication/0").and_then(Value::as_object_mut).expect("a run");
+    assert!(run.remove("failures_seen").is_some());
+    let columns = report.pointer_mut("/timeline/columns").and_then(Value::as_object_mut).expect("columns");
+    for added in ["capacity_rps", "forecast_low_rps", "forecast_high_rps"] {
+        assert!(columns.remove(added).is_some(), "{added}");
+    }
+    assert_eq!(problems(&report), Vec::<String>::new());
+    let saved = saved::parse(&report).expect("a report");
+    let page = wavetank::report::html(&saved.experiment());
+    assert!(page.contains("id=\"load-t\"") && !page.contains("id=\"latency-heat-t\""));
+}
+
 /// Files are edited, cut short, and made by others: each is an error in words, or still a report.
 #[test]
 fn a_report_with_anything_missing_or_of_another_kind_is_no_reason_to_panic() {
@@ -212,11 +231,16 @@ fn a_report_with_anything_missing_or_of_another_kind_is_no_reason_to_panic() {
     every_place(&report, "", &mut places);
     let mut refused = 0;
     for place in &places[1..] {
-        for other in [Value::Null, json!("x"), json!(-1.5e300), json!([1]), json!({})] {
+        for other in [Value::Null, json!("x"), json!(-1.5e300), json!(1e300), json!([1]), json!({})] {
             let mut broken = report.clone();
-            *broken.pointer_mut(place).expect("it is there") = other;
+            *broken.pointer_mut(place).expect("it is there") = other.clone();
             match saved::parse(&broken) {
-                Ok(saved) => drop(wavetank::report::json(&saved.experiment())),
+                Ok(saved) => {
+                    drop(wavetank::report::json(&saved.experiment()));
+                    if other == json!(1e300) {
+                        drop(wavetank::report::html(&saved.experiment()));
+                    }
+                }
                 Err(problem) => {
                     refused += 1;
                     assert!(!problem.is_empty());

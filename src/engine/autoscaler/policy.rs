@@ -107,7 +107,8 @@ impl Policy {
                 config.rules.iter().map(|rule| (rule.metric, rule.operator.symbol(), rule.threshold)).collect()
             }
             Policy::Keda(config) => {
-                let of_instances = config.triggers.iter().filter(|each| each.metric_type == keda::MetricType::Utilization);
+                let of_instances =
+                    config.triggers.iter().filter(|each| each.metric_type == keda::MetricType::Utilization);
                 of_instances.map(|trigger| (trigger.metric, "=", trigger.threshold)).collect()
             }
             // Targets of concurrency and of times of day are no values of the metrics in a timeline.

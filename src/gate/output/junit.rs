@@ -20,15 +20,12 @@ pub fn junit(x: &Told) -> String {
     };
     let errors = if x.failed_run.is_some() { findings.len().max(1) } else { 0 };
     let tests = findings.len().max(errors);
-    let totals = format!(
-        "tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\"",
-        x.seconds
-    );
+    let totals = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" time=\"{:.3}\"", x.seconds);
     let name = escape(x.name);
     // The schema has no fractions and no zone.
     let stamp = x.started.get(..19).unwrap_or(x.started);
     let mut out = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"wavetank\" {totals}>\n  <testsuite name=\"{name}\" {totals} timestamp=\"{}\">\n",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"wavetank\" {totals}>\n  <testsuite name=\"{name}\" {totals} skipped=\"{skipped}\" timestamp=\"{}\">\n",
         escape(stamp)
     );
     // Writing to a string cannot fail.

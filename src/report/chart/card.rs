@@ -3,7 +3,8 @@
 use plotters::prelude::*;
 
 use super::{
-    ALARM, CAPACITY, Canvas, FAINT, Failed, INK, OFFERED, SERVED, TimeAxis, area, end_of, line, most, shade_between,
+    ALARM, CAPACITY, Canvas, FAINT, Failed, INK, OFFERED, SERVED, TimeAxis, area, end_of, legend, line, most,
+    shade_between,
 };
 use crate::record::timeline::Column;
 use crate::report::Experiment;
@@ -45,6 +46,7 @@ pub(super) fn card(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     area(x, &mut chart, column(Column::FailedRps), ALARM.mix(0.5).filled(), ALARM, "failed")?;
     line(x, &mut chart, column(Column::SucceededRps), SERVED, 2, "served")?;
     line(x, &mut chart, column(Column::OfferedRps), OFFERED, 3, "offered")?;
+    legend(&mut chart)?;
 
     let target = x.slo.iter().find_map(|target| match target {
         Target::Quantile { q, at_most } if *q == 0.99 => Some(at_most.as_millis_f64()),
@@ -89,6 +91,7 @@ pub(super) fn card(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     axes(&mut chart)?;
     area(x, &mut chart, column(Column::InstancesReady), CAPACITY.mix(0.45).filled(), CAPACITY, "ready")?;
     line(x, &mut chart, column(Column::Needed), OFFERED, 2, "needed")?;
+    legend(&mut chart)?;
     Ok(())
 }
 

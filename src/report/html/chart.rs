@@ -119,7 +119,7 @@ fn load(x: &Experiment) -> Panel<'static> {
     let told: Vec<f64> = high.iter().map(|v| if *v < 10.0 * most { *v } else { f64::NAN }).collect();
     if told.iter().any(|v| v.is_finite()) {
         let lower = timeline.column(Column::ForecastLowRps).to_vec();
-        load.push(Series { name: "its 90 % band", class: "c5", values: told, form: Form::Band(lower) });
+        load.push(Series { name: "forecast's 90 % band", class: "c5", values: told, form: Form::Band(lower) });
     }
     load.push(of("offered", "c1", Column::OfferedRps, Form::Line));
     load.push(of("served", "c2", Column::SucceededRps, Form::Line));
@@ -141,7 +141,8 @@ fn load(x: &Experiment) -> Panel<'static> {
         short_of = both.filter(|(offered, capacity)| offered > capacity).count() as f64 / timeline.len() as f64;
         load.push(of("capacity", "c4 dash", Column::CapacityRps, Form::Step));
     }
-    let beyond = if short_of > 0.0 { format!(", beyond capacity {} of the time", percent(short_of)) } else { String::new() };
+    let beyond =
+        if short_of > 0.0 { format!(", beyond capacity {} of the time", percent(short_of)) } else { String::new() };
     Panel {
         id: "load",
         title: "Load",
@@ -177,7 +178,7 @@ fn fleet(x: &Experiment) -> Panel<'static> {
         series: vec![
             of("ready", "c4", Column::InstancesReady, Form::Area),
             of("paid for", "c2", Column::InstancesTotal, Form::Step),
-            of("wanted", "c5", Column::Desired, Form::Step),
+            of("wanted", "c5 long", Column::Desired, Form::Step),
             of("needed", "c1 dash", Column::Needed, Form::Step),
             of("cheapest, knowing the future", "c3 dot", Column::Optimal, Form::Step),
         ],

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::chart::series;
-use super::panel::{BOTTOM, Form, INNER, LEFT, Level, Panel, RIGHT, TOP, WIDTH, draw, open_svg};
 use super::escape;
+use super::panel::{BOTTOM, Form, INNER, LEFT, Level, Panel, RIGHT, TOP, WIDTH, draw, open_svg};
 use crate::record::timeline::Column;
 use crate::report::Experiment;
 use crate::report::figure::{log_bounds, short, ticks};
@@ -115,7 +115,8 @@ pub(crate) fn timelines(rows: &[(String, &Experiment)]) -> String {
 
 /// Bounds of a logarithmic axis that has room for the p99 and its target in every row.
 fn bounds_of_p99(rows: &[(String, &Experiment)]) -> Option<(f64, f64)> {
-    let target = |x: &Experiment| match x.slo.iter().find(|target| matches!(target, Target::Quantile { q: 0.99, .. })) {
+    let target = |x: &Experiment| match x.slo.iter().find(|target| matches!(target, Target::Quantile { q: 0.99, .. }))
+    {
         Some(Target::Quantile { at_most, .. }) => at_most.as_millis_f64(),
         _ => f64::NAN,
     };

@@ -38,10 +38,7 @@ pub fn heat(x: &Experiment) -> String {
         for (row, &n) in column.iter().enumerate().filter(|(_, n)| **n > 0) {
             let (top, bottom) = (axis.y(upper(row)), axis.y(lower(row)));
             // Writing to a string cannot fail.
-            let _ = write!(
-                cells[shade(n).min(SHADES - 1)],
-                "M{from:.1} {bottom:.1}V{top:.1}H{to:.1}V{bottom:.1}Z"
-            );
+            let _ = write!(cells[shade(n).min(SHADES - 1)], "M{from:.1} {bottom:.1}V{top:.1}H{to:.1}V{bottom:.1}Z");
         }
     }
     let ground: String = cells

@@ -72,7 +72,13 @@ fn breakers(events: &[Event], end: f64) -> Vec<Shade> {
                 if open.is_empty() {
                     let at = event.at.as_secs_f64();
                     let title = format!("breaker of {scope} open: {}", event.cause);
-                    shades.push(Shade { class: "breaker", name: "breaker open".to_string(), from: at, to: end, title });
+                    shades.push(Shade {
+                        class: "breaker",
+                        name: "breaker open".to_string(),
+                        from: at,
+                        to: end,
+                        title,
+                    });
                 }
                 if !open.contains(&scope.as_str()) {
                     open.push(scope);

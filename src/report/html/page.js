@@ -2,7 +2,6 @@
 (() => {
 'use strict';
 const root = document.documentElement;
-const NS = 'http://www.w3.org/2000/svg';
 
 // Storage may be forbidden, as in a frame without rights.
 const remembered = () => { try { return localStorage.getItem('wavetank-theme'); } catch { return null; } };
@@ -120,7 +119,6 @@ function charts() {
       each.axis.replaceChildren(...(whole ? each.ticks : ticks(each)));
       for (const [node, t] of each.moments) {
         const inside = t >= from && t <= to;
-        node.toggleAttribute('hidden', !inside);
         node.setAttribute('display', inside ? 'inline' : 'none');
         if (inside) node.setAttribute('transform', `translate(${x(each, t).toFixed(1)} ${each.top})`);
       }
@@ -134,7 +132,7 @@ function charts() {
     const wide = steps.find((s) => s >= (to - from) / 8) ?? 604800;
     const nodes = [];
     for (let t = Math.ceil(from / wide) * wide; t <= to; t += wide) {
-      const text = document.createElementNS(NS, 'text');
+      const text = document.createElementNS(each.svg.namespaceURI, 'text');
       const at = x(each, t), right = each.left + each.width;
       text.setAttribute('x', at.toFixed(1));
       text.setAttribute('y', each.foot);
@@ -192,7 +190,7 @@ function charts() {
   }
 
   // The next decision after the cursor, or the one before it.
-  function step_to(direction) {
+  function jump(direction) {
     const marks = panels.flatMap((each) => each.marks).sort((a, b) => a.t - b.t);
     const here = cursor ?? (direction > 0 ? -1 : end + 1);
     const next = direction > 0 ? marks.find((m) => m.t > here + 1e-6) : marks.findLast((m) => m.t < here - 1e-6);
@@ -230,8 +228,8 @@ function charts() {
       '-': () => scale(2),
       '0': reset,
       Escape: () => { tip.hidden = true; point(null); },
-      n: () => step_to(1),
-      p: () => step_to(-1),
+      n: () => jump(1),
+      p: () => jump(-1),
     };
     const action = actions[event.key];
     if (!action) return;
@@ -285,7 +283,7 @@ function charts() {
   }
   if (tools) {
     tools.hidden = false;
-    const actions = { in: () => scale(0.5), out: () => scale(2), all: reset, next: () => step_to(1), before: () => step_to(-1) };
+    const actions = { in: () => scale(0.5), out: () => scale(2), all: reset, next: () => jump(1), before: () => jump(-1) };
     for (const button of tools.querySelectorAll('button')) {
       button.addEventListener('click', actions[button.value]);
       if (['next', 'before'].includes(button.value)) {
@@ -302,7 +300,7 @@ function panel(svg) {
   const plot = svg.querySelector('svg.plot'), axis = svg.querySelector('g.x');
   const number = (node, name) => Number(node.getAttribute(name));
   const make = (name, parent, attributes) => {
-    const node = document.createElementNS(NS, name);
+    const node = document.createElementNS(svg.namespaceURI, name);
     Object.entries(attributes).forEach(([key, value]) => node.setAttribute(key, value));
     parent.append(node);
     return node;

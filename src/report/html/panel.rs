@@ -22,7 +22,7 @@ pub(super) const INNER: f64 = WIDTH - LEFT - RIGHT;
 /// A line, step or area of a panel.
 pub(in crate::report) struct Series<'a> {
     pub(in crate::report) name: &'a str,
-    /// A color, `c1` to `c5`, and how the line is broken: `dash`, `dot` or nothing.
+    /// A color, `c1` to `c6`, and how the line is broken: `dash`, `dot`, `long` or nothing.
     pub(in crate::report) class: &'a str,
     pub(in crate::report) values: Vec<f64>,
     pub(in crate::report) form: Form,
@@ -86,15 +86,19 @@ impl Axis {
 
     /// Distance from the top of the part with the data.
     pub(super) fn y(&self, v: f64) -> f64 {
-        let share =
-            if self.log { (v.max(self.low) / self.low).log10() / (self.high / self.low).log10() } else { v / self.high };
+        let share = if self.log {
+            (v.max(self.low) / self.low).log10() / (self.high / self.low).log10()
+        } else {
+            v / self.high
+        };
         self.inner * (1.0 - share)
     }
 
     fn marks(&self) -> Vec<f64> {
         if self.log {
             let powers = std::iter::successors(Some(libm::exp10(self.low.log10().ceil())), |v| Some(v * 10.0));
-            powers.take_while(|v| *v <= self.high * 1.001).collect()
+            // A double has some six hundred powers of ten; one that is read from a file may have been infinite.
+            powers.take_while(|v| *v <= self.high * 1.001 && v.is_finite()).collect()
         } else {
             ticks(self.high, 4).into_iter().filter(|v| *v <= self.high * 1.001).collect()
         }

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use super::escape;
 use crate::record::latency::Latency;
 use crate::record::outcome::{Counts, Failure};
+use crate::record::timeline::Column;
 use crate::report::Experiment;
 use crate::report::console::{QUANTILES, against_recorded, quantile};
 use crate::report::figure::short;
 use crate::report::verdict::{millis, percent, thousands};
-use crate::record::timeline::Column;
 use crate::units::{Span, Time};
 
 /// A table with a caption; cells are escaped already, columns that begin with `#` are numbers.
@@ -24,7 +24,12 @@ pub(crate) fn sortable(caption: &str, head: &[&str], rows: &[Vec<String>]) -> St
 
 /// A cell with the number that it stands for.
 pub(crate) fn value(shown: impl std::fmt::Display, number: f64) -> String {
-    if number.is_finite() { format!("<data value=\"{number}\">{shown}</data>") } else { "–".to_string() }
+    if !number.is_finite() {
+        return "–".to_string();
+    }
+    // As many digits as order takes: what is read back from report.json has nine, and gives the same page.
+    let number: f64 = format!("{number:.6e}").parse().expect("a formatted number is a number");
+    format!("<data value=\"{number}\">{shown}</data>")
 }
 
 /// A cell with a quantile.
@@ -139,9 +144,8 @@ pub fn outcomes(x: &Experiment) -> String {
         [moment(all().map(|(first, _)| first).min()), moment(all().map(|(_, last)| last).max())]
     };
     let none = || ["–".to_string(), "–".to_string()];
-    let row = |what: &str, n: u64, [first, last]: [String; 2]| {
-        vec![what.to_string(), count(n), share(n), first, last]
-    };
+    let row =
+        |what: &str, n: u64, [first, last]: [String; 2]| vec![what.to_string(), count(n), share(n), first, last];
     let mut rows = vec![row("succeeded", counts.succeeded, none())];
     for reason in Failure::ALL {
         let n = counts.failed_for(reason);
@@ -152,7 +156,11 @@ pub fn outcomes(x: &Experiment) -> String {
     if counts.retries > 0 {
         rows.push(row("retries (attempts beyond the first)", counts.retries, none()));
     }
-    table("Every request ended in exactly one of these.", &["Outcome", "#Requests", "#Share of offered", "#First seen", "#Last seen"], &rows)
+    table(
+        "Every request ended in exactly one of these.",
+        &["Outcome", "#Requests", "#Share of offered", "#First seen", "#Last seen"],
+        &rows,
+    )
 }
 
 /// Requests by endpoint.
@@ -227,7 +235,10 @@ pub fn timeline(x: &Experiment) -> String {
         "The first replication, {} a row: rates and instances on average, latencies and utilization at their worst. timeline.csv has every step.",
         Span::from_secs_f64(timeline.step_seconds * together as f64)
     );
-    format!("<details><summary>The numbers behind these charts</summary>{}</details>\n", sortable(&caption, &head, &rows))
+    format!(
+        "<details><summary>The numbers behind these charts</summary>{}</details>\n",
+        sortable(&caption, &head, &rows)
+    )
 }
 
 /// What each instance did.
