@@ -94,11 +94,23 @@ fn what_cannot_be_meant_is_told_with_what_could() {
         words("kind = 'queueing'\nresponse_time = '500ms'\nscalability = { contention = 0.02 }"),
         "no problem"
     );
-    assert_snapshot!(words("kind = 'queueing'\nquantile = 1.0\nworkers = 0\nheadroom = -1"), @"");
-    assert_snapshot!(words("kind = 'predictive'"), @"");
-    assert_snapshot!(words("kind = 'predictive'\ninstance_rps = 50\nresponse_time = '1s'"), @"");
-    assert_snapshot!(words("kind = 'predictive'\nresponse_time = '1s'\ntarget_utilization = 0.7\nstep = '10ms'"), @"");
-    assert_snapshot!(words("kind = 'slo'\nresponse_time = '500ms'\nunder_cost = 0\nhistory = 'none.csv'\nscale_in_band = 2"), @"");
+    assert_snapshot!(words("kind = 'queueing'\nquantile = 1.0\nworkers = 0\nheadroom = -1"), @r#"
+    x.toml:4:1: autoscaler.policy.0.response_time: missing, expected for example response_time = "500ms"
+    x.toml:6:12: autoscaler.policy.0.quantile: found 1.0, expected a share above 0 and below 1, such as 0.99
+    x.toml:7:11: autoscaler.policy.0.workers: found 0, expected a whole number, 1 or more
+    x.toml:8:12: autoscaler.policy.0.headroom: found -1, expected a number, 0 or more
+    "#);
+    assert_snapshot!(words("kind = 'predictive'"), @r#"x.toml:4:1: autoscaler.policy.0.response_time: missing, expected for example response_time = "500ms" (or instance_rps = 50)"#);
+    assert_snapshot!(words("kind = 'predictive'\ninstance_rps = 50\nresponse_time = '1s'"), @"x.toml:6:1: autoscaler.policy.0.instance_rps: instance_rps and response_time exclude each other: a rate, or what keeps a target");
+    assert_snapshot!(words("kind = 'predictive'\nresponse_time = '1s'\ntarget_utilization = 0.7\nstep = '10ms'"), @r#"
+    x.toml:7:1: autoscaler.policy.0.target_utilization: only instance_rps has a target_utilization
+    x.toml:8:8: autoscaler.policy.0.step: found "10ms", expected a duration of at least 1s
+    "#);
+    assert_snapshot!(words("kind = 'slo'\nresponse_time = '500ms'\nunder_cost = 0\nhistory = 'none.csv'\nscale_in_band = 2"), @r#"
+    x.toml:7:14: autoscaler.policy.0.under_cost: found 0, expected a number above 0
+    x.toml:8:11: autoscaler.policy.0.history: found "none.csv", expected a file that is there, as "nowhere/none.csv" or from here
+    x.toml:9:17: autoscaler.policy.0.scale_in_band: found 2, expected a ratio from 0 to 1: write 0.02 or "2%"
+    "#);
 }
 
 /// Six hours with a rise every two hours, and a table of half an hour of them.
@@ -138,7 +150,7 @@ fn a_recording_that_is_too_short_ends_with_a_reason() {
     let folder = folder(&[("load.csv", b"timestamp,requests\n2024-01-01T00:00:00Z,60\n2024-01-01T00:01:00Z,90\n")]);
     let refused = output(folder.path(), &["policies", "load.csv"]);
     assert_eq!(refused.status.code(), Some(2));
-    assert_snapshot!(stderr(&refused), @"");
+    assert_snapshot!(stderr(&refused), @"error: load.csv: it covers 2m as it is played, expected more than 12h (--for)");
     let missing = output(folder.path(), &["policies", "none.csv"]);
     assert_eq!(missing.status.code(), Some(2));
 }

@@ -99,7 +99,7 @@ impl Course {
             bail!("--for: found {duration}, expected at least {}", RISE * 6);
         }
         if all.len() <= steps {
-            let there = Span(step.0 * all.len() as u64);
+            let there = summary.recorded.mul_f64(step.as_secs_f64() / recorded_step.as_secs_f64());
             return Err(anyhow!("it covers {there} as it is played, expected more than {duration} (--for)"));
         }
         let from = stretch(&all, steps);

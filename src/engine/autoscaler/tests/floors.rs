@@ -23,12 +23,12 @@ fn tracking() -> Policy {
     })
 }
 
-/// What is decided for a fleet of `n` at this utilization.
+/// What is decided first for a fleet of `n` at this utilization.
 fn decided(policies: Vec<Policy>, rules: &[Rule], n: u32, at: f64) -> Decision {
     let config = Config { min: 1, max: 20, rules: rules.to_vec(), policies, ..Config::default() };
     let mut world = World::new(config, n);
-    world.run(s(15), |_, _| cpu(at));
-    world.log.pop().expect("a tick").1
+    world.run(s(0), |_, _| cpu(at));
+    world.log.remove(0).1
 }
 
 #[test]

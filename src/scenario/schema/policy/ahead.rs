@@ -104,19 +104,20 @@ fn outlook(s: &Section) -> Option<Outlook> {
         step if step >= Span::from_secs(1) => Some(step),
         _ => f.unfit("a duration of at least 1s"),
     });
-    let history = match s.field("history") {
-        Some(field) => history(&field, step)?,
-        None => default.history,
-    };
-    Some(Outlook {
+    let history = s.field("history").map(|field| history(&field, step));
+    let outlook = Outlook {
         under_cost: s.or("under_cost", default.under_cost, Field::positive),
         over_cost: s.or("over_cost", default.over_cost, Field::positive),
         boot: s.optional("boot", Field::span),
         horizon: s.or("horizon", default.horizon, Field::span),
         step,
         refit_every: s.or("refit_every", default.refit_every, Field::positive_span),
-        history,
-    })
+        history: default.history,
+    };
+    match history {
+        Some(history) => Some(Outlook { history: history?, ..outlook }),
+        None => Some(outlook),
+    }
 }
 
 /// The rates of a recording that ends where the run begins.
