@@ -969,7 +969,7 @@ target = 60
 kind = "target_tracking"
 [[autoscaler.policy]]
 "#), @r#"
-    x.toml:3:8: autoscaler.policy.0.kind: found "target_trackin", expected one of target_tracking, hpa, kpa, step, simple, aws_target_tracking, keda, nomad_target_value, nomad_threshold, schedule, gcp, azure, did you mean "target_tracking"?
+    x.toml:3:8: autoscaler.policy.0.kind: found "target_trackin", expected one of target_tracking, hpa, kpa, step, simple, aws_target_tracking, keda, nomad_target_value, nomad_threshold, schedule, gcp, azure, queueing, predictive, slo, did you mean "target_tracking"?
     x.toml:7:10: autoscaler.policy.1.target: found 0.6, expected a percentage from 0 to 100: write 60
     x.toml:8:13: autoscaler.policy.1.tolerance: found 10, expected a ratio from 0 to 1: write 0.1 or "10%"
     x.toml:11:1: autoscaler.policy.2.name: unknown key for kind = "target_tracking", expected one of kind, metric, target, tolerance, scale_in, stabilization_window

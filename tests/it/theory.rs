@@ -95,11 +95,11 @@ fn setup(model: &str, text: &str) -> Result<Setup, &'static str> {
         "M/M/c" => {
             // The more workers, the rarer a wait, and the more requests it takes to see enough of them.
             let least = match get("c") {
-                c if c >= 1000.0 => 8e8,
-                c if c >= 50.0 => 6e7,
+                c if c >= 1000.0 => 3e9,
+                c if c >= 50.0 => 1.5e8,
                 _ => 1.5e7,
             };
-            queue(lambda, get("c"), EXPONENTIAL, "", (3.0 * enough(lambda / get("c"), 1.0)).clamp(least, 1.2e9))
+            queue(lambda, get("c"), EXPONENTIAL, "", (3.0 * enough(lambda / get("c"), 1.0)).clamp(least, 3e9))
         }
         "M/D/1" => queue(lambda, 1.0, "time = \"1s\"", "", enough(lambda, 2.0)),
         "M/D/c" => queue(lambda, get("c"), "time = \"1s\"", "", enough(lambda / get("c"), 1.0)),

@@ -1,7 +1,8 @@
 //! Days as wholes: whether the load changed for good, and which days were unlike others.
 //!
-//! A day counts as the logarithm of its mean rate, less the median of its weekday (of workdays or weekends, or of all, where there are
-//! fewer than three of it). A lasting change is where the run lengths of [`Bocpd`] say that a new level began, with a probability of at least
+//! A day counts as the logarithm of its mean rate, less what its weekday usually has over the days around it (its workdays or weekends,
+//! or all days, where there are fewer than three of it), less the median of all. The days around it, since a new level is none of the
+//! weekday's. A lasting change is where the run lengths of [`Bocpd`] say that a new level began, with a probability of at least
 //! [`SURE`]; odd days are outliers by the generalised ESD test about the median.
 
 use super::watch::Seen;
@@ -12,6 +13,8 @@ const DAY: f64 = 86_400.0;
 /// Days that a verdict needs, and days of a kind that have a median of their own.
 const LEAST: usize = 12;
 const OF_A_KIND: usize = 3;
+/// Days before and after one that are around it: with it, a week.
+const AROUND: usize = 3;
 /// Share of a day that must have been observed.
 const WHOLE: f64 = 0.9;
 /// A change is expected once in so many days.
@@ -30,7 +33,7 @@ const ODD: f64 = 1.5;
 struct Days {
     /// Number of each since the recording's first, and its mean rate \[1/s\].
     rates: Vec<(usize, f64)>,
-    /// Logarithms, each less the median of its kind.
+    /// Logarithms, each less what its kind has over the days around it, and less the median of all.
     levels: Vec<f64>,
 }
 
@@ -51,26 +54,31 @@ impl Days {
         }
         let weekday = |day: usize| (first_day + day as i64 + 4).rem_euclid(7);
         let logs: Vec<(i64, f64)> = rates.iter().map(|&(day, rate)| (weekday(day), libm::log(rate))).collect();
+        let around = |i: usize| {
+            let days = &logs[i.saturating_sub(AROUND)..(i + AROUND + 1).min(logs.len())];
+            median(days.iter().map(|(_, log)| *log).collect())
+        };
+        let effects: Vec<(i64, f64)> =
+            logs.iter().enumerate().map(|(i, (day, log))| (*day, log - around(i))).collect();
         let usual = |of: &dyn Fn(i64) -> bool| {
-            let mut kind: Vec<f64> = logs.iter().filter(|(day, _)| of(*day)).map(|(_, log)| *log).collect();
-            kind.sort_by(f64::total_cmp);
-            (kind.len() >= OF_A_KIND).then(|| kind[kind.len() / 2])
+            let kind: Vec<f64> = effects.iter().filter(|(day, _)| of(*day)).map(|(_, effect)| *effect).collect();
+            (kind.len() >= OF_A_KIND).then(|| median(kind))
         };
         let is_weekend = |day: i64| day == 0 || day == 6;
         let level = |&(day, log): &(i64, f64)| {
             let same = usual(&|other| other == day);
             let alike = || usual(&|other| is_weekend(other) == is_weekend(day));
-            log - same.or_else(alike).or_else(|| usual(&|_| true)).unwrap_or(log)
+            log - same.or_else(alike).or_else(|| usual(&|_| true)).unwrap_or(0.0)
         };
-        let levels = logs.iter().map(level).collect();
-        Some(Days { rates, levels })
+        let levels: Vec<f64> = logs.iter().map(level).collect();
+        let center = median(levels.clone());
+        Some(Days { rates, levels: levels.into_iter().map(|level| level - center).collect() })
     }
 
     /// Noise from one day to the next: a change of level touches one difference only.
     fn noise(&self) -> f64 {
-        let mut steps: Vec<f64> = self.levels.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
-        steps.sort_by(f64::total_cmp);
-        (1.4826 * steps[steps.len() / 2] / std::f64::consts::SQRT_2).max(0.01)
+        let steps = self.levels.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+        (1.4826 * median(steps) / std::f64::consts::SQRT_2).max(0.01)
     }
 
     fn shift(&self) -> Option<Shift> {
@@ -103,11 +111,12 @@ impl Days {
         if levels.len() < LEAST {
             return Vec::new();
         }
+        let center = median(levels.to_vec());
         let mut odd: Vec<(f64, OddDay)> = outliers(levels, levels.len() / 7 + 1, ALPHA, Side::Both, Center::Median)
             .into_iter()
             .map(|i| {
                 let (day, rps) = self.rates[first + i];
-                let usual_rps = rps / libm::exp(levels[i]);
+                let usual_rps = rps / libm::exp(levels[i] - center);
                 (robust_z(levels, levels[i]).abs(), OddDay { at: day as f64 * DAY, rps, usual_rps })
             })
             .filter(|(_, odd)| (odd.rps / odd.usual_rps).max(odd.usual_rps / odd.rps) >= ODD)
@@ -115,6 +124,12 @@ impl Days {
         odd.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.at.total_cmp(&b.1.at)));
         odd.into_iter().map(|(_, odd)| odd).collect()
     }
+}
+
+/// The middle one of some numbers.
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
 }
 
 /// The lasting change, if there was one, and the days unlike others; the first day is so many days after 1970-01-01.

@@ -73,6 +73,8 @@ fn a_scraper_is_found_with_its_spike_its_limit_and_its_name() {
          -> limiter.limit = 10  (key = "client", window = "1m")
       2. 22.08 % of requests come from bots, 21.65 % from ones that do not say so; the busiest, 203.0.113.9,
          sent 21.65 % of all requests, up to 600 a minute
+    3. 39.25 % of requests or more are for images, styles, scripts and the like, the same for everybody: a
+         cache in front leaves the fleet 2.34/s on average instead of 3.85/s
 
     Baseline by hour of the day [requests/s, UTC]
            0       1       2       3       4       5       6       7       8       9      10      11
@@ -158,6 +160,7 @@ fn the_json_names_its_schema_and_is_json_though_bounds_may_not_be_known() {
 fn markup_and_control_characters_of_a_log_do_not_reach_page_or_terminal() {
     let evil = shop().replace("FeedFetcher/1.0 (bot)", "bot <script>alert(1)</script>\u{202E}");
     let x = analyzed("access.log", &evil);
-    assert!(!analysis::html(&x).contains("<script>"));
+    // The page has a script of its own.
+    assert!(!analysis::html(&x).contains("<script>alert"));
     assert!(!analysis::text(&x).contains('\u{202E}'));
 }
