@@ -10,14 +10,14 @@ use crate::world::run;
 
 /// A load that rises from 100 to 500 requests per second within two minutes, on a service of two workers and 100 ms.
 const RISE: &str = r#"
-    scenario = { duration = "14m", seed = 1 }
+    scenario = { duration = "13m", seed = 1 }
     traffic.shape = [
       { kind = "constant", rate = 100, for = "6m" },
       { kind = "ramp", from = 100, to = 500, for = "2m" },
-      { kind = "constant", rate = 500, for = "6m" },
+      { kind = "constant", rate = 500, for = "5m" },
     ]
     service = { workers = 2, queue = 100, time = { dist = "lognormal", mean = "100ms", sigma = 0.5 } }
-    fleet = { initial = 7, boot = "60s" }
+    fleet = { initial = 6, boot = "60s" }
 "#;
 
 #[test]
@@ -44,8 +44,10 @@ fn the_slo_policy_orders_for_where_a_rise_will_be() {
         target = 70"
     ));
     let lost = |run: &wavetank::record::Run| 1.0 - run.counts.availability().unwrap();
-    assert!(lost(&slo) < 0.002, "{}", lost(&slo));
-    assert!(lost(&reactive) > 10.0 * lost(&slo).max(0.001), "{} {}", lost(&slo), lost(&reactive));
+    // Nothing ordered after the rise begins is there within 65 s, when 217/s more are offered than at its beginning: some 7,000
+    // requests, 3 % of all, are beyond the six instances whatever is ordered. What comes after that minute is the policy's.
+    assert!(lost(&slo) < 0.035, "{}", lost(&slo));
+    assert!(lost(&reactive) > 5.0 * lost(&slo), "{} {}", lost(&slo), lost(&reactive));
     let causes: Vec<&str> = slo
         .events
         .iter()

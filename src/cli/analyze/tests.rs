@@ -73,7 +73,7 @@ fn a_scraper_is_found_with_its_spike_its_limit_and_its_name() {
          -> limiter.limit = 10  (key = "client", window = "1m")
       2. 22.08 % of requests come from bots, 21.65 % from ones that do not say so; the busiest, 203.0.113.9,
          sent 21.65 % of all requests, up to 600 a minute
-    3. 39.25 % of requests or more are for images, styles, scripts and the like, the same for everybody: a
+      3. 39.25 % of requests or more are for images, styles, scripts and the like, the same for everybody: a
          cache in front leaves the fleet 2.34/s on average instead of 3.85/s
 
     Baseline by hour of the day [requests/s, UTC]
