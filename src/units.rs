@@ -26,7 +26,7 @@ pub struct Span(pub u64);
 pub fn whole(x: f64) -> u64 {
     const NEXT_TO: f64 = (1u64 << 52) as f64;
     const MANTISSA: u64 = (1 << 52) - 1;
-    debug_assert!(!(x < 0.0), "{x} is below 0");
+    debug_assert!(x >= 0.0 || x.is_nan(), "{x} is below 0");
     if x < NEXT_TO / 2.0 { (x + NEXT_TO).to_bits() & MANTISSA } else { whole_of_large(x) }
 }
 
