@@ -271,19 +271,26 @@ impl Engine {
         }
         match self.decide(now, request) {
             Ok((instance, permit)) => Admission::Forward { instance, permit },
-            Err(Rejection::NoReadyInstance) if self.hold.is_some() => self.hold(now, true),
-            Err(Rejection::QueueFull) if self.buffer.is_some() && self.hold.is_some() => self.hold(now, false),
-            Err(rejection) => {
-                if let Some(scraper) = &mut self.scraper {
-                    scraper.refused();
-                }
-                Admission::Reject(rejection)
-            }
+            Err(rejection) => self.turn_away(now, rejection),
         }
     }
 
-    /// Keeps an attempt that finds no instance, or none with room, if there is room for it here; `cold` is the former.
+    /// Keeps an attempt that could not be sent on, where the gateway keeps such, or refuses it.
     #[cold]
+    #[inline(never)]
+    fn turn_away(&mut self, now: Time, rejection: Rejection) -> Admission {
+        match rejection {
+            Rejection::NoReadyInstance if self.hold.is_some() => return self.hold(now, true),
+            Rejection::QueueFull if self.buffer.is_some() && self.hold.is_some() => return self.hold(now, false),
+            _ => {}
+        }
+        if let Some(scraper) = &mut self.scraper {
+            scraper.refused();
+        }
+        Admission::Reject(rejection)
+    }
+
+    /// Keeps an attempt that finds no instance, or none with room, if there is room for it here; `cold` is the former.
     fn hold(&mut self, now: Time, cold: bool) -> Admission {
         let until = self.hold.as_mut().and_then(|hold| hold.enter(now, cold, &mut self.events));
         let Some(until) = until else {

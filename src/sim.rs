@@ -451,14 +451,7 @@ impl World<'_> {
     fn answer_with<const EXTRAS: bool>(&mut self, slot: u32, outcome: Outcome) {
         let attempt = &mut self.slab[slot];
         if !attempt.awaited {
-            if outcome != Outcome::Success {
-                self.instances[attempt.instance.0 as usize].failures += 1;
-            }
-            if was_served(outcome) {
-                self.recorder.wasted(attempt.scheduled_at, attempt.service);
-            }
-            self.slab.remove(slot);
-            return;
+            return self.answer_nobody(slot, outcome);
         }
         let travel = self.plan.one_way(attempt.region);
         if travel.is_zero() {
@@ -468,6 +461,20 @@ impl World<'_> {
         // The outcome travels in a field that the way back does not need.
         attempt.calls_left = outcome as u16;
         self.calendar.push(self.now + travel, Kind::AnswerArrives, slot);
+    }
+
+    /// Nobody waits for an answer any more.
+    #[cold]
+    #[inline(never)]
+    fn answer_nobody(&mut self, slot: u32, outcome: Outcome) {
+        let attempt = self.slab[slot];
+        if outcome != Outcome::Success {
+            self.instances[attempt.instance.0 as usize].failures += 1;
+        }
+        if was_served(outcome) {
+            self.recorder.wasted(attempt.scheduled_at, attempt.service);
+        }
+        self.slab.remove(slot);
     }
 
     /// An answer arrives after its way back.
@@ -521,6 +528,7 @@ impl World<'_> {
 
     /// The client has an answer that is of no use to it.
     #[cold]
+    #[inline(never)]
     fn answered_badly(&mut self, slot: u32, outcome: Outcome, failure: Failure) {
         let attempt = self.slab[slot];
         self.slab.remove(slot);
@@ -537,6 +545,7 @@ impl World<'_> {
 
     /// The event of an attempt that was cut off comes: its slot is free, and what was done of its work was for nobody.
     #[cold]
+    #[inline(never)]
     fn bury(&mut self, slot: u32) {
         let attempt = self.slab[slot];
         self.slab.remove(slot);

@@ -245,8 +245,12 @@ impl StepHistogram {
         if self.count == 0 {
             return;
         }
-        for slot in self.touched().filter(|slot| self.counts[*slot] > 0) {
-            each(bounds(slot).0, self.counts[slot]);
+        let touched = self.touched();
+        let first = *touched.start();
+        for (i, &n) in self.counts[touched].iter().enumerate() {
+            if n > 0 {
+                each(bounds(first + i).0, n);
+            }
         }
     }
 
@@ -280,11 +284,15 @@ impl StepHistogram {
             return None;
         }
         let mut values = [self.max; N];
+        // How many latencies are at or below each.
+        let ranks = qs.map(|q| ((q * self.count as f64).ceil() as u64).max(1));
+        let touched = self.touched();
+        let first = *touched.start();
         let (mut seen, mut next) = (0u64, 0);
-        for slot in self.touched() {
-            seen += u64::from(self.counts[slot]);
-            while next < N && seen as f64 >= qs[next] * self.count as f64 && seen > 0 {
-                values[next] = Span::from_micros(bounds(slot).1).min(self.max);
+        for (i, &n) in self.counts[touched].iter().enumerate() {
+            seen += u64::from(n);
+            while next < N && seen >= ranks[next] {
+                values[next] = Span::from_micros(bounds(first + i).1).min(self.max);
                 next += 1;
             }
         }
@@ -302,12 +310,7 @@ impl StepHistogram {
         if self.count == 0 {
             return;
         }
-        for slot in self.touched() {
-            let n = self.counts[slot];
-            if n > 0 {
-                total.histogram.record_n(bounds(slot).0, u64::from(n)).expect("both have one shape");
-            }
-        }
+        self.for_each(|us, n| total.histogram.record_n(us, u64::from(n)).expect("both have one shape"));
         total.sum_ns += self.sum_ns;
         total.min = total.min.min(self.min);
         total.max = total.max.max(self.max);
