@@ -159,7 +159,7 @@ fn a_scan_finds_what_the_reader_of_lines_finds() {
     for (name, text) in [
         ("plain.csv", "# made by hand\ntime,rps\n2015-05-17T10:00:00Z,2\n\n2015-05-17T10:00:30Z,4\n2015-05-17T10:01:00Z,\n2015-05-17T10:01:30Z,1.5 K\n".to_string()),
         ("quoted.csv", format!("sep=;\nwhen;what;requests\n{quoted}")),
-        ("ragged.csv", "t,requests\n0,1\n60,2,3,4\n120,5\n".to_string()),
+        ("ragged.csv", "t,requests\n0,1\n60,2,3,4\n120,5\n180,6\n240,7\n300,8\n360,9\n".to_string()),
         ("nested.ndjson", (0..99).map(nested).collect()),
     ] {
         let plain = Dataset::open(&written(&folder, name, &text), &Options { max_bad_lines: 0.5, ..options() }).unwrap();
