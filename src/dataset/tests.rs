@@ -166,13 +166,11 @@ fn a_scan_finds_what_the_reader_of_lines_finds() {
         let [scanned, read] = both(&plain).unwrap_or_else(|| panic!("{name} is scanned: {}", plain.summary()));
         assert!(scanned.equals_missing(&read), "{name}: {scanned} {read}");
     }
-    // What a scan would misread is read line by line.
-    for text in ["t,requests\n0,\"1\n60,2\n120,3\n180,\"4\n240,5\n300,6\n", "t,requests_total\n0,1\n60,5\n120,9\n"] {
-        let plain = written(&folder, "odd.csv", text);
-        let plain = Dataset::open(&plain, &Options { max_bad_lines: 0.9, ..options() }).unwrap();
-        assert!(both(&plain).is_none(), "{}", plain.summary());
-        assert!(write_steps(&plain, None, &folder.path().join("odd.parquet")).unwrap() > 0);
-    }
+    // A counter's differences need its values in order: it is read line by line.
+    let counter = written(&folder, "counter.csv", "t,requests_total\n0,1\n60,5\n120,9\n");
+    let counter = Dataset::open(&counter, &options()).unwrap();
+    assert!(both(&counter).is_none(), "{}", counter.summary());
+    assert!(write_steps(&counter, None, &folder.path().join("counter.parquet")).unwrap() > 0);
 }
 
 #[test]
