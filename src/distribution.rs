@@ -99,6 +99,11 @@ impl Empirical {
     }
 
     fn mean(&self) -> f64 {
+        self.moment(1)
+    }
+
+    /// The mean of the values to a power \[ns to that power\].
+    fn moment(&self, power: i32) -> f64 {
         let mut below = 0.0;
         self.values
             .iter()
@@ -106,7 +111,7 @@ impl Empirical {
             .map(|(value, &c)| {
                 let share = c - below;
                 below = c;
-                value.0 as f64 * share
+                (value.0 as f64).powi(power) * share
             })
             .sum()
     }
@@ -155,15 +160,7 @@ impl Distribution {
                 let squares = parts.iter().map(|(w, d)| w / total * square(d)).sum();
                 of_squares(squares, self.mean().as_secs_f64())
             }
-            Distribution::Empirical(e) => {
-                let mut below = 0.0;
-                let mut squares = 0.0;
-                for (value, &c) in e.values.iter().zip(&e.cumulative) {
-                    squares += (c - below) * (value.0 as f64).powi(2);
-                    below = c;
-                }
-                of_squares(squares, e.mean())
-            }
+            Distribution::Empirical(e) => of_squares(e.moment(2), e.mean()),
         }
     }
 

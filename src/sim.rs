@@ -6,7 +6,7 @@
 //! ```text
 //! calendar   completions, calls, answers, retries, thoughts      per request: a heap of what is in service
 //! patience   client time-outs                                    per request: a queue, for all wait equally long
-//! arrivals   the next one only                                   per request: a scalar
+//! arrivals   the next few dozen, looked up at once               per request: a scalar
 //! agenda     boots, faults, drain limits, steps; engine wakes    rare
 //! ```
 //!
@@ -629,7 +629,7 @@ impl World<'_> {
     fn interrupt(&mut self) {
         self.ended = Ended::Interrupted { at: self.now };
         self.end = self.now;
-        self.intake.close();
+        self.intake.close(self.plan);
     }
 
     fn finish(mut self) -> Run {

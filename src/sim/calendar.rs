@@ -129,6 +129,13 @@ struct Least {
 
 const REST: u32 = u32::MAX;
 
+impl Least {
+    /// The least of the heap.
+    const fn in_rest(key: u128) -> Least {
+        Least { key, bucket: REST, place: 0 }
+    }
+}
+
 /// Greater than any key: there is none.
 const NO_KEY: u128 = u128::MAX;
 
@@ -142,7 +149,7 @@ impl Default for Calendar {
             base: 0,
             near: 0,
             rest: BinaryHeap::new(),
-            least: Least { key: NO_KEY, bucket: REST, place: 0 },
+            least: Least::in_rest(NO_KEY),
             rest_least: NO_KEY,
             sequence: 0,
             pushes: 0,
@@ -256,7 +263,7 @@ impl Calendar {
     /// Finds the least key: in the first bucket that holds anything, or in the heap.
     #[inline(always)]
     fn find_least(&mut self) {
-        self.least = Least { key: self.rest_least, bucket: REST, place: 0 };
+        self.least = Least::in_rest(self.rest_least);
         if self.near == 0 {
             return;
         }
@@ -319,7 +326,7 @@ impl Calendar {
         }
         self.occupied.fill(0);
         (self.near, self.rest_least) = (0, NO_KEY);
-        self.least = Least { key: NO_KEY, bucket: REST, place: 0 };
+        self.least = Least::in_rest(NO_KEY);
         keys
     }
 

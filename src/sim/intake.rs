@@ -49,7 +49,7 @@ pub struct Intake {
     next_at: Time,
     population: Population,
     attackers: Vec<std::ops::Range<u32>>,
-    mix: Option<EndpointMix>,
+    mix: EndpointMix,
     demands: Vec<Demand>,
     dice: Dice,
 }
@@ -60,7 +60,7 @@ impl Intake {
         arrivals: Option<Arrivals>,
         population: Population,
         attackers: Vec<std::ops::Range<u32>>,
-        mix: Option<EndpointMix>,
+        mix: EndpointMix,
         endpoints: &[Endpoint],
         seed: u64,
     ) -> Intake {
@@ -101,34 +101,34 @@ impl Intake {
     pub fn refill(&mut self, plan: &Plan) {
         self.batch.clear();
         self.taken = 0;
-        let Some(arrivals) = &mut self.arrivals else {
-            self.next_at = Time::MAX;
-            return;
-        };
-        arrivals.take(BATCH).for_each(|Arrival { at, index, origin }| {
-            let endpoint = || self.mix.as_ref().map_or(0, |mix| mix.endpoint(index));
-            let (client, endpoint, work) = match origin {
-                Origin::Base => (self.population.client(index), endpoint(), Work::Drawn),
-                Origin::Attack(k) => {
-                    let client = self.population.attacker(index, &self.attackers[usize::from(k)]);
-                    (client, plan.attack_endpoint(usize::from(k)).unwrap_or_else(endpoint), Work::Drawn)
-                }
-                Origin::Recorded { client, endpoint, work, .. } => (client, plan.recorded_endpoint(endpoint), work),
-            };
-            let model = &self.demands[usize::from(endpoint)];
-            let demand = match work {
-                Work::Drawn => model.sampler.sample(&mut self.dice.draws(index)),
-                Work::Nanos(nanos) => Span(nanos),
-                Work::Size(size) => model.mean.mul_f64(size),
-            };
-            self.batch.push(Upcoming { at, index, demand, client, endpoint });
-        });
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.take(BATCH).for_each(|Arrival { at, index, origin }| {
+                let drawn = || self.mix.endpoint(index);
+                let (client, endpoint, work) = match origin {
+                    Origin::Base => (self.population.client(index), drawn(), Work::Drawn),
+                    Origin::Attack(k) => {
+                        let client = self.population.attacker(index, &self.attackers[usize::from(k)]);
+                        (client, plan.attack_endpoint(usize::from(k)).unwrap_or_else(drawn), Work::Drawn)
+                    }
+                    Origin::Recorded { client, endpoint, work, .. } => {
+                        (client, plan.recorded_endpoint(endpoint), work)
+                    }
+                };
+                let model = &self.demands[usize::from(endpoint)];
+                let demand = match work {
+                    Work::Drawn => model.sampler.sample(&mut self.dice.draws(index)),
+                    Work::Nanos(nanos) => Span(nanos),
+                    Work::Size(size) => model.mean.mul_f64(size),
+                };
+                self.batch.push(Upcoming { at, index, demand, client, endpoint });
+            });
+        }
         self.next_at = self.batch.first().map_or(Time::MAX, |first| first.at);
     }
 
     /// A request that is not planned: `index` says all about it but who asks.
     pub fn unplanned(&self, at: Time, index: u64, client: u32) -> Upcoming {
-        let endpoint = self.mix.as_ref().map_or(0, |mix| mix.endpoint(index));
+        let endpoint = self.mix.endpoint(index);
         let demand = self.demands[usize::from(endpoint)].sampler.sample(&mut self.dice.draws(index));
         Upcoming { at, index, demand, client, endpoint }
     }
@@ -145,11 +145,9 @@ impl Intake {
     }
 
     /// From now on nobody comes.
-    pub fn close(&mut self) {
+    pub fn close(&mut self, plan: &Plan) {
         self.arrivals = None;
-        self.batch.clear();
-        self.taken = 0;
-        self.next_at = Time::MAX;
+        self.refill(plan);
     }
 
     /// What stopped a replay before its end, if anything did.

@@ -144,7 +144,7 @@ impl Plan {
             sizing: self.sizing(),
             spotlight: self.spotlight.clone(),
         };
-        let mix = (weights.len() > 1).then(|| EndpointMix::new(&weights, seed));
+        let mix = EndpointMix::new(&weights, seed);
         Ok(World {
             plan: self,
             monitor,
