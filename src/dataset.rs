@@ -91,5 +91,13 @@ fn aside(path: &Path, write: impl FnOnce(File) -> Result<(), Error>) -> Result<(
     renamed
 }
 
+/// Writes a frame as Parquet.
+fn store(frame: &mut DataFrame, path: &Path) -> Result<(), Error> {
+    aside(path, |file| {
+        let writer = ParquetWriter::new(file).with_compression(ParquetCompression::Zstd(None));
+        writer.finish(frame).map(|_| ()).map_err(Error::table(path))
+    })
+}
+
 #[cfg(test)]
 mod tests;

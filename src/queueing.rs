@@ -86,27 +86,24 @@ impl Pool {
         Pool { service_scv: cv * cv, strata }
     }
 
-    /// The probability that a request waits longer than `t` \[s\].
-    pub fn waits_beyond(&self, t: f64, load: Load) -> f64 {
+    /// The probability of a wait, and the rate at which longer ones are rarer \[1/s\] (Allen-Cunneen); `None`: more comes than is
+    /// served.
+    fn wait(&self, load: Load) -> Option<(f64, f64)> {
         let Load { rps, service, arrival_scv, servers } = load;
         let spare = f64::from(servers) / service - rps;
-        if spare <= 0.0 {
-            return 1.0;
-        }
         let decay = 2.0 * spare / (arrival_scv + self.service_scv).max(1e-9);
-        erlang_c(servers, rps * service) * libm::exp(-decay * t.max(0.0))
+        (spare > 0.0).then(|| (erlang_c(servers, rps * service), decay))
+    }
+
+    /// The probability that a request waits longer than `t` \[s\].
+    pub fn waits_beyond(&self, t: f64, load: Load) -> f64 {
+        self.wait(load).map_or(1.0, |(waits, decay)| waits * libm::exp(-decay * t.max(0.0)))
     }
 
     /// The probability that a request takes longer than `t` \[s\], its wait and its service together.
     pub fn takes_beyond(&self, t: f64, load: Load) -> f64 {
-        let Load { rps, service, arrival_scv, servers } = load;
-        let spare = f64::from(servers) / service - rps;
-        if spare <= 0.0 {
-            return 1.0;
-        }
-        let waits = erlang_c(servers, rps * service);
-        let decay = 2.0 * spare / (arrival_scv + self.service_scv).max(1e-9);
-        let beyond = |&(x, p): &(f64, f64)| match t - x * service {
+        let Some((waits, decay)) = self.wait(load) else { return 1.0 };
+        let beyond = |&(x, p): &(f64, f64)| match t - x * load.service {
             left if left <= 0.0 => p,
             left => p * waits * libm::exp(-decay * left),
         };

@@ -5,7 +5,7 @@ use std::path::Path;
 use polars::prelude::*;
 
 use super::cells::Cells;
-use super::{Error, aside, scan};
+use super::{Error, scan, store};
 use crate::traffic::formats::csv_series::TableColumns;
 use crate::traffic::formats::{Points, Row};
 use crate::traffic::replay::{self, Dataset, Options};
@@ -23,13 +23,7 @@ pub fn write_steps(dataset: &Dataset, step: Option<Span>, path: &Path) -> Result
     let length = step.or(summary.step).unwrap_or(Span::from_secs(1)).0.clamp(1, i64::MAX as u64) as i64;
     let mut frame = resampled(frame, length, dataset.counts_per_value(), summary.first.is_some()).map_err(&failed)?;
     let rows = frame.height() as u64;
-    aside(path, |file| {
-        ParquetWriter::new(file)
-            .with_compression(ParquetCompression::Zstd(None))
-            .finish(&mut frame)
-            .map(|_| ())
-            .map_err(&failed)
-    })?;
+    store(&mut frame, path)?;
     Ok(rows)
 }
 

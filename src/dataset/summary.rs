@@ -4,7 +4,7 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::{Error, aside};
+use super::{Error, store};
 
 /// A figure of a run, or of all runs of a report.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,11 +35,5 @@ pub fn write_summary(figures: &[Figure], path: &Path) -> Result<(), Error> {
         Column::new("high".into(), high),
     ])
     .map_err(&failed)?;
-    aside(path, |file| {
-        ParquetWriter::new(file)
-            .with_compression(ParquetCompression::Zstd(None))
-            .finish(&mut frame)
-            .map(|_| ())
-            .map_err(&failed)
-    })
+    store(&mut frame, path)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::{Error, aside};
+use super::{Error, store};
 use crate::record::timeline::{Column as Figure, Timeline};
 
 /// Writes a timeline: `t` \[s\] and every column of `timeline.csv`, values that there are not absent.
@@ -16,11 +16,5 @@ pub fn write_timeline(timeline: &Timeline, path: &Path) -> Result<(), Error> {
         columns.push(Column::new(figure.name().into(), values));
     }
     let mut frame = DataFrame::new_infer_height(columns).map_err(&failed)?;
-    aside(path, |file| {
-        ParquetWriter::new(file)
-            .with_compression(ParquetCompression::Zstd(None))
-            .finish(&mut frame)
-            .map(|_| ())
-            .map_err(&failed)
-    })
+    store(&mut frame, path)
 }

@@ -523,22 +523,21 @@ impl Autoscaler {
                 Direction::Down => {
                     holds.extend(policy.filter(|p| p.combined >= fleet.existing).map(Proposal::as_hold));
                     let lowest = raw.max(self.floor.map_or(0, |(floor, _)| floor));
-                    match self.calm_size(rule, fleet, lowest) {
-                        _ if lowest >= fleet.existing => {
-                            let floor = self.floor.map(|(wants, i)| (self.policies[i].name.clone(), wants));
-                            let (name, wants) = floor.unwrap_or_default();
-                            holds.push(Hold::Policy { name, wants });
+                    if let Some((wants, i)) = self.floor.filter(|(floor, _)| *floor >= fleet.existing) {
+                        holds.push(Hold::Policy { name: self.policies[i].name.clone(), wants });
+                    } else {
+                        match self.calm_size(rule, fleet, lowest) {
+                            Ok(size) if size == raw => {}
+                            Ok(size) if size == lowest => {
+                                steady = size;
+                                steadying = format!("{size} is the predictive floor");
+                            }
+                            Ok(size) => {
+                                steady = size;
+                                steadying = format!("anti-flapping: {size} is the smallest size that trips nothing");
+                            }
+                            Err(hold) => holds.push(hold),
                         }
-                        Ok(size) if size == raw => {}
-                        Ok(size) if size == lowest => {
-                            steady = size;
-                            steadying = format!("{size} is the predictive floor");
-                        }
-                        Ok(size) => {
-                            steady = size;
-                            steadying = format!("anti-flapping: {size} is the smallest size that trips nothing");
-                        }
-                        Err(hold) => holds.push(hold),
                     }
                 }
             }

@@ -165,8 +165,7 @@ pub fn kicked(base: &Scenario, load: f64, settle: Span, kick: Option<&Kick>, wat
 
 /// Requests per second that an instance can serve, waiting for its dependencies included \[1/s\].
 fn per_instance(scenario: &Scenario) -> f64 {
-    let held = scenario.service.mean_demand() + scenario.dependencies.iter().map(residence).sum::<f64>();
-    scenario.service.capacity_rps().min(f64::from(scenario.service.workers) / held)
+    scenario.service.capacity_rps().min(f64::from(scenario.service.workers) / unhindered(scenario))
 }
 
 /// Mean time that a request's calls to a dependency take when all is well \[s\].

@@ -132,7 +132,9 @@ impl Lookout {
 
     /// Takes in the samples that are new, and works at a refit.
     pub(super) fn look(&mut self, samples: &[Sample]) {
-        for sample in samples.iter().filter(|sample| sample.ended_at > self.taken).copied().collect::<Vec<_>>() {
+        // They come oldest first.
+        let taken = samples.partition_point(|sample| sample.ended_at <= self.taken);
+        for sample in &samples[taken..] {
             self.taken = sample.ended_at;
             // A sample belongs to the step that it ends in.
             let number = sample.ended_at.0.saturating_sub(1) / self.step.0;

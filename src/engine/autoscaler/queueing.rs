@@ -4,10 +4,9 @@
 //! A scale-in waits until the recommendations of a whole window allow it. The policy knows nothing of what comes: between an order
 //! and its arrival the load may grow past it, which `headroom` is for; [`super::predictive`] and [`super::slo`] look ahead instead.
 
-use super::guards::Hold;
 use super::policy::Recommendation;
 use super::sizing::{self, Sizing};
-use super::stabilize::{Stabilizer, Steady};
+use super::stabilize::Stabilizer;
 use super::{Guards, Sight};
 use crate::engine::metrics::{Aggregate, Metric};
 use crate::units::Span;
@@ -74,7 +73,7 @@ impl Queueing {
         let steady = self.stabilizer.smooth(sight.now, existing, sized.instances);
         let mut wish = Recommendation::outright(steady.count, cause).seen(Some(rate));
         wish.raw = sized.instances;
-        steadied(&mut wish, steady, existing, self.config.stabilization_window);
+        self.stabilizer.note(&mut wish, steady, existing);
         wish
     }
 }
@@ -85,16 +84,6 @@ pub(super) fn variance_in_words(scv: f64) -> String {
         "arrivals as by chance".into()
     } else {
         format!("arrivals {scv:.1} times as uneven as by chance")
-    }
-}
-
-/// Notes what stabilization did.
-pub(super) fn steadied(wish: &mut Recommendation, steady: Steady, existing: u32, window: Span) {
-    if let Some((wanted, until)) = steady.kept_by {
-        wish.steadying = format!("{wanted} was wanted within the last {window}");
-        if steady.count == existing {
-            wish.holds.push(Hold::Stabilization { window, wanted, until });
-        }
     }
 }
 

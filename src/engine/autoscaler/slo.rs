@@ -21,7 +21,7 @@
 
 use super::policy::Recommendation;
 use super::predictive::{Lookout, Outlook, Pace};
-use super::queueing::{steadied, variance_in_words};
+use super::queueing::variance_in_words;
 use super::sizing::{self, Sizing};
 use super::stabilize::Stabilizer;
 use super::{Fresh, Guards, Sight};
@@ -121,7 +121,7 @@ impl Slo {
         let steady = self.stabilizer.smooth(sight.now, existing, sized.instances);
         let mut wish = Recommendation::outright(steady.count, cause).seen(Some(rate));
         wish.raw = sized.instances;
-        steadied(&mut wish, steady, existing, self.config.scale_in_window);
+        self.stabilizer.note(&mut wish, steady, existing);
         let freed = existing.saturating_sub(steady.count);
         if freed > 0 && f64::from(freed) < self.config.scale_in_band * f64::from(existing) {
             wish.limited = existing;

@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use super::guards::Hold;
+use super::policy::Recommendation;
 use crate::units::{Span, Time};
 
 /// The recommendations of the trailing window that may still matter.
@@ -50,6 +52,15 @@ impl Stabilizer {
                 Steady { count: count.min(existing), kept_by: Some((count, at.saturating_add(self.window))) }
             }
             _ => Steady { count: raw, kept_by: None },
+        }
+    }
+
+    /// Tells in a wish for a fleet of `existing` what was kept, if anything was.
+    pub(super) fn note(&self, wish: &mut Recommendation, steady: Steady, existing: u32) {
+        let Some((wanted, until)) = steady.kept_by else { return };
+        wish.steadying = format!("{wanted} was wanted within the last {}", self.window);
+        if steady.count == existing {
+            wish.holds.push(Hold::Stabilization { window: self.window, wanted, until });
         }
     }
 }

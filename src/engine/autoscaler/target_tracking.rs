@@ -9,7 +9,6 @@
 //! does not, and the answer is only a direction. When the value is missing, or no instance is ready, the policy
 //! wants at least what exists and what it wanted last: an outage is not idleness.
 
-use super::guards::Hold;
 use super::policy::Recommendation;
 use super::stabilize::Stabilizer;
 use super::{Fresh, Sight, cause};
@@ -81,17 +80,9 @@ impl Tracker {
         if raw > 0 {
             self.last = Some(raw);
         }
-        let steadying = match steady.kept_by {
-            Some((wanted, _)) => {
-                format!("{wanted} was wanted within the last {}", self.config.stabilization_window)
-            }
-            None => "nothing to wait for".into(),
-        };
-        let mut holds = Vec::new();
-        if let Some((wanted, until)) = steady.kept_by.filter(|_| steady.count == fleet.existing) {
-            holds.push(Hold::Stabilization { window: self.config.stabilization_window, wanted, until });
-        }
-        let wish = Recommendation { raw, steadying, holds, ..Recommendation::outright(steady.count, cause) };
+        let wish = Recommendation::outright(steady.count, cause);
+        let mut wish = Recommendation { raw, steadying: "nothing to wait for".into(), ..wish };
+        self.stabilizer.note(&mut wish, steady, fleet.existing);
         wish.seen(Some(fresh))
     }
 
