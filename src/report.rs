@@ -155,6 +155,20 @@ impl Experiment<'_> {
         &self.runs[0]
     }
 
+    /// The fewest and the most instances that took traffic, of all replications.
+    pub fn fleet_range(&self) -> (u32, u32) {
+        let fleets = || self.runs.iter().map(|run| &run.fleet);
+        (fleets().map(|fleet| fleet.min).min().unwrap_or(0), fleets().map(|fleet| fleet.max).max().unwrap_or(0))
+    }
+
+    /// The target of p99 \[ms\]; `None` if there is none.
+    pub fn p99_target_ms(&self) -> Option<f64> {
+        self.slo.iter().find_map(|target| match target {
+            slo::Target::Quantile { q, at_most } if *q == 0.99 => Some(at_most.as_millis_f64()),
+            _ => None,
+        })
+    }
+
     /// Requests of all replications.
     pub fn counts(&self) -> Counts {
         let mut sum = Counts::default();

@@ -6,7 +6,6 @@ use crate::report::Experiment;
 use crate::report::html::comparison::{Point, front, timelines};
 use crate::report::html::tables::{sortable, table, value};
 use crate::report::html::{CLOSE_PAGE, contents, escape, open_page, section};
-use crate::scenario::slo::Target;
 
 /// The page.
 pub fn html(x: &Comparison) -> String {
@@ -172,10 +171,7 @@ pub(crate) fn points(x: &Comparison) -> Vec<Point> {
 
 /// The p99 target of the first contender \[ms\].
 pub(crate) fn target_ms(x: &Comparison) -> Option<f64> {
-    x.contenders[0].experiment.slo.iter().find_map(|target| match target {
-        Target::Quantile { q, at_most } if *q == 0.99 => Some(at_most.as_millis_f64()),
-        _ => None,
-    })
+    x.contenders[0].experiment.p99_target_ms()
 }
 
 fn front_of(x: &Comparison) -> String {

@@ -4,7 +4,6 @@ use serde_json::{Value, json as value};
 
 use super::measure::Scale;
 use super::{Comparison, Contender, Difference, Measure, Pairing};
-use crate::record::Run;
 use crate::record::elasticity::{Elasticity, jitter};
 use crate::record::timeline::Column;
 use crate::report::Experiment;
@@ -66,11 +65,13 @@ fn mean_elasticity(x: &Experiment) -> Elasticity {
     }
 }
 
-/// How much more often the fleet changes than the need for it, in an hour.
-fn jitter_per_hour(run: &Run) -> f64 {
-    let hours = run.measured.as_secs_f64() / 3600.0;
-    let steps = run.timeline.t.len().max(1) as f64;
-    jitter(run.timeline.column(Column::Needed), run.timeline.column(Column::InstancesReady), hours / steps)
+/// How much more often the fleet of the first replication changes than the need for it, in an hour. The others' timelines are
+/// not kept by reports.
+fn jitter_per_hour(x: &Experiment) -> f64 {
+    let timeline = &x.first().timeline;
+    let first = timeline.t.partition_point(|t| *t < x.warmup.as_secs_f64());
+    let of = |column: Column| &timeline.column(column)[first..];
+    jitter(of(Column::Needed), of(Column::InstancesReady), timeline.step_seconds / 3600.0)
 }
 
 fn contender(each: &Contender, on_front: bool, base: &Elasticity) -> Value {
@@ -100,7 +101,7 @@ fn contender(each: &Contender, on_front: bool, base: &Elasticity) -> Value {
         "elasticity": {
             "deviation": number(elasticity.deviation(3.0)),
             "speed_up": number(elasticity.speed_up(base)),
-            "jitter_per_hour": number(x.mean(jitter_per_hour)),
+            "jitter_per_hour": number(jitter_per_hour(x)),
         },
         "runs": runs,
     })

@@ -121,8 +121,7 @@ fn headline(out: &mut String, x: &Experiment, ink: &Ink) {
         );
     }
     line("latency", format!("p50 {}   p95 {}   p99 {}   max {max}", ms(0.5), ms(0.95), ms(0.99)));
-    let min = x.runs.iter().map(|run| run.fleet.min).min().unwrap_or(0);
-    let most = x.runs.iter().map(|run| run.fleet.max).max().unwrap_or(0);
+    let (min, most) = x.fleet_range();
     let fleet = if min == most {
         format!("{min} instances")
     } else {

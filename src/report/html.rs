@@ -170,10 +170,9 @@ fn why(x: &Experiment) -> Vec<String> {
     let slowest =
         slowest.map_or("none came to its end".to_string(), |span| format!("the slowest served after {span}"));
     let ratio = first.regret.ratio.map_or(String::new(), |ratio| format!("; {ratio:.2} times the cheapest fleet"));
+    let (min, max) = x.fleet_range();
     lines.push(format!(
-        "The fleet: {} to {} instances, {ups:.0} ▲ ({slowest}), {downs:.0} ▼; too few {} of the time{ratio}.",
-        x.runs.iter().map(|run| run.fleet.min).min().unwrap_or(0),
-        x.runs.iter().map(|run| run.fleet.max).max().unwrap_or(0),
+        "The fleet: {min} to {max} instances, {ups:.0} ▲ ({slowest}), {downs:.0} ▼; too few {} of the time{ratio}.",
         percent(x.mean(|run| run.elasticity.under_provisioned_share)),
     ));
     lines

@@ -34,8 +34,7 @@ pub fn markdown(x: &Experiment) -> String {
     }
     let (counts, latency) = (x.counts(), x.latency());
     let ms = |q: f64| latency.quantile(q).map_or("–".to_string(), |span| millis(span.as_millis_f64()));
-    let min = x.runs.iter().map(|run| run.fleet.min).min().unwrap_or(0);
-    let max = x.runs.iter().map(|run| run.fleet.max).max().unwrap_or(0);
+    let (min, max) = x.fleet_range();
     let mut rows = vec![
         ("requests", format!("{} offered, {} served", thousands(counts.offered), thousands(counts.succeeded))),
         ("availability", counts.availability().map_or("–".to_string(), percent)),

@@ -326,7 +326,7 @@ fn bots(x: &Analysis, found: &mut Vec<Finding>) {
 fn files(x: &Analysis, found: &mut Vec<Finding>) {
     let Some(share) = x.crowd.as_ref().map(|crowd| crowd.files).filter(|share| *share >= FILES) else { return };
     let text = format!(
-        "{} of requests or more are for images, styles, scripts and the like, the same for everybody: a cache in front leaves the          fleet {}/s on average instead of {}/s",
+        "{} of requests or more are for images, styles, scripts and the like, the same for everybody: a cache in front leaves the fleet {}/s on average instead of {}/s",
         percent(share),
         rate(x.mean_rps() * (1.0 - share)),
         rate(x.mean_rps())

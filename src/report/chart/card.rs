@@ -10,7 +10,6 @@ use crate::record::timeline::Column;
 use crate::report::Experiment;
 use crate::report::figure::{log_bounds, short, ticks};
 use crate::report::verdict::{Outcome, millis, percent};
-use crate::scenario::slo::Target;
 
 const PASS: RGBColor = RGBColor(0x1A, 0x7F, 0x37);
 const FAIL: RGBColor = RGBColor(0xCF, 0x22, 0x2E);
@@ -48,10 +47,7 @@ pub(super) fn card(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     line(x, &mut chart, column(Column::OfferedRps), OFFERED, 3, "offered")?;
     legend(&mut chart)?;
 
-    let target = x.slo.iter().find_map(|target| match target {
-        Target::Quantile { q, at_most } if *q == 0.99 => Some(at_most.as_millis_f64()),
-        _ => None,
-    });
+    let target = x.p99_target_ms();
     let p99 = column(Column::P99Ms);
     let least =
         p99.iter().copied().filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min).min(target.unwrap_or(f64::INFINITY));
@@ -84,8 +80,7 @@ pub(super) fn card(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
         .unwrap_or(&1.0);
     let ratio = x.mean(|run| run.regret.ratio.unwrap_or(f64::NAN));
     let times = if ratio.is_finite() { format!(", {ratio:.2} × the cheapest fleet") } else { String::new() };
-    let min = x.runs.iter().map(|run| run.fleet.min).min().unwrap_or(0);
-    let max = x.runs.iter().map(|run| run.fleet.max).max().unwrap_or(0);
+    let (min, max) = x.fleet_range();
     let title = format!("{min} to {max} instances{times}");
     let mut chart = builder(&parts[2], title).build_cartesian_2d(TimeAxis::to(end_of(x)), 0.0..top)?;
     axes(&mut chart)?;

@@ -191,10 +191,7 @@ fn latency(x: &Experiment) -> Panel<'static> {
     let of = |name, class, c| series(x, name, class, c, Form::Line);
     let (most, at) = peak(x, Column::P99Ms);
     let levels = targets(x);
-    let beyond = x.slo.iter().find_map(|target| match target {
-        Target::Quantile { q, at_most } if *q == 0.99 => Some(at_most.as_millis_f64()),
-        _ => None,
-    });
+    let beyond = x.p99_target_ms();
     let above = beyond.map_or(String::new(), |bound| {
         let all = x.first().timeline.column(Column::P99Ms).iter().filter(|v| v.is_finite());
         let (n, over) = all.fold((0.0f64, 0.0), |(n, over), v| (n + 1.0, over + f64::from(u8::from(*v > bound))));

@@ -9,7 +9,6 @@ use crate::record::timeline::Column;
 use crate::report::Experiment;
 use crate::report::figure::{log_bounds, short, ticks};
 use crate::report::verdict::{millis, percent};
-use crate::scenario::slo::Target;
 
 /// A contender on the chart of cost against p99.
 pub(crate) struct Point {
@@ -86,13 +85,7 @@ pub(crate) fn timelines(rows: &[(String, &Experiment)]) -> String {
         let id = format!("latency-{i}");
         let peak = x.first().timeline.column(Column::P99Ms).iter().copied().filter(|v| v.is_finite());
         let title = format!("{label}: p99");
-        let targets = x.slo.iter().filter_map(|target| match target {
-            Target::Quantile { q, at_most } if *q == 0.99 => {
-                let value = at_most.as_millis_f64();
-                Some(Level { label: format!("p99 target {}", millis(value)), value })
-            }
-            _ => None,
-        });
+        let target = x.p99_target_ms().map(|value| Level { label: format!("p99 target {}", millis(value)), value });
         out.push_str(&draw(
             x,
             &Panel {
@@ -103,7 +96,7 @@ pub(crate) fn timelines(rows: &[(String, &Experiment)]) -> String {
                 height: 140.0,
                 log: true,
                 series: vec![series(x, "p99", "c3", Column::P99Ms, Form::Line)],
-                levels: targets.collect(),
+                levels: target.into_iter().collect(),
                 range,
                 ..Panel::default()
             },
@@ -115,14 +108,9 @@ pub(crate) fn timelines(rows: &[(String, &Experiment)]) -> String {
 
 /// Bounds of a logarithmic axis that has room for the p99 and its target in every row.
 fn bounds_of_p99(rows: &[(String, &Experiment)]) -> Option<(f64, f64)> {
-    let target = |x: &Experiment| match x.slo.iter().find(|target| matches!(target, Target::Quantile { q: 0.99, .. }))
-    {
-        Some(Target::Quantile { at_most, .. }) => at_most.as_millis_f64(),
-        _ => f64::NAN,
-    };
     let all = || {
         let values = rows.iter().flat_map(|(_, x)| x.first().timeline.column(Column::P99Ms).iter().copied());
-        values.chain(rows.iter().map(|(_, x)| target(x))).filter(|v| *v > 0.0)
+        values.chain(rows.iter().filter_map(|(_, x)| x.p99_target_ms())).filter(|v| *v > 0.0)
     };
     let (least, most) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
     least.is_finite().then(|| log_bounds(least, most))

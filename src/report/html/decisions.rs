@@ -7,7 +7,6 @@ use super::tables::{sortable, value};
 use crate::engine::events::{EventKind, Scaling};
 use crate::record::timeline::Column;
 use crate::report::Experiment;
-use crate::scenario::slo::Target;
 use crate::units::{Span, Time};
 
 /// Rows that a long table shows; the rest is in report.json.
@@ -80,15 +79,21 @@ fn stages(scaling: &Scaling) -> String {
     format!("<details><summary>stages</summary><ol>{items}</ol></details>")
 }
 
+/// When the instances of a scaling began to serve, ascending; those that never did are left out.
+fn served_at(x: &Experiment, scaling: &Scaling) -> Vec<Time> {
+    let ready = |id: u32| x.first().instances.iter().find(|each| each.id == id)?.ready_at;
+    let mut served: Vec<Time> = scaling.instances.iter().filter_map(|id| ready(id.0)).collect();
+    served.sort_unstable();
+    served
+}
+
 /// How long it took until the first and the last of the instances asked for served, and until p99 was within its target again.
 fn followed(x: &Experiment, scaling: &Scaling, at: Time) -> String {
     if scaling.to <= scaling.from {
         return String::new();
     }
     let run = x.first();
-    let ready = |id: &u32| run.instances.iter().find(|each| each.id == *id)?.ready_at;
-    let mut served: Vec<Time> = scaling.instances.iter().filter_map(|id| ready(&id.0)).collect();
-    served.sort_unstable();
+    let served = served_at(x, scaling);
     let mut parts = Vec::new();
     match (served.first(), served.last()) {
         (Some(first), Some(last)) if first < last => {
@@ -98,11 +103,7 @@ fn followed(x: &Experiment, scaling: &Scaling, at: Time) -> String {
         (None, _) if !scaling.instances.is_empty() => parts.push("never served".to_string()),
         _ => {}
     }
-    let bound = x.slo.iter().find_map(|target| match target {
-        Target::Quantile { q, at_most } if *q == 0.99 => Some(at_most.as_millis_f64()),
-        _ => None,
-    });
-    if let Some(bound) = bound {
+    if let Some(bound) = x.p99_target_ms() {
         let from = run.timeline.t.partition_point(|t| *t + run.timeline.step_seconds <= at.as_secs_f64());
         let p99 = &run.timeline.column(Column::P99Ms)[from..];
         if p99.first().is_some_and(|ms| *ms > bound) {
@@ -125,13 +126,8 @@ fn delays(x: &Experiment, scaling: &Scaling) -> String {
         ("tick", timing.ripe_at.since(timing.held_at)),
         ("cooldown", timing.fired_at.since(timing.ripe_at)),
     ];
-    let ready = scaling
-        .instances
-        .iter()
-        .filter_map(|id| x.first().instances.iter().find(|each| each.id == id.0)?.ready_at)
-        .max();
     if scaling.to > scaling.from
-        && let Some(ready) = ready
+        && let Some(ready) = served_at(x, scaling).last()
     {
         parts.push(("boot", ready.since(timing.fired_at)));
     }

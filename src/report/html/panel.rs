@@ -228,10 +228,9 @@ fn time_axis(end: f64, height: f64) -> String {
 /// The beginning of a drawing that says what it shows.
 pub(super) fn open_svg(id: &str, title: &str, finding: &str, height: f64) -> String {
     format!(
-        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{}: {}</title><desc id=\"{id}-d\">{}</desc>",
+        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{}: {}</title><desc id=\"{id}-d\">The numbers are in the tables of this page and in timeline.csv.</desc>",
         escape(title),
-        escape(finding),
-        "The numbers are in the tables of this page and in timeline.csv."
+        escape(finding)
     )
 }
 
@@ -247,10 +246,11 @@ fn listed(values: &[f64]) -> String {
             if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
         }
     };
+    let texts: Vec<String> = values.iter().map(shown).collect();
     let mut out = String::new();
-    for run in values.chunk_by(|a, b| shown(a) == shown(b)) {
+    for run in texts.chunk_by(|a, b| a == b) {
         out.push_str(if out.is_empty() { "" } else { "," });
-        out.push_str(&shown(&run[0]));
+        out.push_str(&run[0]);
         if run.len() > 1 {
             let _ = write!(out, "*{}", run.len());
         }
@@ -258,17 +258,19 @@ fn listed(values: &[f64]) -> String {
     out
 }
 
+/// Stretches of points without a gap.
+fn runs(points: &[(f64, f64)]) -> impl Iterator<Item = &[(f64, f64)]> {
+    points.split(|(_, v)| !v.is_finite()).filter(|run| !run.is_empty())
+}
+
 /// The class and the outline of a series.
 fn path(series: &Series, t: &[f64], step: f64, end: f64, axis: &Axis) -> (String, String) {
     let px = |t: f64| t / end * INNER;
-    let points = reduced(t, &series.values, POINTS);
-    let runs = points.split(|(_, v)| !v.is_finite()).filter(|run| !run.is_empty());
     let mut d = String::new();
     if let Form::Band(lower) = &series.form {
         let both: Vec<f64> =
             series.values.iter().zip(lower).map(|(a, b)| if b.is_finite() { *a } else { f64::NAN }).collect();
-        let upper = reduced(t, &both, POINTS);
-        for run in upper.split(|(_, v)| !v.is_finite()).filter(|run| !run.is_empty()) {
+        for run in runs(&reduced(t, &both, POINTS)) {
             let at = |moment: f64| lower[t.partition_point(|each| *each < moment).min(lower.len() - 1)];
             let there = run.iter().map(|(t, v)| (px(t + step / 2.0), axis.y(*v)));
             let back = run.iter().rev().map(|(t, _)| (px(t + step / 2.0), axis.y(at(*t))));
@@ -279,7 +281,7 @@ fn path(series: &Series, t: &[f64], step: f64, end: f64, axis: &Axis) -> (String
         }
         return (format!("{} area band", series.class), d);
     }
-    for run in runs {
+    for run in runs(&reduced(t, &series.values, POINTS)) {
         for (i, (t, v)) in run.iter().enumerate() {
             // A value belongs to its step: lines go through the middle, steps along it.
             let (x0, x1, y) = (px(*t), px(t + step), axis.y(*v));

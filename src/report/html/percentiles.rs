@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::escape;
-use super::panel::{BOTTOM, INNER, LEFT, TOP, WIDTH, open_svg};
+use super::panel::{Axis, INNER, LEFT, TOP, WIDTH, open_svg};
 use crate::record::latency::Latency;
 use crate::report::Experiment;
-use crate::report::figure::{log_bounds, short};
+use crate::report::figure::log_bounds;
 use crate::report::verdict::millis;
 use crate::scenario::slo::Target;
 
@@ -15,7 +15,6 @@ pub fn percentiles(x: &Experiment) -> String {
     let (latency, service) = (x.latency(), x.service_time());
     let Some(p99) = latency.quantile(0.99) else { return "<p>No request succeeded.</p>".to_string() };
     let height = 260.0;
-    let inner_h = height - TOP - BOTTOM;
     let nines = (latency.count() as f64).log10().clamp(1.0, 6.0);
     let px = |q: f64| LEFT + (-(1.0 - q).log10()).min(nines) / nines * INNER;
     let curve = |of: &Latency| -> Vec<(f64, f64)> {
@@ -27,19 +26,11 @@ pub fn percentiles(x: &Experiment) -> String {
     let (of_latency, of_service) = (curve(&latency), curve(&service));
     let values = || of_latency.iter().chain(&of_service).map(|(_, v)| *v);
     let (low, high) = log_bounds(values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
-    let py = |v: f64| TOP + inner_h * (1.0 - (v.max(low) / low).log10() / (high / low).log10());
+    let axis = Axis::new(height, true, (low, high));
+    let py = |v: f64| TOP + axis.y(v);
     let finding = format!("99 of 100 requests took at most {}", millis(p99.as_millis_f64()));
     let mut svg = open_svg("percentiles", "Percentiles of latency", &finding, height);
-    for v in std::iter::successors(Some(low), |v| Some(v * 10.0)).take_while(|v| *v <= high * 1.001) {
-        let y = py(v);
-        let _ = write!(
-            svg,
-            "<path class=\"grid\" d=\"M{LEFT} {y:.1}h{INNER}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            LEFT - 6.0,
-            y + 4.0,
-            short(v)
-        );
-    }
+    svg.push_str(&axis.grid());
     for (name, q) in
         [("50 %", 0.5), ("90 %", 0.9), ("99 %", 0.99), ("99.9 %", 0.999), ("99.99 %", 0.9999), ("99.999 %", 0.99999)]
     {
@@ -49,7 +40,7 @@ pub fn percentiles(x: &Experiment) -> String {
             let _ = write!(
                 svg,
                 "<path class=\"grid\" d=\"M{x:.1} {TOP}V{:.1}\"/><text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{name}</text>",
-                TOP + inner_h,
+                TOP + axis.inner,
                 height - 8.0
             );
         }

@@ -77,14 +77,18 @@ pub fn recorded(x: &Experiment) -> String {
     )
 }
 
+/// A cell with a moment; a dash if there is none.
+pub(super) fn moment(at: Option<Time>) -> String {
+    at.map_or("–".to_string(), |at| value(at, at.as_secs_f64()))
+}
+
 /// The figures that people ask for first.
 pub fn headline(x: &Experiment) -> String {
     let counts = x.counts();
     let latency = x.latency();
     let seconds = x.runs.iter().map(|run| run.measured.as_secs_f64()).sum::<f64>();
     let rate = if seconds > 0.0 { counts.offered as f64 / seconds } else { 0.0 };
-    let min = x.runs.iter().map(|run| run.fleet.min).min().unwrap_or(0);
-    let max = x.runs.iter().map(|run| run.fleet.max).max().unwrap_or(0);
+    let (min, max) = x.fleet_range();
     let cost = x.mean(|run| run.fleet.cost.cost);
     let hours = x.mean(|run| run.fleet.cost.instance_hours);
     let mut tiles = vec![
@@ -140,7 +144,6 @@ pub fn outcomes(x: &Experiment) -> String {
     // Of all replications: their clocks all begin at zero.
     let seen = |reason: Failure| {
         let all = || x.runs.iter().filter_map(|run| run.failures_seen[reason as usize]);
-        let moment = |at: Option<Time>| at.map_or("–".to_string(), |at| value(at, at.as_secs_f64()));
         [moment(all().map(|(first, _)| first).min()), moment(all().map(|(_, last)| last).max())]
     };
     let none = || ["–".to_string(), "–".to_string()];
@@ -227,7 +230,7 @@ pub fn timeline(x: &Experiment) -> String {
     let row = |from: usize| {
         let at = Time::from_secs_f64(timeline.t[from]);
         let cells = COLUMNS.iter().map(|column| cell(column, from));
-        std::iter::once(value(at, at.as_secs_f64())).chain(cells).collect()
+        std::iter::once(moment(Some(at))).chain(cells).collect()
     };
     let rows: Vec<Vec<String>> = (0..n).step_by(together).map(row).collect();
     let head: Vec<&str> = std::iter::once("#From").chain(COLUMNS.iter().map(|(name, ..)| *name)).collect();
@@ -245,7 +248,6 @@ pub fn timeline(x: &Experiment) -> String {
 pub fn instances(x: &Experiment) -> String {
     const SHOWN: usize = 200;
     let all = &x.first().instances;
-    let moment = |at: Option<Time>| at.map_or("–".to_string(), |at| value(at, at.as_secs_f64()));
     let rows: Vec<Vec<String>> = all
         .iter()
         .take(SHOWN)
