@@ -266,7 +266,8 @@ pub struct StormArgs {
     #[arg(value_name = "SCENARIO", required_unless_present = "table")]
     pub scenario: Option<PathBuf>,
     /// Run the storms that ship under every strategy instead: availability, p99 and wasted work of each
-    #[arg(long, conflicts_with_all = ["scenario", "overrides", "length", "most", "load"])]
+    #[arg(long, conflicts_with_all = ["scenario", "trigger", "most", "length", "load", "levels", "settle", "watch", "hold",
+        "tolerance", "no_protections", "overrides"])]
     pub table: bool,
     /// What kicks it
     #[arg(long, value_enum, value_name = "TRIGGER", default_value_t = StormTrigger::Capacity)]

@@ -105,6 +105,9 @@ fn is_scenario(path: &Path) -> bool {
 
 /// Reads and checks everything before the first run.
 fn read(args: &GateArgs) -> Result<Case, Failure> {
+    if let Some(path) = &args.history {
+        history::check(path).or_bad_input()?;
+    }
     let mut notes = Vec::new();
     let mut baseline = finished(&args.baseline, args, &mut notes)?;
     let mut failed = baseline.failed.take();

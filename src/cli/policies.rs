@@ -24,15 +24,16 @@ use self::course::Course;
 use self::field::Contender;
 use self::result::{Outcome, Standing};
 use super::args::PoliciesArgs;
-use super::dataset::tables;
+use super::dataset::{Files, plain_options};
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::Progress;
 use super::run::{folder_name, stop_on_ctrl_c};
 use crate::record::run::Ended;
+use crate::report;
 use crate::rng::replication_seed;
 use crate::scenario;
 use crate::sim::Plan;
-use crate::traffic::replay::{Dataset, Options};
+use crate::traffic::replay::Dataset;
 use crate::units::Span;
 
 /// What contenders did on one course.
@@ -43,7 +44,12 @@ struct Heat {
 
 /// Lets every policy run on every recording.
 pub fn policies(args: PoliciesArgs) -> Result<Exit, Failure> {
-    let courses = args.datasets.iter().map(|path| course(path, &args)).collect::<Result<Vec<_>, _>>()?;
+    let files = Files::of(&args.datasets)?;
+    // Standard input is kept under a name of its own; a file is called what it was called here.
+    let named = args.datasets.iter().zip(&files.paths);
+    let paths = named.map(|(named, kept)| if named.as_os_str() == "-" { kept } else { named });
+    let courses = paths.map(|path| course(path, &args)).collect::<Result<Vec<_>, _>>()?;
+    check_policies(&courses, &args)?;
     let own =
         args.policies.iter().map(|path| field::from_file(path)).collect::<Result<Vec<_>, _>>().or_bad_input()?;
     let spool = match &args.out {
@@ -84,18 +90,30 @@ pub fn policies(args: PoliciesArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Reads every policy beside a scenario, whichever, so that what is wrong is told with its own lines, and before anything is left.
+fn check_policies(courses: &[Course], args: &PoliciesArgs) -> Result<(), Failure> {
+    let Some(course) = courses.first() else { return Ok(()) };
+    let folder = TempDir::with_prefix("wavetank-").context("cannot keep a scenario").or_run_failed()?;
+    let path = folder.path().join("scenario.toml");
+    write(&folder.path().join(course::HISTORY), &course.history_csv())?;
+    write(&path, &course.scenario(&field::contenders(course, &[])[0]))?;
+    for policy in &args.policies {
+        scenario::load_with_policy(&path, policy, &args.overrides).or_bad_input()?;
+    }
+    Ok(())
+}
+
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))
             .or_bad_input()?;
     }
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display())).or_run_failed()
+    report::write_file(path, text.as_bytes()).or_run_failed()
 }
 
 fn course(path: &Path, args: &PoliciesArgs) -> Result<Course, Failure> {
-    let options = Options { tables: tables(), ..Options::default() };
-    let dataset = Dataset::open(path, &options).or_bad_input()?;
+    let dataset = Dataset::open(path, &plain_options()).or_bad_input()?;
     Course::new(path, &dataset, args.duration, args.peak_instances)
         .with_context(|| path.display().to_string())
         .or_bad_input()

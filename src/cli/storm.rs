@@ -18,7 +18,7 @@ use crate::scenario::{self, Scenario, Traffic};
 use crate::sim::{Monitor, Plan};
 use crate::storm::kick::{self, Trigger};
 use crate::storm::output::{self, Storm};
-use crate::storm::probe::{Cell, Map, PATIENCE, Probe};
+use crate::storm::probe::{Cell, PATIENCE, Probe};
 use crate::storm::protection::{Calm, Protected, catalogue, trials};
 use crate::storm::{Settings, classics};
 use crate::units::Span;
@@ -274,6 +274,7 @@ fn write(storm: &Storm, out: &Path) -> Result<(), Failure> {
 /// The map as its picture shows it.
 #[cfg(feature = "render")]
 fn picture(storm: &Storm) -> report::chart::storm::StormMap {
+    use crate::storm::probe::Map;
     use report::chart::storm::{Boundary, StormMap};
     let settings = &storm.settings;
     let boundaries = |map: &Map| -> Vec<Boundary> {

@@ -80,7 +80,7 @@ pub struct Error {
     /// Which file.
     pub path: PathBuf,
     /// What the operating system, or the database, says.
-    pub cause: Box<dyn std::error::Error + Send + Sync>,
+    pub cause: Cause,
 }
 
 /// Whether a file of this name is a database: `.db`, `.sqlite` or `.sqlite3`; everything else is JSON lines.
@@ -89,13 +89,52 @@ fn is_database(path: &Path) -> bool {
     ["db", "sqlite", "sqlite3"].contains(&extension.as_str())
 }
 
+/// Whether entries can be appended to `path`, as far as that can be told before there is one: a file that is something else is left
+/// as it is.
+pub fn check(path: &Path) -> Result<(), Error> {
+    let checked = if is_database(path) { check_database(path) } else { check_lines(path) };
+    checked.map_err(|cause| Error { path: path.to_path_buf(), cause })
+}
+
 /// Appends an entry and says what the series look like with it. Waits while another job has the file.
 pub fn append(path: &Path, entry: &Entry) -> Result<Trend, Error> {
     let kept = if is_database(path) { in_database(path, entry) } else { in_lines(path, entry) };
     kept.map_err(|cause| Error { path: path.to_path_buf(), cause })
 }
 
-type Kept = Result<Trend, Box<dyn std::error::Error + Send + Sync>>;
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+type Kept = Result<Trend, Cause>;
+
+#[cfg(feature = "history")]
+fn check_database(path: &Path) -> Result<(), Cause> {
+    if path.exists() { Ok(sqlite::check(path)?) } else { check_folder(path) }
+}
+
+#[cfg(not(feature = "history"))]
+fn check_database(_: &Path) -> Result<(), Cause> {
+    Err(NO_SQLITE.into())
+}
+
+fn check_lines(path: &Path) -> Result<(), Cause> {
+    if !path.exists() {
+        return check_folder(path);
+    }
+    // A killed job may have left half a line, which begins as one.
+    let first = File::open(path)?.bytes().find(|byte| !matches!(byte, Ok(byte) if byte.is_ascii_whitespace()));
+    match first.transpose()? {
+        None | Some(b'{') => Ok(()),
+        Some(_) => Err("it is something else: a history is lines of JSON, each an object".into()),
+    }
+}
+
+fn check_folder(path: &Path) -> Result<(), Cause> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(format!("there is no folder {}", folder.display()).into())
+        }
+        _ => Ok(()),
+    }
+}
 
 #[cfg(feature = "history")]
 fn in_database(path: &Path, entry: &Entry) -> Kept {
@@ -105,8 +144,12 @@ fn in_database(path: &Path, entry: &Entry) -> Kept {
 
 #[cfg(not(feature = "history"))]
 fn in_database(_: &Path, _: &Entry) -> Kept {
-    Err("this program was built without SQLite (feature history): a name that ends in .jsonl takes JSON lines".into())
+    Err(NO_SQLITE.into())
 }
+
+#[cfg(not(feature = "history"))]
+const NO_SQLITE: &str =
+    "this program was built without SQLite (feature history): a name that ends in .jsonl takes JSON lines";
 
 fn in_lines(path: &Path, entry: &Entry) -> Kept {
     let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;

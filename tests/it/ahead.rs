@@ -156,3 +156,33 @@ fn a_recording_that_is_too_short_ends_with_a_reason() {
     let missing = output(folder.path(), &["policies", "none.csv"]);
     assert_eq!(missing.status.code(), Some(2));
 }
+
+/// What is wrong with a policy is told with its own lines, before anything is left; a name that is taken gets a number.
+#[test]
+fn policies_of_ones_own_are_read_before_anything_is_written() {
+    let csv: String = (0..60).map(|m| format!("2024-01-01T00:{m:02}:00Z,{}\n", 600 + m)).collect();
+    let own =
+        "[autoscaler]\nmin = 2\nmax = 20\n[[autoscaler.policy]]\nkind = \"queueing\"\nresponse_time = \"300ms\"\n";
+    let folder = folder(&[
+        ("load.csv", format!("timestamp,requests\n{csv}").as_bytes()),
+        ("bad.toml", b"[autoscaler]\nmin = 10\nmax = 5\n"),
+        ("none.toml", b"= 3\n"),
+        ("hpa-80.toml", own.as_bytes()),
+    ]);
+    let with = |policy, more: &[&str]| {
+        let all = [&["policies", "load.csv", "--for", "31m", "--peak-instances", "4", "--policy", policy], more];
+        output(folder.path(), &all.concat())
+    };
+    for policy in ["bad.toml", "none.toml"] {
+        let refused = with(policy, &["--out", "left"]);
+        assert_eq!(refused.status.code(), Some(2));
+        let words = stderr(&refused);
+        assert!(words.starts_with(&format!("error: {policy}:")) && words.lines().count() == 1, "{words}");
+        assert!(!folder.path().join("left").exists());
+    }
+    let twice = with("hpa-80.toml", &["--json"]);
+    let json: Value = serde_json::from_slice(&twice.stdout).unwrap_or_else(|_| panic!("{}", stderr(&twice)));
+    let rows = json["courses"][0]["policies"].as_array().expect("rows");
+    let named = |name: &str| rows.iter().filter(|row| row["policy"] == name).count();
+    assert_eq!((named("hpa-80"), named("hpa-80-2")), (1, 1));
+}

@@ -228,6 +228,13 @@ fn a_manifest_and_a_recording_are_all_it_takes() {
     ]);
     assert_eq!(two["contenders"].as_array().unwrap().len(), 2);
     assert_eq!(names(folder.path()), ["hpa.yaml", "week.csv"]);
+    // So does a policy that cannot be meant, wherever the report was to go.
+    fs::write(folder.path().join("bad.toml"), "[autoscaler]\nmin = 10\nmax = 5\n").unwrap();
+    let arguments = ["compare", "--policy", "bad.toml", "--traffic", "week.csv", "--out", "left"];
+    let refused = output(folder.path(), &arguments);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).starts_with("error: bad.toml:3:"), "{}", stderr(&refused));
+    assert!(!folder.path().join("left").exists());
 }
 
 #[test]

@@ -417,4 +417,12 @@ fn jobs_that_end_at_once_lose_nothing_of_the_history() {
     assert_ne!(refused.status.code(), Some(0));
     assert!(stderr(&refused).contains("cannot keep the history no.db"), "{}", stderr(&refused));
     assert_eq!(fs::read_to_string(folder.path().join("no.db")).expect("the file"), "a diary");
+    // Before the first run, whatever kind it is.
+    fs::write(folder.path().join("notes.txt"), "a diary").expect("a file");
+    for file in ["no.db", "notes.txt", "nowhere/x.jsonl", "nowhere/x.db"] {
+        let refused = output(folder.path(), &["gate", "r", "--history", file]);
+        assert_eq!(refused.status.code(), Some(2), "{file}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains(&format!("cannot keep the history {file}")), "{}", stderr(&refused));
+    }
+    assert_eq!(fs::read_to_string(folder.path().join("notes.txt")).expect("the file"), "a diary");
 }

@@ -499,6 +499,7 @@ fn the_command_refuses_what_cannot_be_kicked() {
         (&["storm", "open.toml", "--tolerance", "1"], "expected a number above 0 and below 1"),
         (&["storm", "open.toml", "--set", "service.queu=3"], "unknown key"),
         (&["storm", "open.toml", "--table"], "cannot be used with"),
+        (&["storm", "--table", "--trigger", "load"], "cannot be used with"),
         (&["storm", "missing.toml"], "cannot read the scenario"),
         (&["storm"], "required"),
     ] {

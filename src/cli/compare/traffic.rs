@@ -84,10 +84,6 @@ fn assumed(
         ))
         .or_bad_input();
     };
-    std::fs::create_dir_all(out)
-        .with_context(|| format!("cannot make the folder {}", out.display()))
-        .or_bad_input()?;
-    let path = out.join("system.toml");
     let write = |path: &Path, text: &str| {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display())).or_run_failed()
     };
@@ -96,9 +92,11 @@ fn assumed(
     let mut least = u32::MAX;
     let recording = args.traffic[0].file_name().unwrap_or_default().to_string_lossy();
     let recording = folder_name(recording.split('.').next().unwrap_or_default());
-    write(&path, &system(&System { recording: &recording, rps: 10.0, workers: 1, initial: 1, why: "", replay }))?;
+    let aside = TempDir::with_prefix("wavetank-").context("cannot keep a scenario").or_run_failed()?;
+    let some = aside.path().join("system.toml");
+    write(&some, &system(&System { recording: &recording, rps: 10.0, workers: 1, initial: 1, why: "", replay }))?;
     for policy in &args.policies {
-        let read = scenario::load_with_policy(&path, policy, &args.overrides).or_bad_input()?;
+        let read = scenario::load_with_policy(&some, policy, &args.overrides).or_bad_input()?;
         let autoscaler =
             read.autoscaler.with_context(|| format!("{}: no policy", policy.display())).or_bad_input()?;
         most = most.max(autoscaler.max);
@@ -125,6 +123,10 @@ fn assumed(
         / (summary.bins.width().as_secs_f64() * summary.bins.counts().len().clamp(1, 5) as f64);
     let initial = (early / (BUSY * rps)).ceil().clamp(f64::from(least.max(1)), f64::from(most)) as u32;
     let system = System { recording: &recording, rps, workers, initial, why: &why, replay };
+    std::fs::create_dir_all(out)
+        .with_context(|| format!("cannot make the folder {}", out.display()))
+        .or_bad_input()?;
+    let path = out.join("system.toml");
     write(&path, &self::system(&system))?;
     eprintln!("assumed: an instance serves {rps:.2} requests/s, {why}");
     if stays {

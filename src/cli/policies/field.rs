@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 
+use super::super::run::folder_name;
 use super::course::{BOUNDS, Course, HISTORY, INSTANCE_RPS};
 
 /// One who takes part.
@@ -68,7 +69,12 @@ pub fn contenders(course: &Course, own: &[Contender]) -> Vec<Contender> {
     ];
     field.extend(reactive());
     field.extend(ahead());
-    field.extend_from_slice(own);
+    for each in own {
+        let is_taken = |name: &str| field.iter().any(|other| folder_name(&other.name) == folder_name(name));
+        let numbered = (2..).map(|n| format!("{}-{n}", each.name));
+        let name = std::iter::once(each.name.clone()).chain(numbered).find(|name| !is_taken(name));
+        field.push(Contender { name: name.unwrap_or_default(), ..each.clone() });
+    }
     field
 }
 

@@ -19,6 +19,11 @@ const TABLES: &str = "
         UNIQUE (gate, key)
     );";
 
+/// Whether a file is a database.
+pub(super) fn check(path: &Path) -> Result<(), Error> {
+    Connection::open(path)?.pragma_query_value(None, "schema_version", |_| Ok(()))
+}
+
 /// Appends an entry; every entry of its name, this one last.
 pub(super) fn append(path: &Path, entry: &Entry) -> Result<Vec<Entry>, Error> {
     let mut database = Connection::open(path)?;

@@ -235,6 +235,7 @@ impl Trace {
     }
 
     /// The request in a row whose cells `field` knows.
+    #[inline]
     pub fn request<'a>(&mut self, field: impl Fn(usize) -> &'a [u8]) -> Result<Record<'a>, Fault> {
         let at = self.time.1.nanos(field(self.time.0), &mut self.zone).ok_or(Fault::BadTime)?;
         Shape { ends: self.ends, duration: self.duration, sizes: &self.sizes, prices: self.prices.as_ref() }.record(
@@ -283,11 +284,7 @@ impl Trace {
                 {
                     return Ok(None);
                 }
-                let (time, zone) = (&self.time, &mut self.zone);
-                let at = time.1.nanos(fields[time.0], zone).ok_or(Fault::BadTime)?;
-                Shape { ends: self.ends, duration: self.duration, sizes: &self.sizes, prices: self.prices.as_ref() }
-                    .record(at, |i| fields.get(i).copied().unwrap_or(b""), self.client, self.endpoint)
-                    .map(Some)
+                self.request(|i| fields.get(i).copied().unwrap_or(b"")).map(Some)
             }
             // There are no lines.
             Layout::Cells => Ok(None),
