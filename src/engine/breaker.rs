@@ -212,6 +212,29 @@ impl Breaker {
         matches!(self.phase, Phase::Closed | Phase::ForcedClosed).then_some(Permit(self.generation))
     }
 
+    /// [`Breaker::record`] for nearly every call there is: a good one through a closed breaker that remembers good ones only. No
+    /// condition can come to hold. False: nothing was counted, and the call is still to be recorded.
+    #[inline(always)]
+    pub fn record_among_good(
+        &mut self,
+        rules: &Rules,
+        now: Time,
+        permit: Permit,
+        outcome: Outcome,
+        latency: Span,
+    ) -> bool {
+        let is_good = outcome == Outcome::Success && latency <= rules.slow_over;
+        let is_counted = is_good
+            && matches!(self.phase, Phase::Closed)
+            && permit.0 == self.generation
+            && self.streak == 0
+            && self.history.record_among_good();
+        if is_counted {
+            self.advance_clock(now);
+        }
+        is_counted
+    }
+
     /// Counts how an admitted call ended; [`Outcome::Abandoned`] and [`Outcome::Shed`] count nothing.
     ///
     /// `retry_after` is what a failure's answer asked for, if it did.

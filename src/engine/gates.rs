@@ -61,25 +61,28 @@ impl Gates {
     }
 
     /// Asks before an instance is chosen: the service's or the endpoint's breaker.
-    #[inline]
+    #[inline(always)]
     pub fn before_choice(&mut self, now: Time, request: &Request) -> Answer {
         if let Some(until) = self.shut_until {
             if now < until {
                 return Answer::Refuse(Some(until));
             }
-            self.shut_until = None;
-            let cause = "the time that a rule shut it for is over".to_string();
-            self.events.push(Event {
-                at: now,
-                kind: EventKind::BreakerClosed { scope: "service".to_string() },
-                cause,
-            });
+            self.unshut(now);
         }
         match self.scope {
             Scope::Service => self.ask(now, 0, request.index),
             Scope::Endpoint => self.ask(now, u32::from(request.endpoint), request.index),
             Scope::Instance => Answer::Pass(Permit::default()),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unshut(&mut self, now: Time) {
+        self.shut_until = None;
+        let cause = "the time that a rule shut it for is over".to_string();
+        let kind = EventKind::BreakerClosed { scope: "service".to_string() };
+        self.events.push(Event { at: now, kind, cause });
     }
 
     /// Asks the chosen instance's breaker; passes in any other scope.
@@ -105,17 +108,26 @@ impl Gates {
     }
 
     /// Learns how a permitted attempt ended. True if the state of its breaker may have changed, or a probe slot came free.
-    #[inline]
+    #[inline(always)]
     pub fn ended(&mut self, now: Time, completion: &Completion) -> bool {
         let i = match self.scope {
             Scope::Service => 0,
             Scope::Endpoint => usize::from(completion.endpoint),
             Scope::Instance => completion.instance.0 as usize,
         };
+        let &Completion { permit, outcome, latency, .. } = completion;
+        if self.breakers[i].record_among_good(&self.rules, now, permit, outcome, latency) {
+            return false;
+        }
+        self.ended_otherwise(now, i, completion)
+    }
+
+    #[inline(never)]
+    fn ended_otherwise(&mut self, now: Time, i: usize, completion: &Completion) -> bool {
+        let &Completion { permit, outcome, latency, .. } = completion;
         let breaker = &mut self.breakers[i];
         let was_closed = breaker.is_closed();
-        let transition =
-            breaker.record(&self.rules, now, completion.permit, completion.outcome, completion.latency, None);
+        let transition = breaker.record(&self.rules, now, permit, outcome, latency, None);
         if let Some(transition) = transition {
             let scope = self.name(i as u32);
             self.note(&transition, &scope);

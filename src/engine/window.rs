@@ -185,6 +185,15 @@ impl History {
         }
     }
 
+    /// Counts a good call if that takes no thought: [`CallRing::record_among_good`]. Whether it was counted.
+    #[inline(always)]
+    pub fn record_among_good(&mut self) -> bool {
+        match self {
+            History::Calls(ring) => ring.record_among_good(),
+            History::Time(_) => false,
+        }
+    }
+
     /// What the window held right after the last [`History::record`].
     #[inline]
     pub fn total(&self) -> Tally {

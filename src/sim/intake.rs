@@ -42,6 +42,8 @@ struct Demand {
 pub struct Intake {
     /// `None` in a closed loop, and after an interruption: nobody comes by plan.
     arrivals: Option<Arrivals>,
+    /// The arrivals of the batch, before anything about them is looked up.
+    bare: Vec<Arrival>,
     batch: Vec<Upcoming>,
     /// How many of the batch have arrived.
     taken: usize,
@@ -67,6 +69,7 @@ impl Intake {
         let demand = |endpoint: &Endpoint| Demand { sampler: endpoint.time.sampler(), mean: endpoint.time.mean() };
         Intake {
             arrivals,
+            bare: Vec::with_capacity(BATCH),
             batch: Vec::with_capacity(BATCH),
             taken: 0,
             next_at: Time::MAX,
@@ -99,30 +102,31 @@ impl Intake {
     /// Looks up the next batch; all of the last one has been taken.
     #[inline(never)]
     pub fn refill(&mut self, plan: &Plan) {
-        self.batch.clear();
         self.taken = 0;
-        if let Some(arrivals) = &mut self.arrivals {
-            arrivals.take(BATCH).for_each(|Arrival { at, index, origin }| {
-                let drawn = || self.mix.endpoint(index);
-                let (client, endpoint, work) = match origin {
-                    Origin::Base => (self.population.client(index), drawn(), Work::Drawn),
-                    Origin::Attack(k) => {
-                        let client = self.population.attacker(index, &self.attackers[usize::from(k)]);
-                        (client, plan.attack_endpoint(usize::from(k)).unwrap_or_else(drawn), Work::Drawn)
-                    }
-                    Origin::Recorded { client, endpoint, work, .. } => {
-                        (client, plan.recorded_endpoint(endpoint), work)
-                    }
-                };
-                let model = &self.demands[usize::from(endpoint)];
-                let demand = match work {
-                    Work::Drawn => model.sampler.sample(&mut self.dice.draws(index)),
-                    Work::Nanos(nanos) => Span(nanos),
-                    Work::Size(size) => model.mean.mul_f64(size),
-                };
-                self.batch.push(Upcoming { at, index, demand, client, endpoint });
-            });
+        let Intake { arrivals, bare, batch, population, attackers, mix, demands, dice, .. } = self;
+        bare.clear();
+        if let Some(arrivals) = arrivals {
+            arrivals.take_into(bare, BATCH);
         }
+        batch.clear();
+        batch.extend(bare.iter().map(|&Arrival { at, index, ref origin }| {
+            let drawn = || mix.endpoint(index);
+            let (client, endpoint, work) = match *origin {
+                Origin::Base => (population.client(index), drawn(), Work::Drawn),
+                Origin::Attack(k) => {
+                    let client = population.attacker(index, &attackers[usize::from(k)]);
+                    (client, plan.attack_endpoint(usize::from(k)).unwrap_or_else(drawn), Work::Drawn)
+                }
+                Origin::Recorded { client, endpoint, work, .. } => (client, plan.recorded_endpoint(endpoint), work),
+            };
+            let model = &demands[usize::from(endpoint)];
+            let demand = match work {
+                Work::Drawn => model.sampler.sample(&mut dice.draws(index)),
+                Work::Nanos(nanos) => Span(nanos),
+                Work::Size(size) => model.mean.mul_f64(size),
+            };
+            Upcoming { at, index, demand, client, endpoint }
+        }));
         self.next_at = self.batch.first().map_or(Time::MAX, |first| first.at);
     }
 

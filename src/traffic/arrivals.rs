@@ -123,6 +123,15 @@ impl Arrivals {
         Arrivals { sources: Sources::Many(flows) }
     }
 
+    /// Puts the next `count` arrivals into `batch`, or as many as there are. What kind of source it is is asked once for all.
+    pub fn take_into(&mut self, batch: &mut Vec<Arrival>, count: usize) {
+        match &mut self.sources {
+            Sources::One(Flow::Poisson(flow)) => batch.extend(std::iter::from_fn(|| flow.next()).take(count)),
+            Sources::One(flow) => batch.extend(std::iter::from_fn(|| flow.next()).take(count)),
+            Sources::Many(flows) => batch.extend(std::iter::from_fn(|| next_of(flows)).take(count)),
+        }
+    }
+
     /// What stopped a replay before its end, if anything did: the run has fewer requests than the file promised.
     pub fn truncation(&self) -> Option<replay::Truncation<'_>> {
         match &self.sources {

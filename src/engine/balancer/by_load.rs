@@ -58,8 +58,9 @@ impl ByLoad {
         if count + 2 == self.begins.len() {
             self.begins.push(self.order.len() as u32);
         }
-        self.begins[count + 1] -= 1;
-        self.swap(place, self.begins[count + 1]);
+        let last = self.begins[count + 1] - 1;
+        self.begins[count + 1] = last;
+        self.swap(place, last);
         if count == self.lowest && self.begins[count] == self.begins[count + 1] {
             self.lowest += 1;
         }
@@ -69,8 +70,9 @@ impl ByLoad {
     #[inline]
     pub fn remove(&mut self, place: u32, count: u32) {
         let count = count as usize;
-        self.swap(place, self.begins[count]);
-        self.begins[count] += 1;
+        let first = self.begins[count];
+        self.begins[count] = first + 1;
+        self.swap(place, first);
         self.lowest = self.lowest.min(count - 1);
     }
 

@@ -93,7 +93,10 @@ impl Rule for SlidingWindow {
     fn take(&self, state: &mut State, now: u64, cost: u32) -> Result<(), u64> {
         let rolled = self.rolled(state, now.max(state.last));
         let room = self.limit - rolled.current;
-        if cost > room || self.carried(&rolled) > self.scaled(room - cost) {
+        // Where the whole previous window would fit, it does not matter how much of it is still in sight.
+        let fits =
+            cost <= room && (rolled.previous <= room - cost || self.carried(&rolled) <= self.scaled(room - cost));
+        if !fits {
             return Err(self.frees_in(&rolled, cost));
         }
         *state = State { current: rolled.current + cost, ..rolled };

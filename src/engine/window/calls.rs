@@ -57,6 +57,18 @@ impl CallRing {
         debug_assert_eq!((self.total.failures, self.total.slow), self.recount(), "totals are those of the bits");
     }
 
+    /// Counts a good call, unless the ring holds one that was not: then what falls out counts, and [`CallRing::record`] is to be
+    /// asked. Among zeros, it does not matter where the next one goes. Whether it was counted.
+    #[inline(always)]
+    pub fn record_among_good(&mut self) -> bool {
+        let is_clean = self.total.failures | self.total.slow == 0;
+        if is_clean {
+            self.seen += 1;
+            self.total.calls = (self.total.calls + 1).min(self.size);
+        }
+        is_clean
+    }
+
     /// What the ring holds.
     #[inline]
     pub fn total(&self) -> Tally {

@@ -70,6 +70,21 @@ proptest! {
     }
 
     #[test]
+    fn among_good_calls_a_good_one_counts_without_thought(
+        size in 1u32..300,
+        calls in (0.0f64..0.1).prop_flat_map(|bad| prop::collection::vec(prop::bool::weighted(bad), 1..900)),
+    ) {
+        let (mut plain, mut quick) = (CallRing::new(size), CallRing::new(size));
+        for failed in calls {
+            plain.record(failed, false);
+            if failed || !quick.record_among_good() {
+                quick.record(failed, false);
+            }
+            prop_assert_eq!((plain.total(), plain.seen()), (quick.total(), quick.seen()));
+        }
+    }
+
+    #[test]
     fn in_a_time_window_a_rate_does_not_depend_on_how_often_each_outcome_comes(
         (width, buckets) in (1u64..40, 1u32..14),
         calls in prop::collection::vec((gaps(), any::<bool>()), 1..200),
