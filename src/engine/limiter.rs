@@ -11,6 +11,7 @@
 //! interpolated    k + 1 counters            < 2L; L in any W − W/k                the oldest part counts by its share
 //! token_bucket    } one moment, the         B + L, for bursts of B                Turner (1986)
 //! gcra            } same arithmetic         the same                              ITU-T I.371
+//! leaky_bucket    one excess                B + 1 + L, for B beyond the rate      NGINX limit_req, nodelay
 //! ```
 //!
 //! - **Integers only.** Fractions are kept by scaling, so that 7 per second is 7 per second after a year.
@@ -32,6 +33,7 @@ mod gcra;
 pub mod headers;
 pub mod hierarchy;
 mod interpolated;
+mod leaky_bucket;
 pub mod shared;
 mod sliding_log;
 mod sliding_window;
@@ -43,6 +45,7 @@ use crate::units::{Span, Time};
 use fixed_window::FixedWindow;
 use gcra::Gcra;
 use interpolated::Interpolated;
+use leaky_bucket::LeakyBucket;
 use sliding_log::SlidingLog;
 use sliding_window::SlidingWindow;
 use sub_windows::SubWindows;
@@ -64,11 +67,13 @@ pub enum Algorithm {
     TokenBucket,
     /// The generic cell rate algorithm; decides as [`Algorithm::TokenBucket`] does.
     Gcra,
+    /// How much more was sent than the rate, which leaks: NGINX's `limit_req` with `nodelay`, to its whole milliseconds.
+    LeakyBucket,
 }
 
 impl Algorithm {
     /// Every algorithm with its name in scenario files.
-    pub const ALL: [(&'static str, Algorithm); 7] = [
+    pub const ALL: [(&'static str, Algorithm); 8] = [
         ("fixed_window", Algorithm::FixedWindow),
         ("sliding_log", Algorithm::SlidingLog),
         ("sliding_window", Algorithm::SlidingWindow),
@@ -76,6 +81,7 @@ impl Algorithm {
         ("interpolated_sub_windows", Algorithm::InterpolatedSubWindows),
         ("token_bucket", Algorithm::TokenBucket),
         ("gcra", Algorithm::Gcra),
+        ("leaky_bucket", Algorithm::LeakyBucket),
     ];
 }
 
@@ -120,7 +126,8 @@ pub struct Config {
     pub limit: u32,
     /// Length of the window, more than zero (zero counts as 1 ns).
     pub window: Span,
-    /// How many may come at once, at least 1 (0 counts as 1); `None`: `limit`. Token bucket and GCRA only.
+    /// Token bucket and GCRA: how many may come at once, at least 1 (0 counts as 1); `None`: `limit`. Leaky bucket: how many may come
+    /// beyond the one that conforms; `None`: 0, as NGINX has it.
     pub burst: Option<u32>,
     /// Parts of the window, 1..=[`Config::MAX_PARTS`] (counts as the nearer end outside). Few refuse more than needed,
     /// many take 4 bytes each for every key. Sub-windows only.
@@ -139,7 +146,7 @@ impl Config {
 pub struct Verdict {
     /// Whether it may pass.
     pub allowed: bool,
-    /// The most that can ever be let in at once: the burst of a token bucket or GCRA, else the limit.
+    /// The most that can ever be let in at once: the burst of a token bucket or GCRA, one more than that of a leaky bucket, else the limit.
     pub limit: u32,
     /// How many requests of cost 1 would be let in right after this one.
     pub remaining: u32,
@@ -164,6 +171,7 @@ enum Quotas {
     SubWindows(Table<SubWindows>),
     Interpolated(Table<Interpolated>),
     Gcra(Table<Gcra>),
+    LeakyBucket(Table<LeakyBucket>),
 }
 
 impl Limiter {
@@ -185,6 +193,9 @@ impl Limiter {
                 let burst = config.burst.unwrap_or(limit).max(1);
                 Quotas::Gcra(Table::new(Gcra { limit, window, burst }, keys))
             }
+            Algorithm::LeakyBucket => {
+                Quotas::LeakyBucket(Table::new(LeakyBucket::new(limit, window, config.burst.unwrap_or(0)), keys))
+            }
         };
         Limiter { quotas }
     }
@@ -202,6 +213,7 @@ impl Limiter {
             Quotas::SubWindows(table) => table.admit(now, key),
             Quotas::Interpolated(table) => table.admit(now, key),
             Quotas::Gcra(table) => table.admit(now, key),
+            Quotas::LeakyBucket(table) => table.admit(now, key),
         }
     }
 
@@ -214,6 +226,7 @@ impl Limiter {
             Quotas::SubWindows(table) => table.check(now, key, cost),
             Quotas::Interpolated(table) => table.check(now, key, cost),
             Quotas::Gcra(table) => table.check(now, key, cost),
+            Quotas::LeakyBucket(table) => table.check(now, key, cost),
         }
     }
 }

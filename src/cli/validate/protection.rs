@@ -107,6 +107,9 @@ fn worst_case(config: &limiter::Config, scenario: &Scenario) -> String {
         Algorithm::TokenBucket | Algorithm::Gcra => {
             (limit + u64::from(config.burst.unwrap_or(config.limit)), "a burst, and the rate after it")
         }
+        Algorithm::LeakyBucket => {
+            (limit + 1 + u64::from(config.burst.unwrap_or(0)), "a burst on top of one, and the rate after it")
+        }
     };
     let mut out = format!("  {limit} in {window}: at most {most} in any {window} ({why})");
     if let Some(sharing) = &scenario.limiter_extras.sharing {

@@ -81,16 +81,27 @@ fn outage(field: Field) -> Option<(Time, Time)> {
 /// Settings that the algorithm never looks at, and rates that the clock cannot tell apart.
 fn check(s: &Section, config: &Config) {
     let name = Algorithm::ALL.iter().find(|(_, each)| *each == config.algorithm).map_or("", |(name, _)| name);
-    if let (Some(field), false) =
-        (s.field("burst"), matches!(config.algorithm, Algorithm::TokenBucket | Algorithm::Gcra))
-    {
-        let sentence = format!("algorithm = {name:?} has no burst, only token_bucket and gcra have");
+    if let (Some(field), false) = (
+        s.field("burst"),
+        matches!(config.algorithm, Algorithm::TokenBucket | Algorithm::Gcra | Algorithm::LeakyBucket),
+    ) {
+        let sentence = format!("algorithm = {name:?} has no burst, only token_bucket, gcra and leaky_bucket have");
         let _: Option<()> = field.contradiction(sentence);
     }
     if let (Some(field), false) =
         (s.field("parts"), matches!(config.algorithm, Algorithm::SubWindows | Algorithm::InterpolatedSubWindows))
     {
         let sentence = format!("algorithm = {name:?} does not divide its window, only sub_windows does");
+        let _: Option<()> = field.contradiction(sentence);
+    }
+    if config.algorithm == Algorithm::LeakyBucket
+        && u128::from(config.limit) * 1_000_000_000_000 < u128::from(config.window.0)
+        && let Some(field) = s.field("window")
+    {
+        let sentence = format!(
+            "{} in \"{}\" is less than a thousandth a second, which is as slow as a leaky_bucket leaks",
+            config.limit, config.window
+        );
         let _: Option<()> = field.contradiction(sentence);
     }
     let finest = match config.algorithm {
