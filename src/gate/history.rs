@@ -11,7 +11,7 @@
 mod sqlite;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json as value};
@@ -120,7 +120,7 @@ fn check_lines(path: &Path) -> Result<(), Cause> {
         return check_folder(path);
     }
     // A killed job may have left half a line, which begins as one.
-    let first = File::open(path)?.bytes().find(|byte| !matches!(byte, Ok(byte) if byte.is_ascii_whitespace()));
+    let first = BufReader::new(File::open(path)?).bytes().find(|byte| !matches!(byte, Ok(byte) if byte.is_ascii_whitespace()));
     match first.transpose()? {
         None | Some(b'{') => Ok(()),
         Some(_) => Err("it is something else: a history is lines of JSON, each an object".into()),

@@ -682,7 +682,7 @@ fn a_limiter_has_a_quota_of_its_algorithm() {
     x.toml:1:1: limiter.window: missing, expected for example window = "1m"
     "#);
     assert_snapshot!(words("[limiter]\nalgorithm = 'lossy_bucket'\nkey = 'user'\nlimit = 0\nwindow = '1M'\nrate = 5\n"), @r#"
-    x.toml:2:13: limiter.algorithm: found "lossy_bucket", expected one of fixed_window, sliding_log, sliding_window, sub_windows, interpolated_sub_windows, token_bucket, gcra, leaky_bucket
+    x.toml:2:13: limiter.algorithm: found "lossy_bucket", expected one of fixed_window, sliding_log, sliding_window, sub_windows, interpolated_sub_windows, token_bucket, gcra, leaky_bucket, did you mean "leaky_bucket"?
     x.toml:3:7: limiter.key: found "user", expected one of client, endpoint, region, global
     x.toml:4:9: limiter.limit: found 0, expected a whole number, 1 or more
     x.toml:5:10: limiter.window: found "1M", expected a duration in ns, us, ms, s, m (minutes), h, d or w, not "M"
@@ -690,7 +690,7 @@ fn a_limiter_has_a_quota_of_its_algorithm() {
     "#);
     assert_snapshot!(words("[limiter]\nalgorithm = 'sliding_log'\nlimit = 5\nwindow = '1m'\nburst = 5\nparts = 5\n"), @r#"
     x.toml:5:1: limiter.burst: algorithm = "sliding_log" has no burst, only token_bucket, gcra and leaky_bucket have
-    x.toml:6:1: limiter.parts: algorithm = "sliding_log" does not divide its window, only sub_windows does
+    x.toml:6:1: limiter.parts: algorithm = "sliding_log" does not divide its window, only sub_windows and interpolated_sub_windows do
     "#);
     assert_snapshot!(words("[limiter]\nalgorithm = 'gcra'\nlimit = 2000\nwindow = '1us'\nburst = 0\n"), @"x.toml:5:9: limiter.burst: found 0, expected a whole number, 1 or more");
     assert_snapshot!(words("[limiter]\nalgorithm = 'gcra'\nlimit = 2000\nwindow = '1us'\nburst = 1\n"), @r#"x.toml:4:1: limiter.window: "1µs" has fewer nanoseconds than limit or parts: they cannot be spread over it"#);
