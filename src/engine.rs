@@ -34,6 +34,7 @@ use crate::engine::analyzer::outlook::Outlook;
 use crate::engine::autoscaler::{Autoscaler, Decision, Direction, Guards, Manual, Nearest};
 use crate::engine::balancer::ejection::Change;
 use crate::engine::balancer::health::{Health, Opinion};
+use crate::engine::balancer::reports::Report;
 use crate::engine::balancer::routing::TierHealth;
 use crate::engine::balancer::{Balancer, Joining, Notice, Refusal};
 use crate::engine::events::{Event, EventKind};
@@ -41,7 +42,7 @@ use crate::engine::forecast::Prediction;
 use crate::engine::gates::{Answer, Gates};
 use crate::engine::hold::Hold;
 use crate::engine::limiter::hierarchy::{Denial, Hierarchy};
-use crate::engine::limiter::{Key, Limiter};
+use crate::engine::limiter::{Key, Limiter, Verdict};
 use crate::engine::metrics::{FleetCounts, InstanceSize, InstanceView, Stage};
 use crate::engine::observation::{FleetObservation, Scraper};
 use crate::engine::overload::Guard;
@@ -194,9 +195,10 @@ impl Engine {
             Key::Global => 1,
         };
         let extras = &config.limiter_extras;
-        let plain = config.limiter.as_ref().filter(|_| !extras.is_on());
+        let is_plain = |limiter: &limiter::Config| !extras.is_on() && limiter.delay.is_none();
+        let plain = config.limiter.as_ref().filter(|limiter| is_plain(limiter));
         let limiter = plain.map(|limiter| (limiter.key, Limiter::new(limiter, keys(limiter.key))));
-        let hierarchy = config.limiter.as_ref().filter(|_| extras.is_on());
+        let hierarchy = config.limiter.as_ref().filter(|limiter| !is_plain(limiter));
         let hierarchy = hierarchy.map(|first| Box::new(Hierarchy::new(first, extras, keys, config.seed)));
         let autoscaler = config.autoscaler.clone().map(Autoscaler::new);
         let scraper = config.autoscaler.as_ref().map(Scraper::new);
@@ -271,8 +273,27 @@ impl Engine {
         }
         match self.decide(now, request) {
             Ok((instance, permit)) => Admission::Forward { instance, permit },
+            Err(Stopped::Refused(rejection)) => self.turn_away(now, rejection),
+            Err(Stopped::Delayed(until)) => Admission::Delay { until },
+        }
+    }
+
+    /// Asks again for an attempt whose delay is over: its quota is paid, and it is not counted a second time.
+    #[cold]
+    pub fn admit_delayed(&mut self, now: Time, request: &Request) -> Admission {
+        match self.choose_behind_guard(now, request) {
+            Ok((instance, permit)) => Admission::Forward { instance, permit },
             Err(rejection) => self.turn_away(now, rejection),
         }
+    }
+
+    /// What a client may be told of its quota: the number of the rule that is nearest to its end, 0 the first, and what it leaves; `None`
+    /// without a limiter.
+    pub fn quota(&mut self, now: Time, request: &Request) -> Option<(usize, Verdict)> {
+        if let Some((key, limiter)) = &mut self.limiter {
+            return Some((0, limiter.check(now, key.of(request), 0)));
+        }
+        self.hierarchy.as_mut().map(|hierarchy| hierarchy.tightest(now, request))
     }
 
     /// Keeps an attempt that could not be sent on, where the gateway keeps such, or refuses it.
@@ -335,20 +356,28 @@ impl Engine {
     }
 
     #[inline(always)]
-    fn decide(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
+    fn decide(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Stopped> {
         if let Some((key, limiter)) = &mut self.limiter {
             limiter.admit(now, key.of(request)).map_err(|retry_after| Rejection::RateLimited { retry_after })?;
         }
-        if self.is_guarded { self.choose_guarded(now, request) } else { self.choose(now, request) }
+        if self.is_guarded { self.choose_guarded(now, request) } else { Ok(self.choose(now, request)?) }
+    }
+
+    /// The choice behind quotas of several rules and the guard against overload.
+    #[cold]
+    #[inline(never)]
+    fn choose_guarded(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Stopped> {
+        if let Some(hierarchy) = &mut self.hierarchy {
+            let delay = hierarchy.admit(now, request).map_err(Rejection::from)?;
+            if !delay.is_zero() {
+                return Err(Stopped::Delayed(now.saturating_add(delay)));
+            }
+        }
+        Ok(self.choose_behind_guard(now, request)?)
     }
 
     /// The choice behind the guard against overload, which is told when nothing comes of it.
-    #[cold]
-    #[inline(never)]
-    fn choose_guarded(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
-        if let Some(hierarchy) = &mut self.hierarchy {
-            hierarchy.admit(now, request)?;
-        }
+    fn choose_behind_guard(&mut self, now: Time, request: &Request) -> Result<(InstanceId, Permit), Rejection> {
         if let Some(guard) = &mut self.guard {
             guard.admit(now, request)?;
         }
@@ -421,6 +450,11 @@ impl Engine {
         {
             self.breaker_moved(now, completion.instance);
         }
+    }
+
+    /// Learns, after the end of an attempt that an instance refused, how long it asked to be left alone (`Retry-After`).
+    pub fn hinted(&mut self, now: Time, id: InstanceId, retry_after: Span) {
+        self.balancer.hinted(now, id, retry_after);
     }
 
     /// An instance's breaker changed its mind, or has room for a probe.
@@ -541,6 +575,17 @@ impl Engine {
     /// Learns an instance's answer to a probe.
     pub fn probed(&mut self, now: Time, id: InstanceId, answer: balancer::prequal::Answer) {
         self.balancer.probed(now, id, answer);
+    }
+
+    /// Whether the balancer looks at what instances report with their answers: then [`Engine::reported`] is to be told.
+    #[inline]
+    pub fn takes_reports(&self) -> bool {
+        self.balancer.takes_reports()
+    }
+
+    /// Learns what an instance reported with an answer.
+    pub fn reported(&mut self, now: Time, id: InstanceId, report: &Report) {
+        self.balancer.reported(now, id, report);
     }
 
     /// Whether [`Engine::tick`] at `now` wants a [`FleetObservation`].
@@ -923,6 +968,20 @@ fn views(
 /// How a tier is named where there is more than one.
 fn tier_words(tier: u32) -> String {
     if tier == 0 { String::new() } else { format!(" of tier {tier}") }
+}
+
+/// Why an attempt is not sent on now.
+enum Stopped {
+    Refused(Rejection),
+    /// It waits until then, and then asks again.
+    Delayed(Time),
+}
+
+impl From<Rejection> for Stopped {
+    #[inline(always)]
+    fn from(rejection: Rejection) -> Stopped {
+        Stopped::Refused(rejection)
+    }
 }
 
 impl From<Denial> for Rejection {

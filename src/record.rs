@@ -5,6 +5,7 @@
 
 pub mod cost;
 pub mod elasticity;
+pub mod fairness;
 pub mod heat;
 pub mod interval;
 pub mod latency;

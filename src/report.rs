@@ -202,6 +202,12 @@ impl Experiment<'_> {
         self.runs.iter().map(of).sum::<f64>() / self.runs.len() as f64
     }
 
+    /// Jain's index over clients, its mean over the replications; `None` where it was not looked at.
+    pub fn client_fairness(&self) -> Option<f64> {
+        let all: Option<Vec<f64>> = self.runs.iter().map(|run| run.client_fairness).collect();
+        all.filter(|all| !all.is_empty()).map(|all| all.iter().sum::<f64>() / all.len() as f64)
+    }
+
     /// A figure's mean and 95 % interval over the replications; `None` with a single one.
     pub fn interval(&self, of: impl Fn(&Run) -> f64) -> Option<Interval> {
         student_t(&self.runs.iter().map(of).collect::<Vec<_>>(), 0.95)

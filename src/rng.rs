@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn bits_are_mapped_to_a_range_without_modulo() {
-        assert_eq!([pick(0, 5), pick(1 << 63, 5), pick(u64::MAX, 5)], [0, 2, 4]);
+        assert_eq!([pick(0, 5), pick(1 << 63, 5), pick(u64::MAX, 5)], [0, 2, 4], "LB-01 to LB-03");
         assert_eq!([pick(u64::MAX, 1), pick(u64::MAX, 0)], [0, 0]);
     }
 

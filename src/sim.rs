@@ -39,6 +39,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Request};
 use crate::engine::{Command, Engine};
+use crate::record::fairness::Fairness;
 use crate::record::outcome::Failure;
 use crate::record::run::Ended;
 use crate::record::{Recorder, Run};
@@ -106,6 +107,8 @@ struct World<'a> {
     // What is left.
     recorder: Recorder,
     observer: Observer,
+    /// Looked at where a quota is shared by clients.
+    fairness: Option<Box<Fairness>>,
     events: Vec<crate::engine::events::Event>,
     ended: Ended,
 }
@@ -187,7 +190,9 @@ impl World<'_> {
             Kind::ReachesInstance => self.reaches_instance::<EXTRAS>(payload),
             Kind::RetryDue => self.retry_due(payload),
             Kind::ThinkEnds => self.think_ends(payload),
-            Kind::ProbeArrives | Kind::ProbeAnswered | Kind::HedgeDue => self.happens_to_extras(kind, payload),
+            Kind::ProbeArrives | Kind::ProbeAnswered | Kind::HedgeDue | Kind::DelayEnds => {
+                self.happens_to_extras(kind, payload);
+            }
         }
     }
 
@@ -198,6 +203,7 @@ impl World<'_> {
         match kind {
             Kind::ProbeArrives => self.probe_arrives(InstanceId(payload)),
             Kind::ProbeAnswered => self.probe_answered(),
+            Kind::DelayEnds => self.delay_ends(payload),
             _ => self.hedge_due(payload),
         }
     }
@@ -214,6 +220,9 @@ impl World<'_> {
     fn offer<const EXTRAS: bool>(&mut self, upcoming: Upcoming) {
         let Upcoming { index, demand, client, endpoint, .. } = upcoming;
         self.recorder.offered(self.now, endpoint);
+        if let Some(fairness) = &mut self.fairness {
+            fairness.asked(client);
+        }
         if let Some(retry) = &mut self.retry {
             retry.offered(self.now);
         }
@@ -283,10 +292,11 @@ impl World<'_> {
                 }
             }
             Admission::Hold { until } => self.hold(slot, until),
+            Admission::Delay { until } => self.delay(slot, until),
             Admission::Reject(rejection) => {
                 let attempt = self.slab[slot];
                 self.slab.remove(slot);
-                self.attempt_failed(attempt, Failure::from(rejection));
+                self.attempt_refused(attempt, rejection);
             }
         }
     }
@@ -506,6 +516,7 @@ impl World<'_> {
             return self.answered_badly(slot, outcome, failure);
         }
         if EXTRAS {
+            self.report_load(slot);
             self.answer_wins(slot);
         }
         if let Some(retry) = &mut self.retry {
@@ -520,6 +531,9 @@ impl World<'_> {
         self.engine.completed(self.now, &completion);
         let waiting = Span(inside.0.saturating_sub(service.0));
         self.recorder.succeeded(self.now, scheduled_at, waiting, service, endpoint);
+        if let Some(fairness) = &mut self.fairness {
+            fairness.served(client);
+        }
         self.request_over(client);
         if self.holding.is_waiting() {
             self.release_held();
@@ -530,6 +544,9 @@ impl World<'_> {
     #[cold]
     #[inline(never)]
     fn answered_badly(&mut self, slot: u32, outcome: Outcome, failure: Failure) {
+        if outcome != Outcome::Connection {
+            self.report_load(slot);
+        }
         let attempt = self.slab[slot];
         self.slab.remove(slot);
         if was_served(outcome) {
@@ -640,7 +657,9 @@ impl World<'_> {
         debug_assert!(self.recorder.in_flight() == 0, "every request has ended: {}", self.recorder.in_flight());
         debug_assert!(self.engine.in_flight() == 0, "in-flight counts fall on every way a request can end");
         let instances = self.summaries();
-        self.recorder.finish(self.seed, self.ended, self.end, self.events, instances)
+        let client_fairness = self.fairness.and_then(|fairness| fairness.index());
+        let run = self.recorder.finish(self.seed, self.ended, self.end, self.events, instances);
+        Run { client_fairness, ..run }
     }
 }
 

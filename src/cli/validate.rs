@@ -87,8 +87,7 @@ fn meaning(scenario: &Scenario) -> String {
         out.push_str(&in_words(&outlook(autoscaler, Facts::of(scenario), peak), autoscaler));
     }
     if let Some(check) = scenario.balancer.health_check {
-        let worst = check.interval * u64::from(check.unhealthy_after) + check.timeout;
-        let _ = writeln!(out, "  a dead instance is noticed after {worst} at most");
+        let _ = writeln!(out, "  a dead instance is noticed after {} at most", check.notices_within());
     } else if scenario.faults.iter().any(|f| matches!(f.kind, FaultKind::Crash { .. } | FaultKind::ZoneOutage { .. }))
     {
         let _ = writeln!(out, "  instances die, and nobody notices: there is no balancer.health_check");

@@ -13,20 +13,22 @@
 //! - Round robin keeps the member picked last, not a position: a position skips or repeats when the fleet changes.
 //! - Smooth weighted round robin is NGINX's: over a cycle exactly proportional, spread as evenly as possible. By
 //!   earliest deadline ([`edf`]) it is O(log n) and burstier.
-//! - Least connections keeps its candidates sorted by requests in flight ([`by_load`]): O(1) per request.
+//! - Least connections keeps its candidates sorted by requests in flight ([`by_load`]): O(1) per request; where weights differ, in a
+//!   tournament by load over weight ([`by_score`]): O(log n).
 //! - Power of d choices draws different candidates (Mitzenmacher 2001; Finagle, tower) and compares their load, or their latency
 //!   ([`peak_ewma`]).
 //! - Client affinity is rendezvous hashing (Thaler, Ravishankar 1998), a [`ring`], a [`maglev`] table, or NGINX's hash of the address;
 //!   with bounded load, an instance holds at most so much more than its share.
-//! - [`prequal`] asks instances how they are.
+//! - [`prequal`] asks instances how they are; [`reports`] come with their answers.
 //!
 //! The balancer knows no clock and owns no generator: dice are passed in as bits. `draw(0)` and `draw(1)` of the
 //! request's own numbers are used, so that adding a strategy never shifts another's dice; routing to tiers and zones uses bits
 //! derived from the first.
 //!
-//! What is absent: several balancers with counts of their own before one fleet, reported utilization (ORCA), C3.
+//! What is absent: several balancers with counts of their own before one fleet.
 
 pub mod by_load;
+mod by_score;
 mod config;
 pub mod edf;
 pub mod ejection;
@@ -36,6 +38,7 @@ pub mod maglev;
 pub mod passive;
 pub mod peak_ewma;
 pub mod prequal;
+pub mod reports;
 pub mod ring;
 pub mod routing;
 mod sampling;
@@ -44,21 +47,23 @@ mod sticky;
 mod strategies;
 
 use crate::engine::balancer::by_load::ByLoad;
+use crate::engine::balancer::by_score::ByScore;
 use crate::engine::balancer::edf::Schedule;
 use crate::engine::balancer::ejection::{Change, Ejection};
 use crate::engine::balancer::maglev::Maglev;
 use crate::engine::balancer::passive::Peer;
 use crate::engine::balancer::peak_ewma::Latency;
 use crate::engine::balancer::prequal::Pool;
+use crate::engine::balancer::reports::{Report, Reports};
 use crate::engine::balancer::ring::{Host, Ring};
 use crate::engine::balancer::routing::{TierHealth, ZoneSplit};
 use crate::engine::balancer::sticky::Sticky;
 use crate::engine::balancer::strategies::Fast;
 use crate::engine::request::{Completion, InstanceId, Outcome, Request};
 use crate::rng::{Draws, mix, open_unit, pick};
-use crate::units::Time;
+use crate::units::{Span, Time};
 
-pub use config::{Config, HashKey, HealthCheck, Panic, Sampling, Score, Strategy, Ties};
+pub use config::{Config, HashKey, HealthCheck, LimitRamp, Panic, Sampling, Score, Strategy, Ties};
 
 /// How a member comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,8 +134,9 @@ const NOBODY: u32 = u32::MAX;
 struct Group {
     /// Places of the candidates, ascending.
     candidates: Vec<u32>,
-    /// Candidates by requests in flight.
+    /// Candidates by requests in flight, or by load over weight: at most one is kept.
     by_load: Option<ByLoad>,
+    by_score: Option<ByScore>,
     /// The member picked last; ids ascend in the order of joining.
     last: Option<InstanceId>,
     /// Place in `candidates` of the next turn of round robin.
@@ -139,7 +145,7 @@ struct Group {
     uneven: bool,
     /// Sum of weights in force.
     weight: u64,
-    /// Sum of requests in flight; kept only for bounded load.
+    /// Sum of requests in flight; kept only where more than the strategy has a say.
     in_flight: u64,
     table: Table,
 }
@@ -275,6 +281,7 @@ pub struct Balancer {
     picks: u64,
     ejection: Option<Ejection>,
     pool: Option<Pool>,
+    reports: Option<Reports>,
     sticky: Option<Sticky>,
     notices: Vec<Notice>,
     /// Places, for choices among some.
@@ -291,14 +298,16 @@ impl Balancer {
             sum += share;
             sum
         });
-        let sorts = matches!(config.strategy, Strategy::LeastConnections | Strategy::JoinIdleQueue);
-        let group = Group { by_load: sorts.then(ByLoad::default), ..Group::default() };
+        let group = Group::default();
         Balancer {
             fast: Fast::of(config, false),
             strategy: config.strategy,
             ties: config.ties,
             score: config.score(),
-            watches: config.ejection.is_some() || config.passive.is_some() || config.strategy == Strategy::PeakEwma,
+            watches: config.ejection.is_some()
+                || config.passive.is_some()
+                || config.strategy == Strategy::PeakEwma
+                || config.strategy.takes_reports(),
             plain: zones == 1
                 && config.slow_start.is_none()
                 && config.bounded_load.is_none()
@@ -306,6 +315,7 @@ impl Balancer {
                 && tiers == 1
                 && config.sticky.is_none()
                 && config.passive.is_none()
+                && config.limit_ramp.is_none()
                 && config.panic == Panic::Spread,
             limit: config.instance_limit.unwrap_or(u32::MAX),
             members: Vec::new(),
@@ -325,6 +335,7 @@ impl Balancer {
             picks: 0,
             ejection: config.ejection.map(Ejection::new),
             pool: (config.strategy == Strategy::Prequal).then(|| Pool::new(config.prequal, seed)),
+            reports: config.strategy.takes_reports().then(|| Reports::new(config.reports)),
             sticky: config.sticky.map(|idle| Sticky::new(idle, clients)),
             notices: Vec::new(),
             scratch: Vec::new(),
@@ -362,6 +373,9 @@ impl Balancer {
         if self.strategy == Strategy::PeakEwma {
             self.latencies.insert(place, Latency::new(&self.config.peak_ewma, now));
         }
+        if let Some(reports) = &mut self.reports {
+            reports.join(place);
+        }
         if self.config.passive.is_some() {
             self.peers.insert(place, Peer::new(standing.weight));
         }
@@ -378,6 +392,9 @@ impl Balancer {
         self.standings.remove(place);
         if !self.latencies.is_empty() {
             self.latencies.remove(place);
+        }
+        if let Some(reports) = &mut self.reports {
+            reports.leave(place);
         }
         if !self.peers.is_empty() {
             self.peers.remove(place);
@@ -489,7 +506,10 @@ impl Balancer {
             self.reweigh(now);
         }
         let avoided = request.avoid.and_then(|id| self.place(id));
-        let limit = self.limit;
+        let limit = match self.config.limit_ramp {
+            Some(ramp) => ramp.limit(self.limit, self.groups.iter().map(|group| group.in_flight).sum()),
+            None => self.limit,
+        };
         if let Some(sticky) = &self.sticky
             && let Some(place) = sticky.instance(now, request.client).and_then(|id| self.place(id))
             && self.members[place].group != NOBODY
@@ -569,8 +589,13 @@ impl Balancer {
         let group = &mut self.groups[group];
         if let Some(by_load) = &mut group.by_load {
             by_load.add(place as u32, member.in_flight);
+            member.in_flight += 1;
+        } else {
+            member.in_flight += 1;
+            if let Some(by_score) = &mut group.by_score {
+                by_score.update(place as u32, self.score.fraction(member));
+            }
         }
-        member.in_flight += 1;
         group.last = Some(id);
         id
     }
@@ -588,6 +613,9 @@ impl Balancer {
         if let Some(latency) = self.latencies.get_mut(place) {
             latency.ended(&self.config.peak_ewma, now, completion.outcome, completion.latency);
         }
+        if let Some(reports) = &mut self.reports {
+            reports.at(place).ended(completion.outcome, completion.latency);
+        }
         if !self.peers.is_empty() {
             self.peer_ended(now, place, completion.outcome);
         }
@@ -597,6 +625,15 @@ impl Balancer {
             self.take_change(now, change);
         }
         self.has_notices()
+    }
+
+    /// Learns that the failure of `id` that was told last asked for a pause (`Retry-After`).
+    pub fn hinted(&mut self, now: Time, id: InstanceId, retry_after: Span) {
+        if let Some(place) = self.place(id)
+            && let Some(latency) = self.latencies.get_mut(place)
+        {
+            latency.hinted(&self.config.peak_ewma, now, retry_after);
+        }
     }
 
     /// Takes back a pick that was not followed: it says nothing about the instance.
@@ -609,19 +646,25 @@ impl Balancer {
         let place = self.place(id)?;
         let member = &mut self.members[place];
         debug_assert!(member.in_flight > 0, "every end has a beginning");
+        let count = member.in_flight;
+        member.in_flight -= 1;
         if self.plain {
-            if member.group == 0
-                && let Some(by_load) = &mut self.groups.main.by_load
-            {
-                by_load.remove(place as u32, member.in_flight);
+            if member.group == 0 {
+                let group = &mut self.groups.main;
+                if let Some(by_load) = &mut group.by_load {
+                    by_load.remove(place as u32, count);
+                } else if let Some(by_score) = &mut group.by_score {
+                    by_score.update(place as u32, self.score.fraction(member));
+                }
             }
         } else if let Some(group) = self.groups.get_mut(member.group) {
             if let Some(by_load) = &mut group.by_load {
-                by_load.remove(place as u32, member.in_flight);
+                by_load.remove(place as u32, count);
+            } else if let Some(by_score) = &mut group.by_score {
+                by_score.update(place as u32, self.score.fraction(member));
             }
             group.in_flight -= 1;
         }
-        member.in_flight -= 1;
         Some(place)
     }
 
@@ -706,6 +749,19 @@ impl Balancer {
             && self.members[place].group != NOBODY
         {
             pool.answered(now, id, answer, n);
+        }
+    }
+
+    /// Whether it looks at what instances report with their answers.
+    #[inline]
+    pub fn takes_reports(&self) -> bool {
+        self.reports.is_some()
+    }
+
+    /// What an instance reported with an answer.
+    pub fn reported(&mut self, now: Time, id: InstanceId, report: &Report) {
+        if let (Some(place), Some(reports)) = (self.place(id), &mut self.reports) {
+            reports.at(place).reported(now, report);
         }
     }
 
@@ -822,16 +878,36 @@ impl Balancer {
                 fill_cumulative(sums, group.candidates.iter().map(|&place| self.members[place as usize].weight));
             }
         }
-        self.fast = Fast::of(&self.config, self.groups.iter().any(|group| group.uneven));
+        let uneven = self.groups.iter().any(|group| group.uneven);
+        self.fast = Fast::of(&self.config, uneven);
+        self.sort_candidates(uneven);
+    }
+
+    /// Sorts candidates, where the strategy wants that: by requests in flight or, where weights differ, by load over weight.
+    fn sort_candidates(&mut self, uneven: bool) {
+        if !matches!(self.strategy, Strategy::LeastConnections | Strategy::JoinIdleQueue) {
+            return;
+        }
+        let weighs =
+            self.strategy == Strategy::LeastConnections && matches!(self.ties, Ties::Random | Ties::RoundRobin);
+        let (members, score) = (&self.members, self.score);
+        for group in self.groups.iter_mut() {
+            if uneven && weighs {
+                group.by_load = None;
+                let by_score = group.by_score.get_or_insert_default();
+                by_score.rebuild(&group.candidates, members.len(), |place| score.fraction(&members[place as usize]));
+            } else {
+                group.by_score = None;
+                let by_load = group.by_load.get_or_insert_default();
+                by_load.rebuild(&group.candidates, members.len(), |place| members[place as usize].in_flight);
+            }
+        }
     }
 
     /// Builds what a group's strategy looks at.
     fn prepare(&mut self, index: usize) {
         let members = &self.members;
         let group = &mut self.groups[index];
-        if let Some(by_load) = &mut group.by_load {
-            by_load.rebuild(&group.candidates, members.len(), |place| members[place as usize].in_flight);
-        }
         let last = group.last;
         let after = |place: &u32| last.is_some_and(|last| members[*place as usize].id <= last);
         let turn = group.candidates.partition_point(after);
@@ -863,6 +939,15 @@ impl Balancer {
                     let member = &members[place as usize];
                     strategies::biased_weight(member.weight, member.in_flight, bias)
                 });
+                group.table = Table::Deadlines(schedule);
+            }
+            Strategy::ReportedUtilization => {
+                let mut schedule = match std::mem::take(&mut group.table) {
+                    Table::Deadlines(schedule) => schedule,
+                    _ => Schedule::default(),
+                };
+                let reports = self.reports.as_ref();
+                schedule.rebuild(&group.candidates, |place| reports.map_or(1.0, |reports| reports.weight(place)));
                 group.table = Table::Deadlines(schedule);
             }
             Strategy::RingHash if !group.candidates.is_empty() => {

@@ -25,30 +25,36 @@
 //! Several rules at once, costs, and gateways that share a store are in [`hierarchy`] and [`shared`]; the values of response headers in
 //! [`headers`].
 //!
-//! What is absent: a clock, names and addresses of clients, forgetting idle keys (they are as many as the scenario has
-//! clients).
+//! Where callers choose who they are, [`keys`] finds a dense number for a name in bounded memory; a simulated client has one.
+//!
+//! What is absent: a clock, authentication.
 
 mod fixed_window;
+mod frequency_counter;
 mod gcra;
 pub mod headers;
 pub mod hierarchy;
 mod interpolated;
+pub mod keys;
 mod leaky_bucket;
 pub mod shared;
 mod sliding_log;
 mod sliding_window;
 mod sub_windows;
+mod warm_up;
 
 use crate::engine::request::Request;
 use crate::units::{Span, Time};
 
 use fixed_window::FixedWindow;
+use frequency_counter::FrequencyCounter;
 use gcra::Gcra;
 use interpolated::Interpolated;
 use leaky_bucket::LeakyBucket;
 use sliding_log::SlidingLog;
 use sliding_window::SlidingWindow;
 use sub_windows::SubWindows;
+use warm_up::WarmUp;
 
 /// How requests are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +73,17 @@ pub enum Algorithm {
     TokenBucket,
     /// The generic cell rate algorithm; decides as [`Algorithm::TokenBucket`] does.
     Gcra,
-    /// How much more was sent than the rate, which leaks: NGINX's `limit_req` with `nodelay`, to its whole milliseconds.
+    /// How much more was sent than the rate, which leaks: NGINX's `limit_req`, to its whole milliseconds.
     LeakyBucket,
+    /// Two counters of everything that was asked for, refused or not: HAProxy's.
+    FrequencyCounter,
+    /// A rate that is a third of itself after idling, and whole after a while of use: Guava's.
+    WarmUp,
 }
 
 impl Algorithm {
     /// Every algorithm with its name in scenario files.
-    pub const ALL: [(&'static str, Algorithm); 8] = [
+    pub const ALL: [(&'static str, Algorithm); 10] = [
         ("fixed_window", Algorithm::FixedWindow),
         ("sliding_log", Algorithm::SlidingLog),
         ("sliding_window", Algorithm::SlidingWindow),
@@ -82,6 +92,8 @@ impl Algorithm {
         ("token_bucket", Algorithm::TokenBucket),
         ("gcra", Algorithm::Gcra),
         ("leaky_bucket", Algorithm::LeakyBucket),
+        ("frequency_counter", Algorithm::FrequencyCounter),
+        ("warm_up", Algorithm::WarmUp),
     ];
 }
 
@@ -132,6 +144,11 @@ pub struct Config {
     /// Parts of the window, 1..=[`Config::MAX_PARTS`] (counts as the nearer end outside). Few refuse more than needed,
     /// many take 4 bytes each for every key. Sub-windows only.
     pub parts: u32,
+    /// Leaky bucket only: how many beyond the one that conforms pass at once; the others wait until they conform. 0 is NGINX's default;
+    /// `None`: nobody waits, its `nodelay`.
+    pub delay: Option<u32>,
+    /// Warm-up only: from cold to warm; `None` counts as `window`.
+    pub warm_up: Option<Span>,
 }
 
 impl Config {
@@ -146,7 +163,8 @@ impl Config {
 pub struct Verdict {
     /// Whether it may pass.
     pub allowed: bool,
-    /// The most that can ever be let in at once: the burst of a token bucket or GCRA, one more than that of a leaky bucket, else the limit.
+    /// The most that can ever be let in at once: the burst of a token bucket or GCRA, one more than that of a leaky bucket, else the limit
+    /// (under a warm-up at once and at the expense of what comes next).
     pub limit: u32,
     /// How many requests of cost 1 would be let in right after this one.
     pub remaining: u32,
@@ -172,6 +190,8 @@ enum Quotas {
     Interpolated(Table<Interpolated>),
     Gcra(Table<Gcra>),
     LeakyBucket(Table<LeakyBucket>),
+    FrequencyCounter(Table<FrequencyCounter>),
+    WarmUp(Table<WarmUp>),
 }
 
 impl Limiter {
@@ -194,7 +214,15 @@ impl Limiter {
                 Quotas::Gcra(Table::new(Gcra { limit, window, burst }, keys))
             }
             Algorithm::LeakyBucket => {
-                Quotas::LeakyBucket(Table::new(LeakyBucket::new(limit, window, config.burst.unwrap_or(0)), keys))
+                let bucket = LeakyBucket::new(limit, window, config.burst.unwrap_or(0), config.delay);
+                Quotas::LeakyBucket(Table::new(bucket, keys))
+            }
+            Algorithm::FrequencyCounter => {
+                Quotas::FrequencyCounter(Table::new(FrequencyCounter { limit, period: window }, keys))
+            }
+            Algorithm::WarmUp => {
+                let warm_up = config.warm_up.map_or(window, |warm_up| warm_up.0);
+                Quotas::WarmUp(Table::new(WarmUp::new(limit, window, warm_up), keys))
             }
         };
         Limiter { quotas }
@@ -214,6 +242,18 @@ impl Limiter {
             Quotas::Interpolated(table) => table.admit(now, key),
             Quotas::Gcra(table) => table.admit(now, key),
             Quotas::LeakyBucket(table) => table.admit(now, key),
+            Quotas::FrequencyCounter(table) => table.admit(now, key),
+            Quotas::WarmUp(table) => table.admit(now, key),
+        }
+    }
+
+    /// How long what `key` was let in with last has to wait before it goes on: zero but for a leaky bucket with a delay.
+    pub fn delay(&self, key: u32) -> Span {
+        match &self.quotas {
+            Quotas::LeakyBucket(table) => {
+                table.states.get(key as usize).map_or(Span::ZERO, |state| table.rule.delay(state))
+            }
+            _ => Span::ZERO,
         }
     }
 
@@ -227,6 +267,8 @@ impl Limiter {
             Quotas::Interpolated(table) => table.check(now, key, cost),
             Quotas::Gcra(table) => table.check(now, key, cost),
             Quotas::LeakyBucket(table) => table.check(now, key, cost),
+            Quotas::FrequencyCounter(table) => table.check(now, key, cost),
+            Quotas::WarmUp(table) => table.check(now, key, cost),
         }
     }
 }
@@ -241,7 +283,7 @@ trait Rule {
     /// The largest cost that can succeed.
     fn capacity(&self) -> u32;
 
-    /// Takes a cost of 1..=capacity, or says how long until it could be taken and changes nothing.
+    /// Takes a cost of 1..=capacity, or says how long until it could be taken and changes nothing (but see the frequency counter).
     fn take(&self, state: &mut Self::State, now: u64, cost: u32) -> Result<(), u64>;
 
     /// What is left, without taking any.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! client    throttle: stops asking a service that refuses (Google SRE)        hedge: asks twice where one answer is late
+//!           backoff: when to try again                                        budget, tokens: whether at all
 //! gateway   limits: so many in flight, pending, retries (Envoy)               concurrency: a limit that follows latency
 //!           priority: the least important first (DAGOR)
 //! instance  CoDel: sheds what has waited while the queue stands               adaptive LIFO: newest first under overload
@@ -12,8 +13,10 @@
 //! ([`Rejection::Shed`]): it feeds no breaker and ejects nobody, and it is demand like any other for the
 //! autoscaler.
 //!
-//! What is absent: credits (Breakwater), cooperation between gateways.
+//! What is absent: cooperation between gateways.
 
+pub mod backoff;
+pub mod budget;
 pub mod codel;
 pub mod concurrency;
 pub mod hedge;

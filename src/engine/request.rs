@@ -41,6 +41,11 @@ pub enum Admission {
         /// How long it may be kept; then it is [`Rejection::NoReadyInstance`].
         until: Time,
     },
+    /// Keep it until its time has come, and ask again ([`crate::engine::Engine::admit_delayed`]): its quota lets it in, but later.
+    Delay {
+        /// When.
+        until: Time,
+    },
     /// Answer the client now.
     Reject(Rejection),
 }

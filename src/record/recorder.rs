@@ -454,6 +454,7 @@ impl Recorder {
             service_time: self.service,
             waiting_time: self.waiting,
             wasted_work: per(wasted, wasted + useful),
+            client_fairness: None,
             fleet,
             elasticity,
             regret,

@@ -55,6 +55,9 @@ pub struct Run {
     pub waiting_time: Latency,
     /// Share of the time in service that went into attempts of no use [0..1]: whose client had gone, or whose answer was an error.
     pub wasted_work: f64,
+    /// Jain's index of served requests over the clients that asked \[0..1\]; `None` if nobody was served, or it was not looked at.
+    /// Warm-up included.
+    pub client_fairness: Option<f64>,
     /// The fleet over the measured part.
     pub fleet: FleetSummary,
     /// How well supply followed demand.

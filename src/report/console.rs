@@ -120,6 +120,9 @@ fn headline(out: &mut String, x: &Experiment, ink: &Ink) {
             ),
         );
     }
+    if let Some(index) = x.client_fairness() {
+        line("fairness", format!("{index:.2} over clients (Jain's index: 1 if all are served alike)"));
+    }
     line("latency", format!("p50 {}   p95 {}   p99 {}   max {max}", ms(0.5), ms(0.95), ms(0.99)));
     let (min, most) = x.fleet_range();
     let fleet = if min == most {

@@ -323,6 +323,7 @@ fn run(at: At) -> Result<Run, String> {
         waiting_time: latency(&at.at("waiting_time"))?,
         // Reports of older versions do not say.
         wasted_work: at.at("wasted_work").optional(At::number)?.unwrap_or(f64::NAN),
+        client_fairness: at.at("client_fairness").optional(At::number)?,
         fleet: FleetSummary {
             min: fleet.at("min").count()?,
             mean: fleet.at("mean").number()?,

@@ -1,7 +1,8 @@
 //! Clients: who they are, how long they wait, whether they try again.
 
 use crate::distribution::Distribution;
-use crate::engine::overload::tokens;
+use crate::engine::overload::backoff::Backoff;
+use crate::engine::overload::{budget, tokens};
 use crate::traffic::population::ClientsConfig;
 use crate::units::Span;
 
@@ -24,16 +25,12 @@ pub struct Clients {
 pub struct Retry {
     /// Attempts beyond the first, ≥ 1.
     pub max: u32,
-    /// Wait before the first retry.
-    pub backoff: Span,
-    /// Each further wait is this many times longer, ≥ 1.
-    pub factor: f64,
-    /// Longest wait before jitter; `None`: unlimited.
-    pub cap: Option<Span>,
-    /// Share of the wait that is random: 0 none, 1 "full jitter".
-    pub jitter: f64,
-    /// Retries over requests in the last 10 s (over all clients), beyond a reserve of 3 per second; `None`: no budget.
-    pub budget: Option<f64>,
+    /// How long a client waits before each.
+    pub backoff: Backoff,
+    /// Whether a client that is told when to come back (`Retry-After` of a 429, or of a breaker's 503) waits for that instead.
+    pub honor_retry_after: bool,
+    /// What retries are paid with by requests, over all clients; `None`: no budget.
+    pub budget: Option<budget::Config>,
     /// Tokens that retries are paid with, over all clients; `None`: none are needed.
     pub tokens: Option<tokens::Config>,
     /// Which ends of an attempt are tried again.

@@ -8,6 +8,8 @@ use super::*;
 use crate::distribution::Distribution;
 use crate::engine::autoscaler::{rules, target_tracking};
 use crate::engine::metrics::Metric;
+use crate::engine::overload::backoff::{Backoff, Kind as Growth};
+use crate::engine::overload::budget;
 use crate::engine::window::Window;
 use crate::record::cost::Billing;
 use crate::scenario::clients::{Retry, RetryOn};
@@ -53,8 +55,9 @@ fn the_documented_example_means_what_it_says() {
     assert_eq!(clients.population.regions, [region("us", 0.6, ms(20)), region("eu", 0.4, ms(90))]);
     assert_eq!((clients.timeout, clients.cancel), (Some(s(5)), false));
     let on = RetryOn::default();
-    let retry =
-        Retry { max: 2, backoff: ms(100), factor: 2.0, cap: None, jitter: 1.0, budget: Some(0.2), tokens: None, on };
+    let backoff = Backoff { kind: Growth::Exponential, base: ms(100), factor: 2.0, cap: None, jitter: 1.0 };
+    let budget = Some(budget::Config::of(0.2));
+    let retry = Retry { max: 2, backoff, honor_retry_after: false, budget, tokens: None, on };
     assert_eq!(clients.retry, Some(retry));
 
     let service = &scenario.service;

@@ -13,6 +13,8 @@ pub enum Stage {
     Free,
     /// Waiting at the gateway for an instance to come up.
     Held,
+    /// Waiting at the gateway until its quota lets it go on.
+    Delayed,
     /// On its way to the instance.
     Outbound,
     /// Waiting in the instance.

@@ -46,9 +46,11 @@ pub enum Kind {
     ProbeAnswered,
     /// A copy of a request that is not answered yet may be due. Payload: attempt.
     HedgeDue,
+    /// An attempt that its quota made wait may go on. Payload: attempt.
+    DelayEnds,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind::ServiceEnds,
     Kind::ShareEnds,
     Kind::CallEnds,
@@ -60,6 +62,7 @@ const KINDS: [Kind; 11] = [
     Kind::ProbeArrives,
     Kind::ProbeAnswered,
     Kind::HedgeDue,
+    Kind::DelayEnds,
 ];
 
 const PAYLOAD_BITS: u32 = 30;

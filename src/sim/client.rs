@@ -4,13 +4,14 @@
 //! sent: a queue, not a heap. An attempt that was answered leaves its entry behind, which is skipped in O(1) when its time
 //! comes; there are never more than rate × timeout of them.
 //!
-//! The retry budget is Finagle's: every request deposits `ratio` retries for ten seconds, beside a reserve of three per
-//! second. Tokens are gRPC's or AWS's. All clients share either, as one application that calls the service.
+//! All clients share one retry budget, and one bag of tokens, as one application that calls the service.
 
 use std::collections::VecDeque;
 
+use crate::engine::overload::backoff::hinted;
+use crate::engine::overload::budget::Budget;
 use crate::engine::overload::tokens::Tokens;
-use crate::engine::request::Outcome;
+use crate::engine::request::{Outcome, Rejection};
 use crate::record::outcome::Failure;
 use crate::rng::Dice;
 use crate::scenario::clients::Retry;
@@ -47,18 +48,11 @@ impl Patience {
     }
 }
 
-/// Length of the window of deposits \[s\].
-const BUDGET_WINDOW: u64 = 10;
-/// Retries per second that are always allowed.
-const RESERVE_PER_SECOND: f64 = 3.0;
-
 /// Whether and when a client tries again.
 #[derive(Debug)]
 pub struct RetryPolicy {
     retry: Retry,
-    /// Requests minus retries over ratio, by second modulo the window.
-    seconds: [f64; BUDGET_WINDOW as usize],
-    newest: u64,
+    budget: Option<Budget>,
     tokens: Option<Tokens>,
     /// By slot: the tokens that the attempt there was paid with, if it is a retry.
     took: Vec<u32>,
@@ -72,8 +66,7 @@ impl RetryPolicy {
     pub fn new(retry: &Retry) -> RetryPolicy {
         RetryPolicy {
             retry: retry.clone(),
-            seconds: [0.0; BUDGET_WINDOW as usize],
-            newest: 0,
+            budget: retry.budget.as_ref().map(Budget::new),
             tokens: retry.tokens.map(Tokens::new),
             took: Vec::new(),
         }
@@ -101,59 +94,40 @@ impl RetryPolicy {
     /// A request begins.
     #[inline]
     pub fn offered(&mut self, now: Time) {
-        if let Some(ratio) = self.retry.budget {
-            self.advance(now);
-            self.seconds[(self.newest % BUDGET_WINDOW) as usize] += ratio;
+        if let Some(budget) = &mut self.budget {
+            budget.deposit(now);
         }
     }
 
-    #[inline]
-    fn advance(&mut self, now: Time) {
-        let second = now.0 / 1_000_000_000;
-        if second != self.newest {
-            for stale in (self.newest + 1..=second).take(BUDGET_WINDOW as usize) {
-                self.seconds[(stale % BUDGET_WINDOW) as usize] = 0.0;
-            }
-            self.newest = second;
-        }
-    }
-
-    /// Takes a retry out of the budget; false if it is used up.
-    fn withdraw(&mut self, now: Time) -> bool {
-        if self.retry.budget.is_none() {
-            return true;
-        }
-        self.advance(now);
-        let balance: f64 = self.seconds.iter().sum::<f64>() + RESERVE_PER_SECOND * BUDGET_WINDOW as f64;
-        if balance < 1.0 {
-            return false;
-        }
-        self.seconds[(self.newest % BUDGET_WINDOW) as usize] -= 1.0;
-        true
-    }
-
-    /// How long a client waits before its next attempt, and the tokens that this takes; `None` if there is none.
-    fn wait(&mut self, now: Time, attempt: &Attempt, failure: Failure, dice: Dice) -> Option<(Span, u32)> {
+    /// How long a client waits before its next attempt, and the tokens that this takes; `None` if there is none. The server may have
+    /// given a hint.
+    fn wait(
+        &mut self,
+        now: Time,
+        attempt: &Attempt,
+        failure: Failure,
+        hint: Option<Span>,
+        dice: Dice,
+    ) -> Option<(Span, u32)> {
         if !self.retry.on.0[failure as usize] {
             return None;
         }
         if let Some(tokens) = &mut self.tokens {
             tokens.failed();
         }
-        if u32::from(attempt.number) > self.retry.max || !self.withdraw(now) {
+        let has_budget = |budget: &mut Option<Budget>| budget.as_mut().is_none_or(|budget| budget.withdraw(now));
+        if u32::from(attempt.number) > self.retry.max || !has_budget(&mut self.budget) {
             return None;
         }
         let took = match &mut self.tokens {
             Some(tokens) => tokens.withdraw(failure == Failure::Timeout)?,
             None => 0,
         };
-        let growth = libm::pow(self.retry.factor, f64::from(attempt.number - 1));
-        let mut wait = self.retry.backoff.mul_f64(growth);
-        if let Some(cap) = self.retry.cap {
-            wait = wait.min(cap);
-        }
-        let u = dice.sub(attempt.index, u64::from(attempt.number)).unit();
-        Some((wait.mul_f64(1.0 - self.retry.jitter * u), took))
+        let unit = |retry: u32| dice.sub(attempt.index, u64::from(retry)).unit();
+        let retry = u32::from(attempt.number);
+        let hint = hint.filter(|_| self.retry.honor_retry_after);
+        let hinted = hint.and_then(|hint| hinted(hint, unit(retry)));
+        Some((hinted.unwrap_or_else(|| self.retry.backoff.wait(retry, unit)), took))
     }
 }
 
@@ -171,6 +145,11 @@ impl World<'_> {
             return self.attempt_failed(attempt, Failure::Timeout);
         }
         self.slab[slot].awaited = false;
+        if attempt.stage == Stage::Delayed {
+            // The engine waits for no answer to it.
+            self.slab[slot].stage = Stage::Dead;
+            return self.attempt_failed(attempt, Failure::Timeout);
+        }
         self.report(&attempt, Outcome::Timeout);
         if self.plan.scenario().clients.cancel {
             self.cancel(slot);
@@ -199,7 +178,7 @@ impl World<'_> {
                 self.release::<true>(place, true);
             }
             Stage::Outbound => self.slab[slot].stage = Stage::Dead,
-            Stage::Inbound | Stage::Free | Stage::BackingOff | Stage::Dead | Stage::Held => {}
+            Stage::Inbound | Stage::Free | Stage::BackingOff | Stage::Dead | Stage::Held | Stage::Delayed => {}
         }
     }
 
@@ -227,12 +206,26 @@ impl World<'_> {
     }
 
     /// An attempt failed: its request is tried again, or has failed for good.
-    pub(super) fn attempt_failed(&mut self, mut attempt: Attempt, failure: Failure) {
+    pub(super) fn attempt_failed(&mut self, attempt: Attempt, failure: Failure) {
+        self.failed_with_hint(attempt, failure, None);
+    }
+
+    /// An attempt was refused, perhaps with a hint when to come back.
+    pub(super) fn attempt_refused(&mut self, attempt: Attempt, rejection: Rejection) {
+        let hint = match rejection {
+            Rejection::RateLimited { retry_after } => Some(retry_after),
+            Rejection::BreakerOpen { until } => until.map(|until| until.since(self.now)),
+            Rejection::NoReadyInstance | Rejection::QueueFull | Rejection::Shed => None,
+        };
+        self.failed_with_hint(attempt, Failure::from(rejection), hint);
+    }
+
+    fn failed_with_hint(&mut self, mut attempt: Attempt, failure: Failure, hint: Option<Span>) {
         if self.has_extras && self.goes_on_without(&mut attempt, failure) {
             return;
         }
         let (now, dice) = (self.now, self.retry_dice);
-        let wait = self.retry.as_mut().and_then(|retry| retry.wait(now, &attempt, failure, dice));
+        let wait = self.retry.as_mut().and_then(|retry| retry.wait(now, &attempt, failure, hint, dice));
         match wait {
             Some((wait, took)) => {
                 let next = Attempt {

@@ -1,4 +1,4 @@
-//! Requests that wait at the gateway for an instance to come up, or to have room.
+//! Requests that wait at the gateway: for an instance to come up, or to have room, or until their quota lets them go on.
 
 use std::collections::VecDeque;
 
@@ -7,6 +7,7 @@ use crate::record::outcome::Failure;
 use crate::sim::World;
 use crate::sim::agenda::Entry;
 use crate::sim::attempt::Stage;
+use crate::sim::calendar::Kind;
 use crate::units::{Span, Time};
 
 /// Those that wait, in the order in which they came.
@@ -60,6 +61,23 @@ impl World<'_> {
             self.holding.limit_due = true;
             self.agenda.push(until, Entry::HoldLimit);
         }
+    }
+
+    /// An attempt waits until its quota lets it go on.
+    #[cold]
+    pub(super) fn delay(&mut self, slot: u32, until: Time) {
+        self.slab[slot].stage = Stage::Delayed;
+        self.calendar.push(until, Kind::DelayEnds, slot);
+    }
+
+    /// An attempt's wait for its quota is over.
+    pub(super) fn delay_ends(&mut self, slot: u32) {
+        if self.slab[slot].stage == Stage::Dead {
+            return self.slab.remove(slot);
+        }
+        let request = self.request(slot, None);
+        let admission = self.engine.admit_delayed(self.now, &request);
+        self.admitted::<true>(slot, admission);
     }
 
     /// Whether the entry of the queue still stands for an attempt that waits.

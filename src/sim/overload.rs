@@ -188,8 +188,15 @@ impl World<'_> {
         if self.is_under_way(twin) {
             let attempt = self.slab[twin.0];
             self.slab[twin.0].awaited = false;
-            self.report(&attempt, Outcome::Abandoned);
-            self.cancel(twin.0);
+            match attempt.stage {
+                // The engine waits for no answer to those that it has not sent on.
+                Stage::Held => self.leaves_hold(twin.0),
+                Stage::Delayed => self.slab[twin.0].stage = Stage::Dead,
+                _ => {
+                    self.report(&attempt, Outcome::Abandoned);
+                    self.cancel(twin.0);
+                }
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::distribution::Sampler;
 use crate::engine::balancer::Strategy;
+use crate::engine::limiter::Key;
 use crate::engine::request::InstanceId;
 use crate::engine::{self, Engine};
 use crate::record::recorder::{Settings, Sizing};
@@ -172,10 +173,13 @@ impl Plan {
             retry: scenario.clients.retry.as_ref().map(RetryPolicy::new),
             probing: Probing::new(&scenario.balancer).map(Box::new),
             pressure: Pressure::new(&scenario.overload, seed).map(Box::new),
-            has_extras: scenario.balancer.strategy == Strategy::Prequal || scenario.overload.is_on(),
+            has_extras: scenario.balancer.strategy == Strategy::Prequal
+                || scenario.balancer.strategy.takes_reports()
+                || scenario.overload.is_on(),
             commands: Vec::new(),
             recorder: Recorder::new(settings),
             observer: Observer::default(),
+            fairness: shares_a_quota(scenario).then(Box::default),
             events: Vec::new(),
             ended: Ended::Completed,
         })
@@ -294,4 +298,9 @@ fn place_of(path: &str, endpoints: &mut Vec<Endpoint>, scenario: &Scenario) -> u
         endpoints.len() - 1
     });
     place as u16
+}
+/// Whether clients share a quota, and none has one of its own.
+fn shares_a_quota(scenario: &Scenario) -> bool {
+    let rules = || scenario.limiter.iter().chain(&scenario.limiter_extras.also);
+    rules().next().is_some() && rules().all(|rule| rule.key != Key::Client)
 }

@@ -2,10 +2,13 @@
 //!
 //! A probe takes half the round trip there, is answered at once from the instance's own gauge, and takes the other half back. An
 //! instance that is dead answers nothing. The work that an answer costs an instance is not modelled.
+//!
+//! Reports travel with answers, and say how the instance is when they arrive.
 
 use std::collections::VecDeque;
 
 use crate::engine::balancer::prequal::{self, Answer, Gauge};
+use crate::engine::balancer::reports::Report;
 use crate::engine::balancer::{Config, Strategy};
 use crate::engine::request::InstanceId;
 use crate::sim::World;
@@ -61,6 +64,22 @@ impl World<'_> {
         let arrived = attempt.sent_at + self.plan.one_way(attempt.region);
         let rif = instance.busy() + instance.queued;
         probing.gauge(attempt.instance).ended(self.now, rif, self.now.since(arrived), failed);
+    }
+
+    /// The answer in `slot` arrives, with what its instance tells of itself.
+    pub(super) fn report_load(&mut self, slot: u32) {
+        if !self.engine.takes_reports() {
+            return;
+        }
+        let attempt = &self.slab[slot];
+        let instance = &self.instances[attempt.instance.0 as usize];
+        let workers = self.plan.scenario().service.workers.max(1);
+        let report = Report {
+            queue: instance.queued,
+            service: attempt.service,
+            utilization: f64::from(instance.busy()) / f64::from(workers),
+        };
+        self.engine.reported(self.now, attempt.instance, &report);
     }
 
     pub(super) fn probe_arrives(&mut self, id: InstanceId) {

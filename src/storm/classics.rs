@@ -116,7 +116,7 @@ pub struct Strategy {
 }
 
 /// Measures against overload and failure, by name.
-const MEASURES: [(&str, &[&str]); 20] = [
+const MEASURES: [(&str, &[&str]); 21] = [
     (
         "ejection",
         &[
@@ -149,6 +149,7 @@ const MEASURES: [(&str, &[&str]); 20] = [
     ("deadlines", &["overload.deadlines=true"]),
     ("gradient concurrency", &["overload.concurrency=gradient2"]),
     ("AIMD concurrency", &["overload.concurrency=aimd"]),
+    ("Breakwater credits", &["overload.concurrency=breakwater"]),
     ("at most 40 at once", &["overload.limits.requests=40"]),
     (
         "20/s per client",

@@ -120,6 +120,8 @@ fn neither_limiters_nor_breakers_allocate_for_a_request() {
                 window: Span::from_millis(50),
                 burst: None,
                 parts: 10,
+                delay: None,
+                warm_up: None,
             };
             let breaker = breaker::Config { scope, ..breaker::Config::default() };
             let config =

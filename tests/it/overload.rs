@@ -37,6 +37,28 @@ fn first_in_first_out_under_overload_serves_only_those_who_have_left() {
     let succeeded = fifo.timeline.column(Column::SucceededRps);
     assert!(succeeded[1] > 350.0, "{:?}", &succeeded[..6]);
     assert!(goodput(&fifo) < 10.0, "{:?}", &succeeded[..6]);
+    // CB-100: at 1.1 times it takes ten.
+    let nearly = pressed_with("'50ms'", 440, "");
+    let succeeded = nearly.timeline.column(Column::SucceededRps);
+    assert!(succeeded[7] > 350.0 && succeeded[13..60].iter().all(|&rps| rps < 200.0), "{succeeded:?}");
+}
+
+#[test]
+fn a_backlog_drains_at_the_spare_capacity() {
+    // CB-101: 1,000 requests at once on top of 800/s, where 1,000/s are served, are gone after five seconds.
+    let run = run(r#"
+        scenario.duration = "20s"
+        traffic = { arrivals = "paced", shape = [
+            { kind = "constant", rate = 800, for = "5s" },
+            { kind = "constant", rate = 1800, for = "1s" },
+            { kind = "constant", rate = 800, for = "14s" },
+        ] }
+        service = { workers = 10, time = "10ms" }
+        fleet.initial = 1
+        "#);
+    // 800 more than can be served come within a second, and 200 a second are spare: from 6 s to 10 s.
+    let queue = run.timeline.column(Column::QueueLength);
+    assert!(queue[8] > 100.0 && queue[11..20].iter().all(|&waiting| waiting < 10.0), "CB-101: {queue:?}");
 }
 
 #[test]

@@ -73,7 +73,8 @@ fn a_store_that_is_away_lets_all_or_none_or_a_part_through() {
     assert_eq!(none, 0);
     let (closed, shed) = during("closed");
     assert_eq!(closed, 0.0);
-    assert!((1990..=2010).contains(&shed), "refused with a 503, not as rate limited: {shed}");
+    // After five time-outs nobody asks for five seconds, and so for up to as long after the store is back.
+    assert!((1990..=2510).contains(&shed), "refused with a 503, not as rate limited: {shed}");
     let (local, _) = during("local");
     assert!((30.0..=41.0).contains(&local), "{local}");
 }
@@ -130,4 +131,70 @@ fn a_fleet_does_not_shrink_while_requests_are_refused() {
         assert_eq!(downs(&world(protection)), 0, "{protection}");
     }
     assert!(downs(&world("")) > 0, "nothing is refused, and two instances would do");
+}
+
+/// Who asks at twice a rate that his quota keeps waits for it instead of being refused, as under NGINX without `nodelay`.
+#[test]
+fn a_leaky_bucket_with_a_delay_makes_a_queue_of_a_burst() {
+    let world = |limiter: &str, clients: &str| {
+        run(&format!(
+            r#"
+            scenario.duration = "60s"
+            traffic = {{ arrivals = "paced", shape = [
+                {{ kind = "constant", rate = 5, for = "20s" }}, {{ kind = "constant", rate = 30, for = "1s" }},
+                {{ kind = "constant", rate = 5, for = "39s" }},
+            ] }}
+            service = {{ workers = 8, time = "1ms" }}
+            {clients}
+            [limiter]
+            algorithm = "leaky_bucket"
+            key = "global"
+            limit = 10
+            window = "1s"
+            burst = 30
+            {limiter}
+            "#
+        ))
+    };
+    let max = |run: &Run| run.latency.max().expect("requests succeed").as_secs_f64();
+    let at_once = world("", "");
+    assert!(at_once.counts.failed_total() == 0 && max(&at_once) < 0.002, "{:?}", at_once.counts);
+    // Thirty in a second where ten leak: the last waits for the twenty before it.
+    let delayed = world("delay = 0", "");
+    assert!(delayed.counts.failed_total() == 0 && (1.7..=2.1).contains(&max(&delayed)), "{}", max(&delayed));
+    let some_at_once = world("delay = 10", "");
+    assert!((0.7..=1.1).contains(&max(&some_at_once)), "{}", max(&some_at_once));
+    // A client that gives up while it waits at the gateway has timed out, and nothing of it reaches an instance; but for a few that are sent
+    // on in the last millisecond.
+    let impatient = world("delay = 0", "clients.timeout = '1s'");
+    let timed_out = impatient.counts.failed_for(Failure::Timeout);
+    assert!(timed_out > 5 && timed_out == impatient.counts.failed_total(), "{:?}", impatient.counts);
+    let attempts: u64 = impatient.instances.iter().map(|instance| instance.attempts).sum();
+    assert!(attempts <= impatient.counts.succeeded + 3, "{attempts} of {:?}", impatient.counts);
+}
+
+/// A client that is told when to come back, and listens, is not refused twice.
+#[test]
+fn who_honors_retry_after_comes_back_when_there_is_room() {
+    let world = |retry: &str| {
+        run(&format!(
+            r#"
+            scenario.duration = "2m"
+            traffic = {{ arrivals = "paced", shape = [
+                {{ kind = "constant", rate = 40, for = "10s" }}, {{ kind = "constant", rate = 4, for = "110s" }},
+            ] }}
+            service = {{ workers = 8, time = "1ms" }}
+            clients.retry = {{ max = 1, backoff = "10ms", on = ["rate_limited"], {retry} }}
+            [limiter]
+            algorithm = "fixed_window"
+            key = "global"
+            limit = 300
+            window = "30s"
+            "#
+        ))
+    };
+    let refused = |run: &Run| run.counts.failed_for(Failure::RateLimited);
+    let (deaf, listening) = (world(""), world("honor_retry_after = true"));
+    assert!(refused(&deaf) > 90, "{:?}", deaf.counts);
+    assert_eq!(refused(&listening), 0, "{:?}", listening.counts);
 }

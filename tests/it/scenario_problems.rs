@@ -366,8 +366,8 @@ fn the_fleet_and_the_balancer_fit_together() {
     x.toml:2:36: fleet.warmup.slowdown: found 0.5, expected a factor of 1 or more
     x.toml:3:27: fleet.billing.granularity: found 60, expected a duration with a unit: write "60s" or "60ms"
     "#);
-    assert_snapshot!(words("[balancer]\nstrategy = 'least_connection'\n"), @r#"x.toml:2:12: balancer.strategy: found "least_connection", expected one of round_robin, weighted, weighted_edf, least_connections, least_connections_edf, ip_hash, nginx_ip_hash, ring_hash, maglev, random, power_of_two_choices, peak_ewma, join_idle_queue, prequal, did you mean "least_connections"?"#);
-    assert_snapshot!(words("[balancer]\nstrategy = 'fastest'\n"), @r#"x.toml:2:12: balancer.strategy: found "fastest", expected one of round_robin, weighted, weighted_edf, least_connections, least_connections_edf, ip_hash, nginx_ip_hash, ring_hash, maglev, random, power_of_two_choices, peak_ewma, join_idle_queue, prequal"#);
+    assert_snapshot!(words("[balancer]\nstrategy = 'least_connection'\n"), @r#"x.toml:2:12: balancer.strategy: found "least_connection", expected one of round_robin, weighted, weighted_edf, least_connections, least_connections_edf, ip_hash, nginx_ip_hash, ring_hash, maglev, random, power_of_two_choices, peak_ewma, join_idle_queue, prequal, c3, reported_utilization, did you mean "least_connections"?"#);
+    assert_snapshot!(words("[balancer]\nstrategy = 'fastest'\n"), @r#"x.toml:2:12: balancer.strategy: found "fastest", expected one of round_robin, weighted, weighted_edf, least_connections, least_connections_edf, ip_hash, nginx_ip_hash, ring_hash, maglev, random, power_of_two_choices, peak_ewma, join_idle_queue, prequal, c3, reported_utilization"#);
     assert_snapshot!(words("[balancer]\nstrategy = 'round_robin'\nweights = [1, 2]\n"), @r#"x.toml:3:1: balancer.weights: strategy = "round_robin" looks at no weights"#);
     assert_snapshot!(words("[balancer]\nstrategy = 'weighted'\nweights = [0, 2, 1001]\n"), @"
     x.toml:3:12: balancer.weights.0: found 0, expected a weight from 1 to 1000
@@ -682,11 +682,11 @@ fn a_limiter_has_a_quota_of_its_algorithm() {
     x.toml:1:1: limiter.window: missing, expected for example window = "1m"
     "#);
     assert_snapshot!(words("[limiter]\nalgorithm = 'lossy_bucket'\nkey = 'user'\nlimit = 0\nwindow = '1M'\nrate = 5\n"), @r#"
-    x.toml:2:13: limiter.algorithm: found "lossy_bucket", expected one of fixed_window, sliding_log, sliding_window, sub_windows, interpolated_sub_windows, token_bucket, gcra, leaky_bucket, did you mean "leaky_bucket"?
+    x.toml:2:13: limiter.algorithm: found "lossy_bucket", expected one of fixed_window, sliding_log, sliding_window, sub_windows, interpolated_sub_windows, token_bucket, gcra, leaky_bucket, frequency_counter, warm_up, did you mean "leaky_bucket"?
     x.toml:3:7: limiter.key: found "user", expected one of client, endpoint, region, global
     x.toml:4:9: limiter.limit: found 0, expected a whole number, 1 or more
     x.toml:5:10: limiter.window: found "1M", expected a duration in ns, us, ms, s, m (minutes), h, d or w, not "M"
-    x.toml:6:1: limiter.rate: unknown key, expected one of algorithm, key, limit, window, burst, parts, also, shared, shadow
+    x.toml:6:1: limiter.rate: unknown key, expected one of algorithm, key, limit, window, burst, parts, delay, warm_up, also, shared, shadow
     "#);
     assert_snapshot!(words("[limiter]\nalgorithm = 'sliding_log'\nlimit = 5\nwindow = '1m'\nburst = 5\nparts = 5\n"), @r#"
     x.toml:5:1: limiter.burst: algorithm = "sliding_log" has no burst, only token_bucket, gcra and leaky_bucket have
@@ -694,6 +694,17 @@ fn a_limiter_has_a_quota_of_its_algorithm() {
     "#);
     assert_snapshot!(words("[limiter]\nalgorithm = 'gcra'\nlimit = 2000\nwindow = '1us'\nburst = 0\n"), @"x.toml:5:9: limiter.burst: found 0, expected a whole number, 1 or more");
     assert_snapshot!(words("[limiter]\nalgorithm = 'gcra'\nlimit = 2000\nwindow = '1us'\nburst = 1\n"), @r#"x.toml:4:1: limiter.window: "1µs" has fewer nanoseconds than limit or parts: they cannot be spread over it"#);
+}
+
+#[test]
+fn a_limiter_of_its_kind_has_its_own_settings() {
+    let limiter = |rest: &str| words(&format!("[limiter]\nlimit = 10\nwindow = '1s'\n{rest}"));
+    assert_snapshot!(limiter("algorithm = 'gcra'\ndelay = 1\nwarm_up = '10s'"), @"");
+    assert_snapshot!(limiter("algorithm = 'leaky_bucket'\nburst = 5\ndelay = 5"), @"");
+    assert_snapshot!(limiter("algorithm = 'warm_up'"), @"");
+    assert_snapshot!(words("clients.retry = { max = 1, kind = 'envoy', factor = 3.0 }"), @"");
+    assert_snapshot!(words("balancer.instance_limit = { most = 5, least = 9, full = 100 }"), @"");
+    assert_snapshot!(words("balancer = { strategy = 'random', reports = { balancers = 2 } }"), @"");
 }
 
 #[test]
@@ -1038,7 +1049,7 @@ availability = 99.9
     x.toml:25:1: autoscaler.scale_down_cooldwon: unknown key, did you mean "scale_down_cooldown"?
     x.toml:29:10: autoscaler.rule.cpu.metric: found "cpu_usage", expected one of requests_per_second, average_response_time, p50_response_time, p95_response_time, p99_response_time, error_rate, cpu_utilization, memory_utilization, active_connections, queue_length, event_loop_lag, did you mean "cpu_utilization"?
     x.toml:30:12: autoscaler.rule.cpu.operator: found "ne", expected one of gt, gte, lt, lte: a measured value hardly ever equals a number exactly
-    x.toml:35:12: balancer.strategy: found "round-robin", expected one of round_robin, weighted, weighted_edf, least_connections, least_connections_edf, ip_hash, nginx_ip_hash, ring_hash, maglev, random, power_of_two_choices, peak_ewma, join_idle_queue, prequal, did you mean "round_robin"?
+    x.toml:35:12: balancer.strategy: found "round-robin", expected one of round_robin, weighted, weighted_edf, least_connections, least_connections_edf, ip_hash, nginx_ip_hash, ring_hash, maglev, random, power_of_two_choices, peak_ewma, join_idle_queue, prequal, c3, reported_utilization, did you mean "round_robin"?
     x.toml:38:16: slo.availability: found 99.9, expected a ratio from 0 to 1: write 0.999 or "99.9%"
     "#);
 }

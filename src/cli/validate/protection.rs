@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::engine::breaker::{self, Scope, false_trips};
 use crate::engine::limiter::shared::Mode;
 use crate::engine::limiter::{self, Algorithm};
+use crate::engine::overload::backoff::amplification;
 use crate::engine::window::{Ppm, Window};
 use crate::scenario::Scenario;
 use crate::units::Span;
@@ -21,8 +22,41 @@ pub(super) fn lines(scenario: &Scenario, peak: Option<f64>) -> String {
             out.push_str(&worst_case(config, scenario));
         }
     }
+    out.push_str(&in_flight(scenario, peak));
     out.push_str(&balancer(scenario));
+    out.push_str(&retries(scenario));
     out
+}
+
+/// What a limit on requests in flight means at the peak, by Little's law: limit ≥ rate · latency.
+fn in_flight(scenario: &Scenario, peak: Option<f64>) -> String {
+    let Some(peak) = peak.filter(|&peak| peak > 0.0) else { return String::new() };
+    let limits = scenario.overload.gateway.limits;
+    let Some(most) = limits.and_then(|limits| limits.requests) else { return String::new() };
+    format!(
+        "  limits.requests = {most} holds the peak of {peak:.0}/s while an answer takes less than {}; it refuses when that is over, CPU or not\n",
+        longest_answer(most, peak)
+    )
+}
+
+/// How long answers may take on average for `rate` \[1/s\] of them to keep `most` in flight.
+fn longest_answer(most: u32, rate: f64) -> Span {
+    Span::from_secs_f64(f64::from(most) / rate)
+}
+
+/// What retries make of an outage.
+fn retries(scenario: &Scenario) -> String {
+    let Some(retry) = &scenario.clients.retry else { return String::new() };
+    let attempts = retry.max + 1;
+    let outage = amplification(1.0, attempts, 1);
+    let bound = match retry.budget {
+        Some(budget) => format!(", {:.2} with the budget", outage.min(1.0 + budget.ratio)),
+        None => String::new(),
+    };
+    format!(
+        "  in an outage every request is tried {outage:.0} times{bound}; two such layers multiply to {:.0}\n",
+        amplification(1.0, attempts, 2)
+    )
 }
 
 /// The error rate of a service in good health: its endpoints', by weight.
@@ -110,6 +144,10 @@ fn worst_case(config: &limiter::Config, scenario: &Scenario) -> String {
         Algorithm::LeakyBucket => {
             (limit + 1 + u64::from(config.burst.unwrap_or(0)), "a burst on top of one, and the rate after it")
         }
+        Algorithm::FrequencyCounter => {
+            (2 * limit - 1, "the period before is taken to have been evenly filled, by refused requests too")
+        }
+        Algorithm::WarmUp => (limit + 1, "one, and the rate of a warm service after it"),
     };
     let mut out = format!("  {limit} in {window}: at most {most} in any {window} ({why})");
     if let Some(sharing) = &scenario.limiter_extras.sharing {
@@ -181,4 +219,40 @@ fn balancer(scenario: &Scenario) -> String {
         );
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario;
+
+    fn lines_of(text: &str, peak: f64) -> String {
+        let text = format!(
+            "scenario.duration = '1m'\ntraffic.shape = [{{ kind = 'constant', rate = 1 }}]\nservice.time = '1ms'\n{text}"
+        );
+        lines(&scenario::parse(&text, "x.toml", "".as_ref(), &[]).unwrap(), Some(peak))
+    }
+
+    #[test]
+    fn a_limit_on_requests_in_flight_is_a_rate_times_a_latency() {
+        assert_eq!(longest_answer(10, 200.0), Span::from_millis(50), "CB-44");
+        let text = lines_of("overload.limits = { requests = 10 }", 200.0);
+        assert!(
+            text.contains("requests = 10 holds the peak of 200/s while an answer takes less than 50ms"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_token_bucket_keeps_a_promise_of_so_many_in_a_window() {
+        // At most 1,000 in a minute with a burst of 100 leaves 15 a second.
+        let text = lines_of("[limiter]\nalgorithm = 'token_bucket'\nlimit = 900\nwindow = '1m'\nburst = 100", 1.0);
+        assert!(text.contains("900 in 1m: at most 1000 in any 1m"), "RL-03: {text}");
+    }
+
+    #[test]
+    fn layers_of_retries_multiply() {
+        let text = lines_of("clients.retry = { max = 3, budget = 0.2 }", 1.0);
+        assert!(text.contains("tried 4 times, 1.20 with the budget; two such layers multiply to 16"), "{text}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Settings of the balancer.
 
 use crate::engine::balancer::routing::ZoneAware;
-use crate::engine::balancer::{ejection, maglev, passive, peak_ewma, prequal, ring, slow_start};
+use crate::engine::balancer::{ejection, maglev, passive, peak_ewma, prequal, reports, ring, slow_start};
 use crate::units::Span;
 
 /// How an instance is chosen.
@@ -13,7 +13,7 @@ pub enum Strategy {
     Weighted,
     /// Weighted round robin by earliest deadline. O(log n).
     WeightedEdf,
-    /// The one with the fewest requests in flight. O(1) with equal weights, else O(n).
+    /// The one with the fewest requests in flight. O(1) with equal weights, else O(log n).
     #[default]
     LeastConnections,
     /// Weighted round robin by earliest deadline, where requests in flight make a weight smaller (Envoy, unequal weights).
@@ -37,11 +37,15 @@ pub enum Strategy {
     JoinIdleQueue,
     /// By fresh answers to probes: hot and cold, and the fastest of the cold (Wydrowski et al., NSDI 2024). O(pool).
     Prequal,
+    /// By response time, and the service time and queue that answers report (Suresh et al., NSDI 2015). O(n).
+    C3,
+    /// Weighted round robin, by the utilization that answers report (gRPC, ORCA). O(log n).
+    ReportedUtilization,
 }
 
 impl Strategy {
     /// Every strategy with its name in scenario files.
-    pub const ALL: [(&'static str, Strategy); 14] = [
+    pub const ALL: [(&'static str, Strategy); 16] = [
         ("round_robin", Strategy::RoundRobin),
         ("weighted", Strategy::Weighted),
         ("weighted_edf", Strategy::WeightedEdf),
@@ -56,6 +60,8 @@ impl Strategy {
         ("peak_ewma", Strategy::PeakEwma),
         ("join_idle_queue", Strategy::JoinIdleQueue),
         ("prequal", Strategy::Prequal),
+        ("c3", Strategy::C3),
+        ("reported_utilization", Strategy::ReportedUtilization),
     ];
 
     /// Whether it sends a client to the same instance again and again.
@@ -65,13 +71,18 @@ impl Strategy {
 
     /// Whether slow start has a meaning under it: whether it looks at weights that may change.
     pub fn takes_slow_start(self) -> bool {
-        !self.is_hash() && !matches!(self, Strategy::JoinIdleQueue | Strategy::Prequal)
+        !self.is_hash() && !matches!(self, Strategy::JoinIdleQueue | Strategy::Prequal) && !self.takes_reports()
     }
 
     /// Whether it looks at weights.
     pub fn takes_weights(self) -> bool {
         use Strategy as S;
-        !matches!(self, S::RoundRobin | S::JoinIdleQueue | S::Prequal)
+        !matches!(self, S::RoundRobin | S::JoinIdleQueue | S::Prequal) && !self.takes_reports()
+    }
+
+    /// Whether it looks at what instances report with their answers.
+    pub fn takes_reports(self) -> bool {
+        matches!(self, Strategy::C3 | Strategy::ReportedUtilization)
     }
 
     /// Whether it compares two or more that were drawn at random.
@@ -188,6 +199,13 @@ pub struct HealthCheck {
     pub jitter: f64,
 }
 
+impl HealthCheck {
+    /// The longest time from the death of an instance until it is found unhealthy, where checks run into their time-out.
+    pub fn notices_within(&self) -> Span {
+        self.interval * u64::from(self.unhealthy_after) + self.timeout
+    }
+}
+
 impl Default for HealthCheck {
     fn default() -> HealthCheck {
         HealthCheck {
@@ -226,6 +244,8 @@ pub struct Config {
     pub table_size: u32,
     /// The most that an instance may hold, as percent of its fair share (hash strategies), ≥ 100; `None`: no bound.
     pub bounded_load: Option<u32>,
+    /// What reports mean (c3, reported_utilization).
+    pub reports: reports::Config,
     /// Memory of latencies (peak_ewma).
     pub peak_ewma: peak_ewma::Config,
     /// The pool of probes (prequal).
@@ -247,6 +267,8 @@ pub struct Config {
     pub panic: Panic,
     /// Most requests in flight to one instance; when all are full the request fails as queue_full. `None`: no limit.
     pub instance_limit: Option<u32>,
+    /// Makes that limit lower while little is asked for in all; `None`: it is the same at any load.
+    pub limit_ramp: Option<LimitRamp>,
     /// Active health checks; `None`: no instance is ever found unhealthy.
     pub health_check: Option<HealthCheck>,
     /// Ejection of outliers; `None`: none.
@@ -255,6 +277,31 @@ pub struct Config {
     pub passive: Option<passive::Config>,
     /// From the decision to drain an instance until nothing new is sent to it. Default zero, the flattering case.
     pub propagation_delay: Span,
+}
+
+/// HAProxy's `minconn` and `fullconn`: a limit per instance that grows with the load of all of them, so that few connections are kept
+/// busy at low load and bursts queue at the gateway, where they can still go anywhere.
+///
+/// ```text
+/// limit = max(least, most · min(in flight to all, full) / full)
+/// ```
+///
+/// What finds no room is refused here, where HAProxy queues it and counts it as in flight to all: `full` at most `most` times the
+/// instances over `least`, or the limit never leaves `least`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitRamp {
+    /// The limit at no load, ≥ 1.
+    pub least: u32,
+    /// Requests in flight to all instances from which the limit is whole, ≥ 1.
+    pub full: u32,
+}
+
+impl LimitRamp {
+    /// The limit for one instance, of at most `most`, with `current` in flight to all.
+    pub fn limit(self, most: u32, current: u64) -> u32 {
+        let (full, current) = (u64::from(self.full), current.min(u64::from(self.full)));
+        self.least.max((u64::from(most) * current / full) as u32).min(most)
+    }
 }
 
 impl Config {
@@ -281,6 +328,7 @@ impl Default for Config {
             ring: ring::Size::default(),
             table_size: maglev::DEFAULT_SIZE,
             bounded_load: None,
+            reports: reports::Config::default(),
             peak_ewma: peak_ewma::Config::default(),
             prequal: prequal::Config::default(),
             sticky: None,
@@ -291,10 +339,32 @@ impl Default for Config {
             panic_threshold: 0.5,
             panic: Panic::default(),
             instance_limit: None,
+            limit_ramp: None,
             health_check: None,
             ejection: None,
             passive: None,
             propagation_delay: Span::ZERO,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_grows_with_the_load_of_all() {
+        let ramp = LimitRamp { least: 10, full: 1000 };
+        assert_eq!([20, 500, 2000].map(|current| ramp.limit(100, current)), [10, 50, 100], "CB-45");
+    }
+
+    #[test]
+    fn a_dead_instance_is_noticed_after_so_many_intervals_and_a_time_out() {
+        let check = |interval, timeout| {
+            let (interval, timeout) = (Span::from_secs(interval), Span::from_secs(timeout));
+            HealthCheck { interval, timeout, unhealthy_after: 3, ..HealthCheck::default() }.notices_within()
+        };
+        assert_eq!(check(30, 5), Span::from_secs(95), "LB-89");
+        assert_eq!(check(2, 2), Span::from_secs(8), "LB-90");
     }
 }

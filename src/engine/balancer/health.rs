@@ -129,10 +129,10 @@ mod tests {
     #[test]
     fn answers_in_a_row_change_the_opinion() {
         let config = HealthCheck { unhealthy_after: 3, healthy_after: 2, ..HealthCheck::default() };
-        for (answers, start, expected) in [
-            ("oxxxooo", Opinion::Unchecked, "HHHUUHH"),
-            ("xooo", Opinion::Unchecked, "UUHH"),
-            ("xoxoxxoxxx", Opinion::Healthy, "HHHHHHHHHU"),
+        for (id, answers, start, expected) in [
+            ("LB-86", "oxxxooo", Opinion::Unchecked, "HHHUUHH"),
+            ("LB-87", "xooo", Opinion::Unchecked, "UUHH"),
+            ("LB-88", "xoxoxxoxxx", Opinion::Healthy, "HHHHHHHHHU"),
         ] {
             let mut member = Member { opinion: start, against: 0, checks: 0 };
             let states: String = answers
@@ -142,7 +142,7 @@ mod tests {
                     if member.opinion == Opinion::Healthy { 'H' } else { 'U' }
                 })
                 .collect();
-            assert_eq!(states, expected, "{answers}");
+            assert_eq!(states, expected, "{id}");
         }
     }
 

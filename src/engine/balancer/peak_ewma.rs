@@ -57,6 +57,12 @@ impl Latency {
         }
     }
 
+    /// The failure that ended last came with a hint when to come back (`Retry-After`): it counts as that long, but never for less than
+    /// one without a hint.
+    pub fn hinted(&mut self, config: &Config, now: Time, retry_after: Span) {
+        self.observe(config, now, retry_after.max(config.error_penalty).0 as f64);
+    }
+
     fn observe(&mut self, config: &Config, now: Time, rtt: f64) {
         if !self.observed || rtt > self.cost {
             self.cost = rtt;
@@ -115,6 +121,12 @@ mod tests {
         let mut latency = Latency::new(&config, at(0.0));
         latency.ended(&config, at(0.0), Outcome::ServerError, Span(1_000_000));
         assert_eq!(latency.cost, 5e9, "LB-63");
+        for (id, seconds, expected) in [("LB-64", 30, 30e9), ("LB-65", 1, 5e9)] {
+            let mut latency = Latency::new(&config, at(0.0));
+            latency.ended(&config, at(0.0), Outcome::ServerError, Span(1_000_000));
+            latency.hinted(&config, at(0.0), Span::from_secs(seconds));
+            assert_eq!(latency.cost, expected, "{id}");
+        }
     }
 
     #[test]

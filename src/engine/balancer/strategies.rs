@@ -59,7 +59,7 @@ impl Fast {
 impl Score {
     /// Load and weight, to be compared as a fraction.
     #[inline]
-    fn fraction(self, member: &Member) -> (u64, u64) {
+    pub(super) fn fraction(self, member: &Member) -> (u64, u64) {
         let (in_flight, weight) = (u64::from(member.in_flight), u64::from(member.weight));
         match self {
             Score::Ratio => (in_flight, weight),
@@ -145,6 +145,20 @@ impl Balancer {
                 };
                 schedule.pick(weight).expect("there is a candidate") as usize
             }
+            Strategy::C3 => {
+                let candidates = std::mem::take(&mut self.groups[index].candidates);
+                let place = self.best_by_c3(&candidates, draws);
+                self.groups[index].candidates = candidates;
+                place
+            }
+            Strategy::ReportedUtilization => {
+                let (Table::Deadlines(schedule), Some(reports)) = (&mut self.groups[index].table, &mut self.reports)
+                else {
+                    unreachable!("deadlines and reports are kept for this strategy")
+                };
+                reports.refresh(now);
+                schedule.pick(|place| reports.weight(place)).expect("there is a candidate") as usize
+            }
             // Weights are even in this group and not in another.
             Strategy::Random => match &self.groups[index].table {
                 Table::Cumulative(sums) => {
@@ -180,6 +194,7 @@ impl Balancer {
             Strategy::LeastConnections if self.ties == Ties::LeastRecent && !self.groups[index].uneven => {
                 self.least_recent(self.lightest(index))
             }
+            Strategy::LeastConnections if self.groups[index].by_score.is_some() => self.least_of_all(index, draws),
             Strategy::LeastConnections => {
                 let candidates = std::mem::take(&mut self.groups[index].candidates);
                 let place = self.least_loaded(index, &candidates, draws);
@@ -321,10 +336,24 @@ impl Balancer {
                 let score = |&place: &u32| rendezvous_score(key, self.members[place as usize].hash);
                 some.iter().copied().max_by_key(score).unwrap_or(some[0]) as usize
             }
-            Strategy::WeightedEdf | Strategy::LeastConnectionsEdf | Strategy::Random | Strategy::Prequal => {
-                some[pick(draws.bits(), n)] as usize
-            }
+            Strategy::C3 => self.best_by_c3(some, draws),
+            Strategy::WeightedEdf
+            | Strategy::LeastConnectionsEdf
+            | Strategy::Random
+            | Strategy::Prequal
+            | Strategy::ReportedUtilization => some[pick(draws.bits(), n)] as usize,
         }
+    }
+
+    /// The one of `places` that C3 ranks first; any of those that tie.
+    fn best_by_c3(&self, places: &[u32], mut draws: Draws) -> usize {
+        let reports = self.reports.as_ref().expect("reports are kept for this strategy");
+        let score = |place: u32| reports.c3(place, self.members[place as usize].in_flight);
+        // Of many that know nothing yet, the first would get everything.
+        let first = pick(draws.bits(), places.len());
+        let around = places[first..].iter().chain(&places[..first]).copied();
+        let best = around.min_by(|&a, &b| score(a).total_cmp(&score(b)));
+        best.expect("there is a candidate") as usize
     }
 
     /// The lighter of two; on a tie the first.
@@ -370,6 +399,21 @@ impl Balancer {
     fn least_recent(&self, places: &[u32]) -> usize {
         let rank = |&place: &u32| (self.standings[place as usize].picked_at, place);
         places.iter().copied().min_by_key(rank).expect("there is a candidate") as usize
+    }
+
+    /// The least loaded of all candidates of a group that keeps them by score; [`Balancer::least_loaded`] would choose the same.
+    fn least_of_all(&self, index: usize, mut draws: Draws) -> usize {
+        let group = &self.groups[index];
+        let by_score = group.by_score.as_ref().expect("this group keeps its candidates by score");
+        let place = match (self.ties, group.last) {
+            (Ties::RoundRobin, Some(last)) => {
+                let next = group.candidates.partition_point(|&place| self.members[place as usize].id <= last);
+                by_score.first_from(next)
+            }
+            (Ties::RoundRobin, None) => by_score.nth(0),
+            _ => by_score.nth(pick(draws.bits(), by_score.tied())),
+        };
+        place as usize
     }
 
     /// The least loaded of `places`, compared without rounding.

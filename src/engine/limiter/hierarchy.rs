@@ -50,6 +50,8 @@ pub enum Denial {
 #[derive(Debug)]
 pub struct Hierarchy {
     rules: Vec<Rule>,
+    /// By rule.
+    windows: Vec<Span>,
     costs: Vec<u32>,
     gateways: u32,
     shadow: bool,
@@ -84,6 +86,22 @@ impl Rule {
             Rule::Shared(_, shared) => shared.take(now, gateway, key, cost),
         }
     }
+
+    /// What is left of a quota; of a shared one, as its store sees it, or else the first gateway.
+    fn state(&mut self, now: Time, key: u32) -> Verdict {
+        match self {
+            Rule::Alone(_, limiter) => limiter.check(now, key, 0),
+            Rule::Shared(_, shared) => shared.state(now, key),
+        }
+    }
+
+    /// How long what was taken last waits.
+    fn delay(&self, gateway: u32, key: u32) -> Span {
+        match self {
+            Rule::Alone(_, limiter) => limiter.delay(key),
+            Rule::Shared(_, shared) => shared.delay(gateway, key),
+        }
+    }
 }
 
 /// What a verdict means for the request.
@@ -106,6 +124,7 @@ impl Hierarchy {
         };
         Hierarchy {
             rules: std::iter::once(first).chain(&extras.also).map(rule).collect(),
+            windows: std::iter::once(first).chain(&extras.also).map(|config| config.window).collect(),
             costs: extras.costs.clone(),
             gateways: extras.sharing.as_ref().map_or(1, |sharing| sharing.gateways),
             shadow: extras.shadow,
@@ -114,14 +133,32 @@ impl Hierarchy {
         }
     }
 
-    /// Lets a request in under every rule, or says which wait is the longest.
-    pub fn admit(&mut self, now: Time, request: &Request) -> Result<(), Denial> {
+    /// Lets a request in under every rule, or says which wait is the longest; `Ok` is how long it waits before it goes on.
+    pub fn admit(&mut self, now: Time, request: &Request) -> Result<Span, Denial> {
         let decision = self.decide(now, request);
-        if self.shadow && decision.is_err() {
-            self.would_refuse += 1;
-            return Ok(());
+        if self.shadow {
+            self.would_refuse += u64::from(decision.is_err());
+            return Ok(Span::ZERO);
         }
         decision
+    }
+
+    /// What a client may be told of its quota: the number of the rule that leaves it the smallest part of its limit (of several the one
+    /// with the longest window), 0 the first, and what that leaves.
+    pub fn tightest(&mut self, now: Time, request: &Request) -> (usize, Verdict) {
+        let left = |verdict: &Verdict| f64::from(verdict.remaining) / f64::from(verdict.limit.max(1));
+        let mut best: Option<(usize, Verdict)> = None;
+        for (i, rule) in self.rules.iter_mut().enumerate() {
+            let verdict = rule.state(now, rule.key(request));
+            let is_tighter = |(b, of): (usize, &Verdict)| {
+                let (here, there) = (left(&verdict), left(of));
+                here < there || here == there && self.windows[i] > self.windows[b]
+            };
+            if best.as_ref().is_none_or(|(b, of)| is_tighter((*b, of))) {
+                best = Some((i, verdict));
+            }
+        }
+        best.expect("there is a first rule")
     }
 
     /// Requests that would have been refused, were it not only looking.
@@ -129,13 +166,14 @@ impl Hierarchy {
         self.would_refuse
     }
 
-    fn decide(&mut self, now: Time, request: &Request) -> Result<(), Denial> {
+    fn decide(&mut self, now: Time, request: &Request) -> Result<Span, Denial> {
         let cost = self.costs.get(usize::from(request.endpoint)).copied().unwrap_or(1);
         let draw = self.dice.sub(request.index, u64::from(request.attempt)).bits();
         let gateway = crate::rng::pick(draw, self.gateways as usize) as u32;
         if let [rule] = &mut self.rules[..] {
             let key = rule.key(request);
-            return rule.take(now, gateway, key, cost);
+            rule.take(now, gateway, key, cost)?;
+            return Ok(rule.delay(gateway, key));
         }
         let mut worst: Option<Denial> = None;
         for rule in &mut self.rules {
@@ -147,11 +185,13 @@ impl Hierarchy {
         if let Some(denial) = worst {
             return Err(denial);
         }
+        let mut delay = Span::ZERO;
         for rule in &mut self.rules {
             let key = rule.key(request);
             rule.take(now, gateway, key, cost)?;
+            delay = delay.max(rule.delay(gateway, key));
         }
-        Ok(())
+        Ok(delay)
     }
 }
 
@@ -171,16 +211,25 @@ mod tests {
     use proptest::prelude::*;
 
     fn log(limit: u32, window: Span) -> Config {
-        Config { algorithm: Algorithm::SlidingLog, key: Key::Global, limit, window, burst: None, parts: 10 }
+        Config {
+            algorithm: Algorithm::SlidingLog,
+            key: Key::Global,
+            limit,
+            window,
+            burst: None,
+            parts: 10,
+            delay: None,
+            warm_up: None,
+        }
     }
 
     fn of(client: u32, endpoint: u16, index: u64) -> Request {
         Request { index, attempt: 1, client, endpoint, region: 0, avoid: None }
     }
 
-    fn wait_ms(result: Result<(), Denial>) -> Option<u64> {
+    fn wait_ms(result: Result<Span, Denial>) -> Option<u64> {
         match result {
-            Ok(()) => None,
+            Ok(_) => None,
             Err(Denial::Quota { retry_after }) => retry_after.map(|wait| wait.0 / 1_000_000),
             Err(Denial::StoreDown) => panic!("there is no store"),
         }
@@ -199,14 +248,27 @@ mod tests {
     }
 
     #[test]
+    fn a_client_is_told_of_the_quota_that_is_nearest_to_its_end() {
+        // 10 a second with 9 left after this one, 500 a minute with 100 left.
+        let rules = [log(10, Span::from_secs(1)), log(500, Span::from_secs(60))];
+        let extras = Extras { also: vec![rules[1].clone()], ..Extras::default() };
+        let mut hierarchy = Hierarchy::new(&rules[0], &extras, |_| 1, 1);
+        (0..399).for_each(|i| assert!(hierarchy.admit(Time(i * 110_000_000), &of(0, 0, i)).is_ok()));
+        let now = Time(45_000_000_000);
+        assert!(hierarchy.admit(now, &of(0, 0, 400)).is_ok());
+        let (rule, verdict) = hierarchy.tightest(now, &of(0, 0, 400));
+        assert_eq!((rule, verdict.remaining, verdict.limit), (1, 100, 500), "RL-52");
+    }
+
+    #[test]
     fn costs_weigh_and_what_costs_more_than_the_quota_never_passes() {
         let extras = Extras { costs: vec![1, 4, 9], ..Extras::default() };
         let mut hierarchy = Hierarchy::new(&log(8, Span::from_secs(1)), &extras, |_| 1, 1);
         let mut ask = |endpoint| hierarchy.admit(Time::ZERO, &of(0, endpoint, 0));
-        assert_eq!([ask(1), ask(0)], [Ok(()), Ok(())]);
+        assert_eq!([ask(1), ask(0)], [Ok(Span::ZERO); 2]);
         assert_eq!(ask(1), Err(Denial::Quota { retry_after: Some(Span::from_secs(1)) }));
         assert_eq!(ask(2), Err(Denial::Quota { retry_after: None }));
-        assert_eq!([ask(0), ask(0), ask(0)], [Ok(()); 3]);
+        assert_eq!([ask(0), ask(0), ask(0)], [Ok(Span::ZERO); 3]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Leaky bucket as a meter, as NGINX's `limit_req` with `nodelay` keeps it.
+//! Leaky bucket as a meter, as NGINX's `limit_req` keeps it.
 //!
 //! A key has an excess: how much more it sent than the rate, in thousandths of a request. It leaks at the rate, and at
 //! most one request is saved up:
@@ -6,16 +6,17 @@
 //! ```text
 //! excess = max(0, excess − ⌊rate · ms / 1000⌋ + 1000)        the first request of a key: 0
 //! let in if excess <= burst · 1000;   refused: nothing changes
+//! waits (excess − delay · 1000) / rate, rounded down to milliseconds, if that is more than nothing; with `nodelay` never
 //! ```
 //!
 //! The edges are the original's: time in whole milliseconds; the rate in thousandths of a request per second, rounded down, as
 //! in `10r/s` and `10r/m`; `burst` comes on top of the one that conforms, so B here is a GCRA's B + 1, and at
 //! millisecond resolution decides as that does wherever a millisecond's share of the rate is whole.
 //!
-//! What is absent: the delay that NGINX gives to requests beyond `delay` (a gateway that makes clients wait is a queue: see
-//! the overload section), and its clock that may step back.
+//! What is absent: the original's clock, which may step back.
 
 use super::{Left, Rule};
+use crate::units::Span;
 
 /// A request, in the unit of [`State::excess`].
 const REQUEST: u64 = 1000;
@@ -27,6 +28,8 @@ pub(super) struct LeakyBucket {
     rate: u64,
     /// Requests that may come beyond the one that conforms.
     burst: u32,
+    /// Requests beyond the one that conforms that do not wait; `None`: nobody does.
+    delay: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,9 +42,16 @@ pub(super) struct State {
 
 impl LeakyBucket {
     /// A bucket that leaks `limit` requests in each `window` \[ns\].
-    pub(super) fn new(limit: u32, window: u64, burst: u32) -> LeakyBucket {
+    pub(super) fn new(limit: u32, window: u64, burst: u32, delay: Option<u32>) -> LeakyBucket {
         let rate = u128::from(limit) * u128::from(REQUEST) * 1_000_000_000 / u128::from(window);
-        LeakyBucket { rate: u64::try_from(rate).unwrap_or(u64::MAX).max(1), burst }
+        LeakyBucket { rate: u64::try_from(rate).unwrap_or(u64::MAX).max(1), burst, delay }
+    }
+
+    /// How long the request that was let in last waits.
+    pub(super) fn delay(&self, state: &State) -> Span {
+        let at_once = u64::from(self.delay.unwrap_or(u32::MAX)) * REQUEST;
+        let beyond = state.excess.unwrap_or(0).saturating_sub(at_once);
+        Span::from_millis(u64::try_from(u128::from(beyond) * 1000 / u128::from(self.rate)).unwrap_or(u64::MAX))
     }
 
     fn most(&self) -> u64 {

@@ -10,13 +10,13 @@
 //!
 //! The store (all but the first two) may be out of order. Then, until it is back, `local` enforces L / m at each gateway, `open` lets
 //! everything pass, `closed` refuses with a 503: the client did nothing wrong. What the store knew is still there when it comes
-//! back.
+//! back. A request that asks a store that is away waits for its time-out first; after five of those nobody asks for five seconds, so
+//! that a dead store costs its time-out a few times and not for every request.
 //!
-//! What is absent: how long a store takes to answer (a request waits for nothing here), clocks that differ, a failover that loses
-//! writes.
+//! What is absent: how long a store takes to answer when it is well, clocks that differ, a failover that loses writes.
 
 use super::hierarchy::{Denial, peek, verdict};
-use super::{Config, Limiter};
+use super::{Config, Limiter, Verdict};
 use crate::units::{Span, Time};
 
 /// How gateways share a quota.
@@ -28,8 +28,15 @@ pub struct Sharing {
     pub mode: Mode,
     /// When the store does not answer: from, until.
     pub outages: Vec<(Time, Time)>,
+    /// How long a request waits for an answer that does not come. Default 20 ms.
+    pub timeout: Span,
     /// What then happens.
     pub on_failure: OnFailure,
+}
+
+impl Sharing {
+    /// The default of [`Sharing::timeout`].
+    pub const TIMEOUT: Span = Span::from_millis(20);
 }
 
 /// How gateways share a quota.
@@ -65,11 +72,53 @@ pub enum OnFailure {
     Closed,
 }
 
+/// Time-outs after which nobody asks the store for a while.
+const TIMEOUTS: u32 = 5;
+const SILENCE: Span = Span::from_secs(5);
+
+/// Whether the store is asked although it may be away.
+#[derive(Clone, Debug)]
+struct Line {
+    timeout: Span,
+    /// Requests that asked in vain since it last answered, or since the last silence.
+    in_vain: u32,
+    /// When as many as it takes have timed out.
+    silent_from: Option<Time>,
+}
+
+impl Line {
+    fn is_silent(&self, now: Time) -> bool {
+        self.silent_from.is_some_and(|from| from <= now && now < from + SILENCE)
+    }
+
+    /// How long a request waits that comes while the store is away.
+    fn wait(&mut self, now: Time) -> Span {
+        if self.is_silent(now) {
+            return Span::ZERO;
+        }
+        if self.silent_from.is_some_and(|from| from + SILENCE <= now) {
+            self.answered();
+        }
+        self.in_vain += 1;
+        if self.in_vain == TIMEOUTS {
+            self.silent_from = Some(now + self.timeout);
+        }
+        self.timeout
+    }
+
+    fn answered(&mut self) {
+        (self.in_vain, self.silent_from) = (0, None);
+    }
+}
+
 /// One rule at all gateways.
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
     mode: Mode,
     outages: Vec<(Time, Time)>,
+    line: Line,
+    /// How long what was let in last has waited for the store.
+    waited: Span,
     on_failure: OnFailure,
     /// The store's; absent where there is none.
     central: Option<Limiter>,
@@ -103,6 +152,8 @@ impl Shared {
         Shared {
             mode: sharing.mode,
             outages: sharing.outages.clone(),
+            line: Line { timeout: sharing.timeout, in_vain: 0, silent_from: None },
+            waited: Span::ZERO,
             on_failure: sharing.on_failure,
             central: has_store.then(whole),
             own,
@@ -116,8 +167,10 @@ impl Shared {
         }
     }
 
+    /// Whether the store does not answer, or is not asked.
     fn is_out(&self, now: Time) -> bool {
-        self.central.is_some() && self.outages.iter().any(|&(from, until)| from <= now && now < until)
+        let away = || self.outages.iter().any(|&(from, until)| from <= now && now < until);
+        self.central.is_some() && (self.line.is_silent(now) || away())
     }
 
     /// Whether `cost` would be let in; takes nothing, but may fetch a batch for it.
@@ -144,13 +197,16 @@ impl Shared {
     /// Lets `cost` in, or says why not.
     pub(super) fn take(&mut self, now: Time, gateway: u32, key: u32, cost: u32) -> Result<(), Denial> {
         let place = gateway as usize;
+        self.waited = Span::ZERO;
         if self.is_out(now) {
+            self.waited = self.line.wait(now);
             return match self.on_failure {
                 OnFailure::Open => Ok(()),
                 OnFailure::Closed => Err(Denial::StoreDown),
                 OnFailure::Local => verdict(self.parts[place].check(now, key, cost)),
             };
         }
+        self.line.answered();
         self.sync(now);
         match self.mode {
             Mode::Independent | Mode::Divided => verdict(self.own[place].check(now, key, cost)),
@@ -169,6 +225,18 @@ impl Shared {
                 Ok(())
             }
         }
+    }
+
+    /// What is left for a key: in the store or, where there is none, at the first gateway.
+    pub(super) fn state(&mut self, now: Time, key: u32) -> Verdict {
+        let limiter = self.central.as_mut().unwrap_or_else(|| &mut self.own[0]);
+        limiter.check(now, key, 0)
+    }
+
+    /// How long what a gateway let in last for a key waits.
+    pub(super) fn delay(&self, gateway: u32, key: u32) -> Span {
+        let limiter = self.own.get(gateway as usize).or(self.central.as_ref());
+        limiter.map_or(Span::ZERO, |limiter| limiter.delay(key)).max(self.waited)
     }
 
     /// Sees to it that a gateway has `cost` of a key's quota: from what it has, or a new batch, or what is left for one.
@@ -222,11 +290,14 @@ mod tests {
             window: Span::from_secs(1),
             burst: None,
             parts: 10,
+            delay: None,
+            warm_up: None,
         }
     }
 
     fn shared(limit: u32, gateways: u32, mode: Mode) -> Shared {
-        let sharing = Sharing { gateways, mode, outages: Vec::new(), on_failure: OnFailure::Local };
+        let sharing =
+            Sharing { gateways, mode, outages: Vec::new(), timeout: Sharing::TIMEOUT, on_failure: OnFailure::Local };
         Shared::new(&config(limit), &sharing, 1)
     }
 
@@ -267,7 +338,7 @@ mod tests {
     fn a_store_that_is_away_is_replaced_as_it_was_said() {
         let down = |on_failure| {
             let outages = vec![(Time::ZERO, Time::from_secs_f64(10.0))];
-            let sharing = Sharing { gateways: 4, mode: Mode::Store, outages, on_failure };
+            let sharing = Sharing { gateways: 4, mode: Mode::Store, outages, timeout: Sharing::TIMEOUT, on_failure };
             Shared::new(&config(100), &sharing, 1)
         };
         let mut local = down(OnFailure::Local);
@@ -282,13 +353,44 @@ mod tests {
         assert_eq!((0..200).filter(|_| local.take(back, 0, 0, 1).is_ok()).count(), 100);
     }
 
+    #[test]
+    fn a_dead_store_costs_its_time_out_a_few_times_and_not_for_every_request() {
+        let outages = vec![(Time::from_secs_f64(1.0), Time::from_secs_f64(60.0))];
+        let sharing = Sharing {
+            gateways: 1,
+            mode: Mode::Store,
+            outages,
+            timeout: Sharing::TIMEOUT,
+            on_failure: OnFailure::Open,
+        };
+        let mut shared = Shared::new(&config(1_000_000), &sharing, 1);
+        let mut waited = |seconds: std::ops::Range<u64>| {
+            let mut waits = |ms: u64| {
+                shared.take(Time(ms * 1_000_000), 0, 0, 1).expect("all are let in");
+                !shared.delay(0, 0).is_zero()
+            };
+            (seconds.start * 1000..seconds.end * 1000).filter(|&ms| waits(ms)).count()
+        };
+        assert_eq!(waited(0..1), 0);
+        for five_seconds in [1..6, 6..11] {
+            let n = waited(five_seconds);
+            assert!((5..=25).contains(&n), "RL-47: {n} waited 20 ms");
+        }
+    }
+
     /// With one gateway, a store decides as a limiter of one's own.
     #[test]
     fn one_gateway_with_a_store_is_a_local_limiter() {
         for (name, algorithm) in Algorithm::ALL {
             let config = Config { algorithm, ..config(7) };
             for mode in [Mode::Store, Mode::Independent, Mode::Divided, Mode::Lease { batch: 1 }] {
-                let sharing = Sharing { gateways: 1, mode, outages: Vec::new(), on_failure: OnFailure::Local };
+                let sharing = Sharing {
+                    gateways: 1,
+                    mode,
+                    outages: Vec::new(),
+                    timeout: Sharing::TIMEOUT,
+                    on_failure: OnFailure::Local,
+                };
                 let (mut shared, mut alone) = (Shared::new(&config, &sharing, 1), Limiter::new(&config, 1));
                 for i in 0..500u64 {
                     let now = Time(i * 37_000_000 + i * i % 50_000_000);

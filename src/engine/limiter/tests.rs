@@ -1,8 +1,8 @@
 //! Worked examples, one by one. Their numbers: RL-04 and 05 are fixed windows, 06 to 08 the log, 09 to 16 the sliding
-//! window, 18 to 20 and 22 strict sub-windows, 23 to 31 token bucket and GCRA, 32 and 33 the leaky bucket.
+//! window, 18 to 20 and 22 strict sub-windows, 23 to 31 token bucket and GCRA, 32 to 36 the leaky bucket (36 is a property).
 //!
 //! RL-31 is about a bucket that is filled in steps: here a fixed window does what it describes, and a token bucket, which is filled
-//! continuously, must not. RL-34 and 35 are about requests that NGINX delays: a quota here lets in or refuses.
+//! continuously, must not.
 
 use super::*;
 
@@ -37,6 +37,12 @@ impl World {
     }
 }
 
+/// Those whose refusals change nothing and whose remainder can be had at once.
+fn quotas() -> impl Iterator<Item = (&'static str, Algorithm)> {
+    let others = [Algorithm::FrequencyCounter, Algorithm::WarmUp];
+    Algorithm::ALL.into_iter().filter(move |(_, algorithm)| !others.contains(algorithm))
+}
+
 fn config(limit: u32, window_ms: u64) -> Config {
     Config {
         algorithm: Algorithm::Gcra,
@@ -45,6 +51,8 @@ fn config(limit: u32, window_ms: u64) -> Config {
         window: Span::from_millis(window_ms),
         burst: None,
         parts: 10,
+        delay: None,
+        warm_up: None,
     }
 }
 
@@ -200,6 +208,58 @@ fn a_leaky_bucket_lets_in_one_and_the_burst_and_then_what_has_leaked() {
 }
 
 #[test]
+fn a_leaky_bucket_makes_those_wait_who_come_before_their_time() {
+    for (id, delay, expected) in [("RL-34", 0, [0, 100, 200, 300, 400, 500]), ("RL-35", 2, [0, 0, 0, 100, 200, 300])]
+    {
+        let config =
+            Config { algorithm: Algorithm::LeakyBucket, burst: Some(5), delay: Some(delay), ..config(10, 1000) };
+        let mut limiter = Limiter::new(&config, 1);
+        let waits = [(); 6].map(|()| limiter.admit(Time::ZERO, 0).map(|()| limiter.delay(0)));
+        assert_eq!(waits, expected.map(|ms| Ok(Span::from_millis(ms))), "{id}");
+        assert!(limiter.admit(Time::ZERO, 0).is_err(), "{id}");
+    }
+}
+
+#[test]
+fn a_frequency_counter_weighs_the_past_by_what_remains_of_the_period() {
+    let mut world = World::new(Algorithm::FrequencyCounter, 1000, 10_000);
+    world.flood(0, 100);
+    world.flood(10_000, 30);
+    assert_eq!(world.check(12_500, 0).remaining, 1000 - 105, "RL-37");
+}
+
+/// Kong's default counts what it refused, as HAProxy does: who asks at twice the limit is let in never again.
+#[test]
+fn a_limit_that_charges_refusals_shuts_out_who_goes_on_asking() {
+    let admitted = |algorithm| {
+        let mut world = World::new(algorithm, 5, 1000);
+        let mut of = |seconds: std::ops::Range<u64>| {
+            (seconds.start * 10..seconds.end * 10).map(|i| world.flood(i * 100, 1)).sum::<u32>()
+        };
+        [of(0..1), of(1..10)]
+    };
+    assert_eq!(admitted(Algorithm::FrequencyCounter), [5, 0], "RL-57");
+    let [first, rest] = admitted(Algorithm::SlidingWindow);
+    assert!(first == 5 && (4 * 9..=5 * 9).contains(&rest), "RL-57, not counted: {first}, {rest}");
+}
+
+#[test]
+fn a_cold_service_is_spared_until_it_is_warm() {
+    let second = 1_000_000_000;
+    let rule = warm_up::WarmUp::new(10, second, 10 * second);
+    let per_second = [100.0, 75.0, 50.0].map(|stored| (1e13 / rule.interval_at(stored)).round() / 1e4);
+    assert_eq!(per_second, [3.3333, 5.0, 10.0], "RL-38");
+    // Asked without a pause, a cold one is warm after the warm-up: the permits above the warning line cost 10 s.
+    let config = Config { algorithm: Algorithm::WarmUp, warm_up: Some(Span::from_secs(10)), ..config(10, 1000) };
+    let mut world = World::with(config);
+    let admitted: Vec<u32> = (0..12).map(|s| (0..1000).map(|ms| world.flood(s * 1000 + ms, 1)).sum()).collect();
+    assert_eq!(admitted.iter().take(10).sum::<u32>(), 50, "{admitted:?}");
+    assert_eq!([admitted[0], admitted[10], admitted[11]], [4, 10, 10], "{admitted:?}");
+    // And cold again after as long a silence.
+    assert!(world.check(40_000, 1).allowed && !world.check(40_290, 1).allowed && world.check(40_300, 1).allowed);
+}
+
+#[test]
 fn a_thousand_a_minute_is_one_every_sixty_milliseconds() {
     let mut world = World::new(Algorithm::Gcra, 1000, 60_000);
     assert_eq!(world.flood(0, 1001), 1000, "RL-28");
@@ -301,7 +361,7 @@ fn parts_that_are_no_whole_nanoseconds_do_not_drift() {
 
 #[test]
 fn time_before_the_last_request_let_in_counts_as_that() {
-    for (name, algorithm) in Algorithm::ALL {
+    for (name, algorithm) in quotas() {
         let mut world = World::new(algorithm, 2, 1000);
         assert!(world.check(5500, 1).allowed, "{name}");
         let mut same = World(world.0.clone());
@@ -313,7 +373,7 @@ fn time_before_the_last_request_let_in_counts_as_that() {
 
 #[test]
 fn a_limit_a_window_a_burst_or_parts_of_zero_count_as_the_least() {
-    for (name, algorithm) in Algorithm::ALL {
+    for (name, algorithm) in quotas() {
         let zero = Config { algorithm, burst: Some(0), parts: 0, ..config(0, 0) };
         let mut limiter = Limiter::new(&zero, 0);
         let verdict = limiter.check(Time(7), 0, 1);
@@ -326,7 +386,7 @@ fn a_limit_a_window_a_burst_or_parts_of_zero_count_as_the_least() {
 
 #[test]
 fn a_cost_of_zero_asks_without_taking() {
-    for (name, algorithm) in Algorithm::ALL {
+    for (name, algorithm) in quotas() {
         let mut world = World::with(Config {
             algorithm,
             burst: (algorithm == Algorithm::LeakyBucket).then_some(1),

@@ -5,9 +5,12 @@
 //! vegas       queue = ⌈L (1 − rtt_min / rtt)⌉            few: L + β … α: L + lg … β: hold … many: L − lg
 //! gradient2   L · clamp(1.5 · long / short, 0.5, 1) + 4, smoothed by 0.2         long: an average over 600 samples
 //! gradient    L · clamp(1.25 · rtt_min / rtt, 0.5, 2) + √L                       rtt_min measured at a pinned limit (Envoy)
+//! breakwater  d < target: L + max(0.001 N, 1), else L · max(1 − 0.02 (d − target) / target, 0.5)      d = rtt − rtt_min
 //! ```
 //!
-//! Sources: Netflix concurrency-limits; Envoy's adaptive concurrency filter.
+//! Sources: Netflix concurrency-limits; Envoy's adaptive concurrency filter; Cho et al., *Breakwater*, OSDI 2020. There, servers hand L
+//! credits out to N clients ahead of requests; here the gateway, through which all come, keeps them, so that none lie unused at a
+//! client and none need be over-committed.
 //!
 //! A limiter that sees "stable latency" because every request times out at the same second would raise its limit to the maximum: a
 //! **time-out is a drop** whatever its latency says. Drops shrink gradient2 as well (×0.9), which the reference ignores.
@@ -29,21 +32,24 @@ pub enum Algorithm {
     Gradient2,
     /// By latency against the least latency (Envoy).
     Gradient,
+    /// Credits by delay beyond the least latency, against a target (Breakwater).
+    Breakwater,
 }
 
 impl Algorithm {
     /// Every algorithm with its name in scenario files.
-    pub const ALL: [(&'static str, Algorithm); 4] = [
+    pub const ALL: [(&'static str, Algorithm); 5] = [
         ("aimd", Algorithm::Aimd),
         ("vegas", Algorithm::Vegas),
         ("gradient2", Algorithm::Gradient2),
         ("gradient", Algorithm::Gradient),
+        ("breakwater", Algorithm::Breakwater),
     ];
 
     fn default_bounds(self) -> (u32, u32, u32) {
         match self {
             Algorithm::Aimd | Algorithm::Gradient2 => (20, 20, 200),
-            Algorithm::Vegas => (20, 1, 1000),
+            Algorithm::Vegas | Algorithm::Breakwater => (20, 1, 1000),
             Algorithm::Gradient => (3, 3, 1000),
         }
     }
@@ -68,6 +74,10 @@ pub struct Config {
     pub probe_concurrency: u32,
     /// Time between such measurements, ± 15% (gradient). Default 30 s.
     pub probe_interval: Span,
+    /// Delay that is aimed at, > 0 (breakwater). Default 20 ms.
+    pub target: Span,
+    /// Clients that share the credits, ≥ 1 (breakwater). Default 1.
+    pub clients: u32,
 }
 
 impl Config {
@@ -83,6 +93,8 @@ impl Config {
             timeout: Span::from_secs(5),
             probe_concurrency: 3,
             probe_interval: Span::from_secs(30),
+            target: Span::from_millis(20),
+            clients: 1,
         }
     }
 }
@@ -222,6 +234,7 @@ impl Limiter {
             Algorithm::Vegas => self.vegas(rtt, in_flight, dropped),
             Algorithm::Gradient2 => self.gradient2(rtt, in_flight, dropped),
             Algorithm::Gradient => self.gradient(rtt, dropped),
+            Algorithm::Breakwater => self.breakwater(rtt, dropped),
         }
     }
 
@@ -294,6 +307,25 @@ impl Limiter {
         }
         let gradient = (1.5 * long / short).clamp(0.5, 1.0);
         self.set(0.8 * self.limit + 0.2 * (self.limit * gradient + 4.0));
+    }
+
+    fn breakwater(&mut self, rtt: f64, dropped: bool) {
+        if !dropped {
+            self.least = self.least.min(rtt);
+        }
+        let delay = if dropped { f64::INFINITY } else { rtt - self.least };
+        self.grant(delay, self.config.target.0 as f64);
+    }
+
+    /// More credits while the delay is below the target, fewer the more it is above; both in one unit.
+    fn grant(&mut self, delay: f64, target: f64) {
+        const ALPHA: f64 = 0.001;
+        const BETA: f64 = 0.02;
+        self.set(if delay < target {
+            self.limit + (ALPHA * f64::from(self.config.clients)).max(1.0)
+        } else {
+            self.limit * (1.0 - BETA * (delay - target) / target).max(0.5)
+        });
     }
 
     fn gradient(&mut self, rtt: f64, dropped: bool) {

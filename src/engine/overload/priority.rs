@@ -185,4 +185,16 @@ mod tests {
         assert!(refused[0] < refused[1], "{refused:?}");
         assert_eq!(who, play().1);
     }
+
+    /// A task of ten calls needs all ten: half of the users get through if the same half is let in everywhere, where a coin for each call
+    /// leaves one task in a thousand.
+    #[test]
+    fn a_user_is_let_in_by_all_services_or_by_none() {
+        let mut services: Vec<Admission> = (0..10).map(|_| Admission::new(Config::default())).collect();
+        services.iter_mut().for_each(|service| service.level = USER_LEVELS / 2 - 1);
+        let mut whole = |user: u32| services.iter_mut().all(|s| s.admits(Time(1), 0, user));
+        let tasks = (0..1000).filter(|&user| whole(user)).count();
+        assert!((450..550).contains(&tasks), "CB-109: {tasks}");
+        assert!((libm::pow(0.5, 10.0) - 0.000_977).abs() < 1e-6, "CB-109");
+    }
 }

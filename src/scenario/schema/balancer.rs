@@ -4,8 +4,8 @@ use super::ejection::ejection;
 use crate::engine::balancer::ejection::Config as Ejection;
 use crate::engine::balancer::routing::ZoneAware;
 use crate::engine::balancer::{
-    Config, HashKey, HealthCheck, Panic, Sampling, Score, Strategy, Ties, maglev, passive, peak_ewma, prequal, ring,
-    slow_start,
+    Config, HashKey, HealthCheck, LimitRamp, Panic, Sampling, Score, Strategy, Ties, maglev, passive, peak_ewma,
+    prequal, reports, ring, slow_start,
 };
 use crate::scenario::reader::{Field, Section};
 use crate::units::Span;
@@ -139,6 +139,7 @@ pub(crate) fn balancer(field: &Field, zones: u32) -> Option<Config> {
             Some(preset) => preset.config(asked, uneven),
             None => Config { strategy: asked, ..Config::default() },
         };
+        let limit = s.optional("instance_limit", instance_limit);
         let config = Config {
             ties: s.or("ties", base.ties, |f| f.choice(&Ties::ALL)),
             score: s.optional("score", |f| f.choice(&Score::ALL)).or(base.score),
@@ -155,6 +156,7 @@ pub(crate) fn balancer(field: &Field, zones: u32) -> Option<Config> {
             ring: s.or("ring", base.ring, ring),
             table_size: s.or("table_size", base.table_size, table_size),
             bounded_load: s.optional("bounded_load", bounded_load),
+            reports: s.or("reports", base.reports, reports),
             peak_ewma: s.or("ewma", base.peak_ewma, |f| ewma(f, base.peak_ewma)),
             prequal: s.or("probing", base.prequal, probing),
             sticky: s.optional("sticky", Field::positive_span),
@@ -167,7 +169,8 @@ pub(crate) fn balancer(field: &Field, zones: u32) -> Option<Config> {
             slow_start: s.optional("slow_start", |f| slow_start(f, preset != Some(Preset::Haproxy))),
             panic_threshold: s.or("panic_threshold", base.panic_threshold, Field::ratio),
             panic: s.or("panic", base.panic, panic),
-            instance_limit: s.optional("instance_limit", |f| f.count(1)),
+            instance_limit: limit.map(|(most, _)| most),
+            limit_ramp: limit.and_then(|(_, ramp)| ramp),
             health_check: s.optional("health_check", |f| {
                 health_check(f, preset.map_or_else(HealthCheck::default, Preset::health_check))
             }),
@@ -183,6 +186,37 @@ pub(crate) fn balancer(field: &Field, zones: u32) -> Option<Config> {
             check(s, &config, asked);
         }
         Some(config)
+    })
+}
+
+/// `{ balancers = 4 }`.
+fn reports(field: &Field) -> Option<reports::Config> {
+    field.section(|s| {
+        let default = reports::Config::default();
+        Some(reports::Config {
+            balancers: s.or("balancers", default.balancers, |f| f.count(1)),
+            error_penalty: s.or("error_penalty", default.error_penalty, |f| {
+                f.number("a number from 0 to 100", |x| (0.0..=100.0).contains(&x))
+            }),
+        })
+    })
+}
+
+/// `100`, or HAProxy's `{ most = 100, least = 10, full = 1000 }`.
+fn instance_limit(field: &Field) -> Option<(u32, Option<LimitRamp>)> {
+    if !field.is_table() {
+        return field.count(1).map(|most| (most, None));
+    }
+    field.section(|s| {
+        let most = s.required("most", "most = 100", |f| f.count(1));
+        let least = s.required("least", "least = 10", |f| f.count(1));
+        let full = s.required("full", "full = 1000", |f| f.count(1));
+        let (most, ramp) = (most?, LimitRamp { least: least?, full: full? });
+        if ramp.least > most {
+            let sentence = format!("{} is more than most = {most}", ramp.least);
+            return s.field("least").and_then(|f| f.contradiction(sentence));
+        }
+        Some((most, Some(ramp)))
     })
 }
 
@@ -211,6 +245,7 @@ fn check(s: &Section, config: &Config, asked: Strategy) {
     idle("ring", strategy == Strategy::RingHash, "ring", "\"ring_hash\" has");
     idle("table_size", strategy == Strategy::Maglev, "table", "\"maglev\" has");
     idle("ewma", strategy == Strategy::PeakEwma, "average", "\"peak_ewma\" has");
+    idle("reports", strategy.takes_reports(), "reports", "\"c3\" and \"reported_utilization\" have");
     idle("probing", strategy == Strategy::Prequal, "probes", "\"prequal\" has");
     if let (Some(field), false) = (s.field("weights"), strategy.takes_weights()) {
         let _: Option<()> = field.contradiction(format!("strategy = {name:?} looks at no weights"));

@@ -2,10 +2,11 @@
 
 use super::service::unique;
 use super::weight;
-use crate::engine::overload::tokens;
+use crate::engine::overload::backoff::{Backoff, Kind};
+use crate::engine::overload::{budget, tokens};
 use crate::record::outcome::Failure;
 use crate::scenario::clients::{Clients, Retry, RetryOn};
-use crate::scenario::reader::Field;
+use crate::scenario::reader::{Field, Section};
 use crate::traffic::population::{ClientsConfig, MAX_POPULATION, Region};
 use crate::units::Span;
 
@@ -62,23 +63,57 @@ fn regions(field: &Field) -> Option<Vec<Region>> {
 fn retry(field: &Field) -> Option<Retry> {
     field.section(|s| {
         let max = s.required("max", "max = 2", |f| f.count(1));
-        let retry = Retry {
-            max: 0,
-            backoff: s.or("backoff", Span::from_millis(100), Field::span),
-            factor: s.or("factor", 2.0, |f| f.number("a factor from 1 to 1000", |x| (1.0..=1000.0).contains(&x))),
-            cap: s.optional("cap", Field::positive_span),
-            jitter: s.or("jitter", 1.0, Field::ratio),
-            budget: s.optional("budget", |f| f.number("retries per request, 0 or more", |x| x >= 0.0)),
-            tokens: s.optional("tokens", tokens),
-            on: s.or("on", RetryOn::default(), retry_on),
-        };
-        if s.is_sound()
-            && let Some(cap) = retry.cap.filter(|&cap| cap < retry.backoff)
-        {
-            let sentence = format!("\"{cap}\" is less than the first wait, backoff = \"{}\"", retry.backoff);
-            return s.field("cap").and_then(|f| f.contradiction(sentence));
-        }
-        Some(Retry { max: max?, ..retry })
+        let backoff = backoff(s);
+        let honor_retry_after = s.or("honor_retry_after", false, Field::boolean);
+        let budget = s.optional("budget", budget);
+        let tokens = s.optional("tokens", tokens);
+        let on = s.or("on", RetryOn::default(), retry_on);
+        Some(Retry { max: max?, backoff: backoff?, honor_retry_after, budget, tokens, on })
+    })
+}
+
+/// The keys of `retry` that say how long a client waits.
+fn backoff(s: &Section) -> Option<Backoff> {
+    let kind = s.or("kind", Kind::Exponential, |f| f.choice(&Kind::ALL));
+    let base = s.or("backoff", Span::from_millis(if kind == Kind::Envoy { 25 } else { 100 }), Field::span);
+    let default_cap = (kind == Kind::Envoy).then(|| base.mul_f64(10.0));
+    let backoff = Backoff {
+        kind,
+        base,
+        factor: s.or("factor", 2.0, |f| f.number("a factor from 1 to 1000", |x| (1.0..=1000.0).contains(&x))),
+        cap: s.optional("cap", Field::positive_span).or(default_cap),
+        jitter: s.or("jitter", 1.0, Field::ratio),
+    };
+    if !s.is_sound() {
+        return Some(backoff);
+    }
+    if kind != Kind::Exponential
+        && let Some(field) = s.field("factor").or_else(|| s.field("jitter"))
+    {
+        let name = Kind::ALL.iter().find(|(_, each)| *each == kind).map_or("", |(name, _)| name);
+        return field.contradiction(format!("kind = {name:?} has its own, only \"exponential\" is told"));
+    }
+    if let (Some(cap), Some(field)) = (backoff.cap.filter(|&cap| cap < base), s.field("cap")) {
+        return field.contradiction(format!("\"{cap}\" is less than the first wait, backoff = \"{base}\""));
+    }
+    Some(backoff)
+}
+
+/// `0.2`, or a table.
+fn budget(field: &Field) -> Option<budget::Config> {
+    let ratio = |f: &Field| f.number("retries per request, 0 or more", |x| x >= 0.0);
+    if !field.is_table() {
+        return ratio(field).map(budget::Config::of);
+    }
+    field.section(|s| {
+        let default = budget::Config::of(0.2);
+        Some(budget::Config {
+            ratio: s.or("ratio", default.ratio, ratio),
+            min_per_second: s.or("min_per_second", default.min_per_second, |f| {
+                f.number("retries per second, 0 or more", |x| x >= 0.0)
+            }),
+            ttl: s.or("ttl", default.ttl, Field::positive_span),
+        })
     })
 }
 

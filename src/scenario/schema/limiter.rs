@@ -33,7 +33,9 @@ fn rule(s: &Section) -> Option<Config> {
         parts if parts <= 10_000 => Some(parts),
         _ => f.unfit("1 to 10000 parts"),
     });
-    let config = Config { algorithm: algorithm?, key, limit: limit?, window: window?, burst, parts };
+    let delay = s.optional("delay", |f| f.count(0));
+    let warm_up = s.optional("warm_up", Field::positive_span);
+    let config = Config { algorithm: algorithm?, key, limit: limit?, window: window?, burst, parts, delay, warm_up };
     if s.is_sound() {
         check(s, &config);
     }
@@ -60,12 +62,14 @@ fn sharing(field: &Field) -> Option<Sharing> {
         };
         let has_store = !matches!(mode, Some(Mode::Independent | Mode::Divided));
         let (mut outages, mut on_failure) = (Vec::new(), OnFailure::default());
+        let mut timeout = Sharing::TIMEOUT;
         if has_store {
+            timeout = s.or("timeout", timeout, Field::positive_span);
             outages = s.or("outage", Vec::new(), |f| f.list(outage));
             let choices = [("local", OnFailure::Local), ("open", OnFailure::Open), ("closed", OnFailure::Closed)];
             on_failure = s.or("on_failure", on_failure, |f| f.choice(&choices));
         }
-        Some(Sharing { gateways: gateways?, mode: mode?, outages, on_failure })
+        Some(Sharing { gateways: gateways?, mode: mode?, outages, timeout, on_failure })
     })
 }
 
@@ -91,8 +95,29 @@ fn check(s: &Section, config: &Config) {
     if let (Some(field), false) =
         (s.field("parts"), matches!(config.algorithm, Algorithm::SubWindows | Algorithm::InterpolatedSubWindows))
     {
-        let sentence = format!("algorithm = {name:?} does not divide its window, only sub_windows and interpolated_sub_windows do");
+        let sentence = format!(
+            "algorithm = {name:?} does not divide its window, only sub_windows and interpolated_sub_windows do"
+        );
         let _: Option<()> = field.contradiction(sentence);
+    }
+    if let (Some(field), false) = (s.field("delay"), config.algorithm == Algorithm::LeakyBucket) {
+        let sentence = format!("algorithm = {name:?} makes nobody wait, only leaky_bucket does");
+        let _: Option<()> = field.contradiction(sentence);
+    }
+    if let (Some(delay), Some(field)) = (config.delay, s.field("delay"))
+        && config.algorithm == Algorithm::LeakyBucket
+        && delay >= config.burst.unwrap_or(0)
+    {
+        let burst = config.burst.unwrap_or(0);
+        let sentence =
+            format!("{delay} pass at once, and burst = {burst} lets no more than that in: nobody would wait");
+        let _: Option<()> = field.contradiction(sentence);
+    }
+    if (config.algorithm == Algorithm::WarmUp) != config.warm_up.is_some() {
+        let _: Option<()> = match s.field("warm_up") {
+            Some(field) => field.contradiction(format!("algorithm = {name:?} is never cold, only warm_up is")),
+            None => s.required("warm_up", "warm_up = \"10s\"", Field::positive_span).map(|_| ()),
+        };
     }
     if config.algorithm == Algorithm::LeakyBucket
         && u128::from(config.limit) * 1_000_000_000_000 < u128::from(config.window.0)

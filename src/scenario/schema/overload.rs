@@ -101,6 +101,10 @@ fn concurrency(field: &Field) -> Option<concurrency::Config> {
             config.probe_concurrency = s.or("probe_concurrency", default.probe_concurrency, |f| f.count(1));
             config.probe_interval = s.or("probe_interval", default.probe_interval, Field::positive_span);
         }
+        if algorithm == Algorithm::Breakwater {
+            config.target = s.or("target", default.target, Field::positive_span);
+            config.clients = s.or("clients", default.clients, |f| f.count(1));
+        }
         if s.is_sound() && config.min > config.max {
             let field = s.field("min").or_else(|| s.field("max"));
             return field

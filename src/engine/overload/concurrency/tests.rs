@@ -112,6 +112,22 @@ fn the_least_latency_is_measured_at_a_pinned_limit() {
     assert!(limiter.probing);
 }
 
+#[test]
+fn breakwater_grants_more_below_the_target_and_less_the_more_it_is_above() {
+    for (id, delay, clients, expected) in [
+        ("CB-102", 40.0, 5000, 1005.0),
+        ("CB-102", 40.0, 100, 1001.0),
+        ("CB-103", 80.0, 100, 1000.0),
+        ("CB-104", 160.0, 100, 980.0),
+        ("CB-105", 4800.0, 100, 500.0),
+    ] {
+        let mut limiter = at(Algorithm::Breakwater, 1000.0);
+        (limiter.config.clients, limiter.config.max) = (clients, 2000);
+        limiter.grant(delay, 80.0);
+        assert_eq!(limiter.limit, expected, "{id}");
+    }
+}
+
 /// A thousand requests that all time out look stable: only a limiter that counts them as drops shrinks.
 #[test]
 fn time_outs_shrink_every_limit() {
@@ -132,7 +148,7 @@ fn time_outs_shrink_every_limit() {
 proptest! {
     #[test]
     fn limits_stay_within_their_bounds(
-        algorithm in 0usize..4,
+        algorithm in 0usize..5,
         ends in proptest::collection::vec((0u64..20_000_000_000, 0u8..3, 1usize..40), 1..200),
     ) {
         let config = Config::of(Algorithm::ALL[algorithm].1);
