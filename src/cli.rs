@@ -6,6 +6,8 @@
 mod analyze;
 mod args;
 mod compare;
+#[cfg(feature = "live")]
+mod ctl;
 mod dataset;
 mod describe;
 mod exit;
@@ -20,6 +22,8 @@ mod policies;
 mod progress;
 mod report;
 mod run;
+#[cfg(feature = "live")]
+mod serve;
 mod stand_in;
 mod storm;
 #[cfg(feature = "data")]
@@ -60,6 +64,12 @@ pub fn main() -> ExitCode {
         Verb::Report(args) => report::report(args),
         Verb::Validate(args) => validate::validate(args),
         Verb::Generate(args) => generate::generate(args),
+        #[cfg(feature = "live")]
+        Verb::Serve(args) => serve::serve(args),
+        #[cfg(feature = "live")]
+        Verb::Ctl(args) => ctl::ctl(&args),
+        #[cfg(feature = "live")]
+        Verb::BecomeInstance(args) => serve::become_instance(&args),
     };
     match result {
         Ok(exit) => exit.into(),

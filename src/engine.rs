@@ -15,6 +15,7 @@ pub mod analyzer;
 pub mod autoscaler;
 pub mod balancer;
 pub mod breaker;
+pub mod console;
 pub mod events;
 pub mod forecast;
 pub mod gates;

@@ -14,6 +14,7 @@
 //!
 //! What is absent: credits (Breakwater), cooperation between gateways.
 
+pub mod budget;
 pub mod codel;
 pub mod concurrency;
 pub mod hedge;

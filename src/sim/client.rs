@@ -4,11 +4,11 @@
 //! sent: a queue, not a heap. An attempt that was answered leaves its entry behind, which is skipped in O(1) when its time
 //! comes; there are never more than rate × timeout of them.
 //!
-//! The retry budget is Finagle's: every request deposits `ratio` retries for ten seconds, beside a reserve of three per
-//! second. Tokens are gRPC's or AWS's. All clients share either, as one application that calls the service.
+//! The retry budget is Finagle's, tokens are gRPC's or AWS's. All clients share either, as one application that calls the service.
 
 use std::collections::VecDeque;
 
+use crate::engine::overload::budget::Budget;
 use crate::engine::overload::tokens::Tokens;
 use crate::engine::request::Outcome;
 use crate::record::outcome::Failure;
@@ -47,18 +47,11 @@ impl Patience {
     }
 }
 
-/// Length of the window of deposits \[s\].
-const BUDGET_WINDOW: u64 = 10;
-/// Retries per second that are always allowed.
-const RESERVE_PER_SECOND: f64 = 3.0;
-
 /// Whether and when a client tries again.
 #[derive(Debug)]
 pub struct RetryPolicy {
     retry: Retry,
-    /// Requests minus retries over ratio, by second modulo the window.
-    seconds: [f64; BUDGET_WINDOW as usize],
-    newest: u64,
+    budget: Option<Budget>,
     tokens: Option<Tokens>,
     /// By slot: the tokens that the attempt there was paid with, if it is a retry.
     took: Vec<u32>,
@@ -72,8 +65,7 @@ impl RetryPolicy {
     pub fn new(retry: &Retry) -> RetryPolicy {
         RetryPolicy {
             retry: retry.clone(),
-            seconds: [0.0; BUDGET_WINDOW as usize],
-            newest: 0,
+            budget: retry.budget.map(Budget::new),
             tokens: retry.tokens.map(Tokens::new),
             took: Vec::new(),
         }
@@ -101,35 +93,14 @@ impl RetryPolicy {
     /// A request begins.
     #[inline]
     pub fn offered(&mut self, now: Time) {
-        if let Some(ratio) = self.retry.budget {
-            self.advance(now);
-            self.seconds[(self.newest % BUDGET_WINDOW) as usize] += ratio;
-        }
-    }
-
-    #[inline]
-    fn advance(&mut self, now: Time) {
-        let second = now.0 / 1_000_000_000;
-        if second != self.newest {
-            for stale in (self.newest + 1..=second).take(BUDGET_WINDOW as usize) {
-                self.seconds[(stale % BUDGET_WINDOW) as usize] = 0.0;
-            }
-            self.newest = second;
+        if let Some(budget) = &mut self.budget {
+            budget.deposit(now);
         }
     }
 
     /// Takes a retry out of the budget; false if it is used up.
     fn withdraw(&mut self, now: Time) -> bool {
-        if self.retry.budget.is_none() {
-            return true;
-        }
-        self.advance(now);
-        let balance: f64 = self.seconds.iter().sum::<f64>() + RESERVE_PER_SECOND * BUDGET_WINDOW as f64;
-        if balance < 1.0 {
-            return false;
-        }
-        self.seconds[(self.newest % BUDGET_WINDOW) as usize] -= 1.0;
-        true
+        self.budget.as_mut().is_none_or(|budget| budget.withdraw(now))
     }
 
     /// How long a client waits before its next attempt, and the tokens that this takes; `None` if there is none.

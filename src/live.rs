@@ -1,0 +1,26 @@
+//! The live world: the engine on the wall clock, in front of real sockets and real processes.
+//!
+//! ```text
+//! clients ─▶ gateway ─▶ instances ◀─ provider ◀─ fleet
+//!               │ admit, completed          commands │
+//!               └──────▶ driver(engine) ◀────────────┘ ◀─ control: API, dashboard, metrics
+//! ```
+//!
+//! - [`clock`] is the only place that asks what time it is.
+//! - [`driver`] owns the engine, the very one that [`crate::sim`] drives, and accounts for every request once.
+//! - [`gateway`] speaks HTTP to clients and instances.
+//! - [`fleet`] does what the engine asks of instances, through a [`provider`].
+//! - [`control`] shows it all to people and programs, and takes their orders.
+//! - [`system`] starts and stops all of these together.
+//! - [`meter`] keeps the last ten minutes for those who look.
+//!
+//! What is absent: a second policy of any kind. When to scale, whom to refuse and whom to ask is decided in [`crate::engine`].
+
+pub mod clock;
+pub mod control;
+pub mod driver;
+pub mod fleet;
+pub mod gateway;
+pub mod meter;
+pub mod provider;
+pub mod system;

@@ -1,0 +1,422 @@
+//! The driver: the engine on the wall clock.
+//!
+//! ```text
+//! gateway ─▶ Driver::admit ─▶ Ticket(instance) ── Ticket::ended ─┐      one lock, held for microseconds,
+//! fleet   ─▶ Driver::tick ─▶ commands          ── told, health ──┤      never across a wait
+//! control ─▶ Driver::with ─▶ a look, an order                    ▼
+//!                                              engine · meter · recorder · log
+//! ```
+//!
+//! Exactly one [`Engine`], the very one that simulations drive. Around it the driver keeps what the engine has no business with: where
+//! instances are, the requests that are held, the clock, and accounts for those who look.
+
+pub mod log;
+pub mod roster;
+mod tickets;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, broadcast, oneshot};
+
+use crate::engine::autoscaler::Manual;
+use crate::engine::balancer::prequal::Answer;
+use crate::engine::events::Event;
+use crate::engine::request::{Admission, InstanceId, Permit, Rejection, Request};
+use crate::engine::{Command, Engine, InstanceState};
+use crate::live::clock::Clock;
+use crate::live::gateway::upstream::Upstream;
+use crate::live::meter::{Fleet, Meter, Second};
+use crate::record::recorder::FleetSample;
+use crate::record::run::Ended;
+use crate::record::{Recorder, Run};
+use crate::scenario::Scenario;
+use crate::scenario::service::Endpoint;
+use crate::units::{Span, Time};
+use log::{Entry, Log, Remark};
+use roster::{Look, Roster};
+pub use tickets::{Exchange, Passage, Ticket, Wait};
+
+/// What everybody may look at, under the lock.
+#[derive(Debug)]
+pub struct Core {
+    /// The engine.
+    pub engine: Engine,
+    /// Where its instances are.
+    pub roster: Roster,
+    /// Counts, and the last ten minutes.
+    pub meter: Meter,
+    /// What happened.
+    pub log: Log,
+    recorder: Option<Recorder>,
+    /// When the recorder's step ends.
+    step_ends: Time,
+    recorded: Vec<Event>,
+    waiting: VecDeque<Waiting>,
+    /// Integral of the number of waiting requests over time \[ns\], up to `held_since`, and what it was at the last scrape and step.
+    held_area: u128,
+    held_since: Time,
+    held_seen: [u128; 2],
+    /// When the control loop wakes by itself.
+    armed: Time,
+    next_wait: u64,
+    events: Vec<Event>,
+}
+
+/// A request that is held.
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    request: Request,
+    passage: oneshot::Sender<Ticket>,
+}
+
+/// The engine on the wall clock.
+#[derive(Debug)]
+pub struct Driver {
+    clock: Clock,
+    core: Mutex<Core>,
+    /// The control loop is wanted sooner than it meant to wake.
+    wake: Notify,
+    /// What has just happened, and every second that is over, for those who watch.
+    told: broadcast::Sender<Told>,
+}
+
+/// News for those who watch.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// Something happened.
+    Event(Arc<Entry>),
+    /// Something went wrong that is no event of the engine's.
+    Remark(Arc<Remark>),
+    /// A second is over.
+    Second(Second),
+}
+
+/// Which of the two lookers looks.
+const SCRAPE: usize = 0;
+const STEP: usize = 1;
+
+/// News that a watcher may be behind by.
+const NEWS: usize = 1024;
+
+impl Driver {
+    /// An engine without instances, its clock at zero. With a `duration` a run is recorded.
+    pub fn new(
+        scenario: &Scenario,
+        seed: u64,
+        endpoints: &[Endpoint],
+        clients: usize,
+        duration: Option<Span>,
+    ) -> Driver {
+        let engine = Engine::new(&scenario.engine_config(seed, endpoints, clients));
+        let recorder = duration.map(|duration| Recorder::new(scenario.recording(duration, endpoints)));
+        let memory = scenario.fleet.memory.map(|memory| memory.limit);
+        Driver {
+            clock: Clock::start(),
+            core: Mutex::new(Core {
+                engine,
+                roster: Roster::new(scenario.service.cores, scenario.service.servers(), memory, duration.is_some()),
+                meter: Meter::default(),
+                log: Log::default(),
+                step_ends: recorder.as_ref().map_or(Time::MAX, |recorder| Time::ZERO + recorder.step_length()),
+                recorder,
+                recorded: Vec::new(),
+                waiting: VecDeque::new(),
+                held_area: 0,
+                held_since: Time::ZERO,
+                held_seen: [0; 2],
+                armed: Time::ZERO,
+                next_wait: 0,
+                events: Vec::new(),
+            }),
+            wake: Notify::new(),
+            told: broadcast::channel(NEWS).0,
+        }
+    }
+
+    /// The clock, which began with the run.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Looks at everything, or changes it. Short: requests wait meanwhile.
+    pub fn with<T>(&self, look: impl FnOnce(Time, &mut Core) -> T) -> T {
+        let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = look(self.clock.now(), &mut core);
+        if core.engine.next_wake().0 < core.armed {
+            self.wake.notify_one();
+        }
+        result
+    }
+
+    /// Asks the engine about an attempt.
+    pub fn admit(self: &Arc<Driver>, request: &Request) -> Passage {
+        self.with(|now, core| {
+            let admission = core.engine.admit(now, request);
+            if core.engine.probes() {
+                core.answer_probes(now);
+            }
+            match admission {
+                Admission::Forward { instance, permit } => {
+                    Passage::Go(Ticket::new(self, core, now, request, instance, permit))
+                }
+                Admission::Reject(rejection) => Passage::Refused(rejection),
+                Admission::Hold { until } => {
+                    core.held_changes(now);
+                    let number = core.next_wait;
+                    core.next_wait += 1;
+                    let (passage, ticket) = oneshot::channel();
+                    core.waiting.push_back(Waiting { number, request: *request, passage });
+                    Passage::Wait(Wait::new(Arc::clone(self), number, ticket, until))
+                }
+            }
+        })
+    }
+
+    /// Sends on what is held, as far as there is somebody to send it to.
+    fn release(self: &Arc<Driver>) {
+        // Receivers are told outside the lock: one that has gone gives its ticket back, which takes the lock.
+        let released: Vec<_> = self.with(|now, core| {
+            let mut released = Vec::new();
+            while core.engine.candidates() > 0
+                && let Some(first) = core.waiting.front()
+            {
+                if first.passage.is_closed() {
+                    core.held_changes(now);
+                    core.waiting.pop_front();
+                    core.engine.abandon_held(now);
+                    continue;
+                }
+                let request = first.request;
+                let admission = core.engine.admit_held(now, &request);
+                if matches!(admission, Admission::Hold { .. }) {
+                    break;
+                }
+                core.held_changes(now);
+                let Some(waiting) = core.waiting.pop_front() else { break };
+                // One that is refused after all learns it by its sender's end.
+                if let Admission::Forward { instance, permit } = admission {
+                    let ticket = Ticket::new(self, core, now, &request, instance, permit);
+                    released.push((waiting.passage, ticket));
+                }
+            }
+            released
+        });
+        for (passage, ticket) in released {
+            let _ = passage.send(ticket);
+        }
+    }
+
+    /// Takes back a request that is held no longer; false if it was not.
+    fn give_up(&self, number: u64) -> bool {
+        self.with(|now, core| {
+            let Some(place) = core.waiting.iter().position(|waiting| waiting.number == number) else { return false };
+            core.held_changes(now);
+            core.waiting.remove(place);
+            core.engine.abandon_held(now);
+            true
+        })
+    }
+
+    /// Runs whatever is due, and says what is to be done.
+    pub fn tick(self: &Arc<Driver>) -> Vec<Command> {
+        let (commands, news) = self.with(|now, core| {
+            let mut commands = Vec::new();
+            if core.engine.next_wake().0 <= now {
+                let observation = core.engine.scrape_due(now).then(|| core.observe(now));
+                core.engine.tick(now, observation.as_ref(), &mut commands);
+            }
+            if now >= core.step_ends {
+                core.end_step(now);
+            }
+            let mut news = Vec::new();
+            if now.since(core.meter.began()) >= Span::from_secs(1) {
+                let fleet = core.fleet(now);
+                news.push(Told::Second(core.meter.second_over(now, fleet)));
+            }
+            core.take_events();
+            (commands, news)
+        });
+        self.release();
+        self.tell_news(news);
+        commands
+    }
+
+    /// Waits until something is due, or wanted sooner.
+    pub async fn until_due(&self) {
+        let due = self.with(|_, core| {
+            let second = core.meter.began() + Span::from_secs(1);
+            core.armed = core.engine.next_wake().0.min(core.step_ends).min(second);
+            core.armed
+        });
+        tokio::select! {
+            () = tokio::time::sleep_until(self.clock.instant(due)) => {}
+            () = self.wake.notified() => {}
+        }
+    }
+
+    /// Has the control loop look at once.
+    pub fn hurry(&self) {
+        self.wake.notify_one();
+    }
+
+    /// A person's order; what is to be done for it.
+    pub fn scale(&self, manual: Manual) -> Vec<Command> {
+        self.with(|now, core| {
+            let mut commands = Vec::new();
+            core.engine.scale(now, manual, &mut commands);
+            commands
+        })
+    }
+
+    /// Learns that an instance changed state, as the engine does. One that takes traffic is at `upstream`.
+    pub fn instance_changed(self: &Arc<Driver>, id: InstanceId, state: InstanceState, upstream: Option<Arc<Upstream>>) {
+        self.with(|now, core| {
+            if let Some(upstream) = upstream {
+                core.roster.serves(now, id, upstream);
+            }
+            core.engine.instance_changed(now, id, state);
+            if state == InstanceState::Gone {
+                core.roster.gone(now, id);
+            }
+            let ready = core.roster.ready();
+            if let Some(recorder) = &mut core.recorder {
+                recorder.ready_changed(now, ready);
+            }
+        });
+        self.release();
+    }
+
+    /// Watches what happens from now on.
+    pub fn watch(&self) -> broadcast::Receiver<Told> {
+        self.told.subscribe()
+    }
+
+    /// Tells watchers what was written down since the last time.
+    fn tell_news(&self, mut news: Vec<Told>) {
+        let (entries, remarks) = self.with(|_, core| core.log.take_new());
+        news.extend(entries.into_iter().map(Told::Event));
+        news.extend(remarks.into_iter().map(Told::Remark));
+        for each in news {
+            // Nobody may be watching.
+            let _ = self.told.send(each);
+        }
+    }
+
+    /// What was recorded, the run being over; `None` if nothing was, or it was asked for before.
+    pub fn finish(&self, seed: u64, ended: Ended) -> Option<Run> {
+        self.with(|now, core| {
+            core.take_events();
+            let mut recorder = core.recorder.take()?;
+            core.step_ends = Time::MAX;
+            let sample = core.sample(now);
+            recorder.step_ended(now, &sample);
+            let instances = core.roster.summaries(now);
+            Some(recorder.finish(seed, ended, now, std::mem::take(&mut core.recorded), instances))
+        })
+    }
+}
+
+impl Core {
+    /// Requests that are held.
+    pub fn held(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The number of held requests is about to change.
+    fn held_changes(&mut self, now: Time) {
+        self.held_area += self.waiting.len() as u128 * u128::from(now.since(self.held_since).0);
+        self.held_since = now;
+    }
+
+    /// Mean number of held requests since this looker looked last, `span` ago.
+    fn held_lately(&mut self, now: Time, looker: usize, span: Span) -> f64 {
+        self.held_changes(now);
+        let grown = self.held_area - std::mem::replace(&mut self.held_seen[looker], self.held_area);
+        if span.is_zero() { 0.0 } else { grown as f64 / span.0 as f64 }
+    }
+
+    /// What a scrape sees.
+    fn observe(&mut self, now: Time) -> crate::engine::observation::FleetObservation {
+        let (instances, span) = self.roster.samples(now, Look::Scrape);
+        let held = self.held_lately(now, SCRAPE, span);
+        crate::engine::observation::FleetObservation { instances, lost: false, held }
+    }
+
+    /// What the recorder sees of the fleet.
+    fn sample(&mut self, now: Time) -> FleetSample {
+        let (mut sample, span) = self.roster.fleet_sample(now);
+        sample.queued += self.held_lately(now, STEP, span);
+        let forecast = self.engine.forecast();
+        FleetSample {
+            desired: self.engine.desired(),
+            baseline_rps: self.engine.baseline_rps().unwrap_or(f64::NAN),
+            forecast_rps: self.engine.forecast_rps().unwrap_or(f64::NAN),
+            forecast_band: forecast.map(|prediction| (prediction.low, prediction.high)),
+            breakers_open: self.engine.breakers_open(),
+            ..sample
+        }
+    }
+
+    fn end_step(&mut self, now: Time) {
+        let sample = self.sample(now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.step_ended(now, &sample);
+            // A late tick is one step; the next ends where it would have.
+            let step = recorder.step_length().0;
+            self.step_ends = Time((now.0 / step + 1) * step);
+        }
+    }
+
+    /// The fleet at this moment.
+    pub fn fleet(&mut self, now: Time) -> Fleet {
+        let means = self.roster.means(now);
+        let counts = self.engine.counts();
+        Fleet {
+            ready: self.roster.ready(),
+            total: self.roster.total(),
+            desired: self.engine.desired().max(counts.existing),
+            cpu_percent: means.cpu_percent,
+            memory_percent: means.memory_percent,
+            event_loop_lag_ms: means.event_loop_lag_ms,
+            active: self.roster.active(),
+            held: self.waiting.len() as u32,
+            breakers_open: self.engine.breakers_open(),
+            baseline_rps: self.engine.baseline_rps().unwrap_or(f64::NAN),
+            forecast_rps: self.engine.forecast_rps().unwrap_or(f64::NAN),
+        }
+    }
+
+    /// Writes down what the engine has to tell.
+    fn take_events(&mut self) {
+        let mut events = std::mem::take(&mut self.events);
+        self.engine.drain_events(&mut events);
+        for event in events.drain(..) {
+            if self.recorder.is_some() {
+                self.recorded.push(event.clone());
+            }
+            self.log.write(event);
+        }
+        self.events = events;
+    }
+
+    /// Answers the balancer's questions with what the gateway itself knows of the instances.
+    fn answer_probes(&mut self, now: Time) {
+        while let Some(id) = self.engine.next_probe() {
+            if let Some((rif, latency)) = self.roster.load(id) {
+                self.engine.probed(now, id, Answer { rif, latency });
+            }
+        }
+    }
+}
+
+/// Why an attempt was refused, and what its client may be told.
+pub type Refused = Rejection;
+
+/// What an attempt was admitted with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    pub instance: InstanceId,
+    pub permit: Permit,
+}
