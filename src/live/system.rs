@@ -70,7 +70,8 @@ pub struct System {
     control: SocketAddr,
     stop: watch::Sender<bool>,
     served: JoinHandle<()>,
-    loops: Vec<JoinHandle<()>>,
+    driving: JoinHandle<()>,
+    controlling: JoinHandle<()>,
 }
 
 impl System {
@@ -95,11 +96,9 @@ impl System {
         let (stop, stopped) = watch::channel(false);
         let served = tokio::spawn(gateway.serve(listener, stopped));
         let controls = Control::new(Arc::clone(&fleet), live, control);
-        let loops = vec![
-            tokio::spawn(Arc::clone(&fleet).run()),
-            tokio::spawn(control::serve(Arc::new(controls), control_listener)),
-        ];
-        Ok(System { fleet, listen, control, stop, served, loops })
+        let driving = tokio::spawn(Arc::clone(&fleet).run());
+        let controlling = tokio::spawn(control::serve(Arc::new(controls), control_listener));
+        Ok(System { fleet, listen, control, stop, served, driving, controlling })
     }
 
     /// Where requests are taken.
@@ -125,10 +124,11 @@ impl System {
         if tokio::time::timeout(duration(DRAIN), self.served).await.is_err() {
             abort.abort();
         }
+        // First the engine, which would replace whoever goes.
+        self.driving.abort();
+        let _ = self.driving.await;
         self.fleet.stop().await;
-        for each in self.loops {
-            each.abort();
-        }
+        self.controlling.abort();
     }
 }
 

@@ -67,6 +67,14 @@ mod round_trip;
 /// `report.json` against its schema.
 mod schema;
 
+/// The gateway over raw sockets.
+#[cfg(feature = "live")]
+mod gateway;
+
+/// Processes that come and go, and who controls them.
+#[cfg(feature = "live")]
+mod serving;
+
 /// House rules that no compiler checks.
 mod tidy;
 

@@ -184,7 +184,7 @@ mod tests {
     fn a_body_ends_where_its_last_chunk_does() {
         assert_eq!(read(b"5\r\nhello\r\n0\r\n\r\nGET /"), Ok(15));
         assert_eq!(read(b"00000\r\n\r\n"), Ok(9), "GW-74");
-        assert_eq!(read(b"5;a=\"b\"\r\nhello\r\n0\r\nX-A: 1\r\n\r\nG"), Ok(30), "GW-75");
+        assert_eq!(read(b"5;a=\"b\"\r\nhello\r\n0\r\nX-A: 1\r\n\r\nG"), Ok(29), "GW-75");
         assert_eq!(read(b"A\r\n0123456789\r\n0\r\n\r\n"), Ok(20));
     }
 
