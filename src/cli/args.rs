@@ -1,10 +1,15 @@
 //! What a user types.
 
+#[cfg(feature = "live")]
+mod live;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::units::Span;
+#[cfg(feature = "live")]
+pub use live::*;
 
 /// Puts an auto-scaling system through the storm before production does.
 #[derive(Debug, Parser)]
@@ -61,128 +66,6 @@ pub enum Verb {
     #[cfg(feature = "live")]
     #[command(hide = true)]
     BecomeInstance(BecomeInstanceArgs),
-}
-
-/// `wavetank serve`.
-#[cfg(feature = "live")]
-#[derive(Debug, clap::Args)]
-pub struct ServeArgs {
-    /// A scenario file with a [live] section
-    #[arg(value_name = "CONFIG")]
-    pub config: PathBuf,
-    /// Override a key of the file, e.g. --set autoscaler.max=30; may be repeated
-    #[arg(long = "set", value_name = "PATH=VALUE")]
-    pub overrides: Vec<String>,
-}
-
-/// `wavetank become-instance`, which only wavetank itself calls.
-#[cfg(feature = "live")]
-#[derive(Debug, clap::Args)]
-pub struct BecomeInstanceArgs {
-    /// Whose process it is
-    #[arg(long, value_name = "PID")]
-    pub parent: u32,
-    /// What to become
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
-}
-
-/// `wavetank ctl`.
-#[cfg(feature = "live")]
-#[derive(Debug, clap::Args)]
-pub struct CtlArgs {
-    /// What to ask or order
-    #[command(subcommand)]
-    pub verb: CtlVerb,
-    /// Where the control API is
-    #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:9090", env = "WAVETANK_URL")]
-    pub url: String,
-    /// The token, where one is set
-    #[arg(long, global = true, value_name = "TOKEN", env = "WAVETANK_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
-    /// Print JSON and nothing else
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Ask again every two seconds
-    #[arg(long, global = true, conflicts_with = "json")]
-    pub watch: bool,
-}
-
-/// What a gateway can be asked.
-#[cfg(feature = "live")]
-#[derive(Debug, Subcommand)]
-pub enum CtlVerb {
-    /// Instances, breaker, metrics, recent actions
-    Status,
-    /// Baseline and spikes
-    Traffic,
-    /// What comes next
-    Predict,
-    /// Start instances
-    ScaleUp {
-        /// How many
-        #[arg(default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-        count: u32,
-    },
-    /// Drain and stop instances
-    ScaleDown {
-        /// How many
-        #[arg(default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-        count: u32,
-    },
-    /// Have so many instances
-    Instances {
-        /// How many
-        count: u32,
-    },
-    /// The autoscaler's rules
-    Rules {
-        /// What to do with them
-        #[command(subcommand)]
-        verb: RulesVerb,
-    },
-    /// The metrics as Prometheus sees them
-    Metrics,
-    /// Whether it is up
-    Health,
-    /// What happened
-    Logs {
-        /// And what happens from now on
-        #[arg(long, short)]
-        follow: bool,
-    },
-    /// Patterns of the traffic, and what follows from them
-    Analyze,
-    /// Spikes, active and over
-    Spikes,
-    /// What load is usual
-    Baseline,
-    /// Ask for everything once, and tell what answers
-    Test,
-}
-
-/// What can be done with rules.
-#[cfg(feature = "live")]
-#[derive(Debug, Subcommand)]
-pub enum RulesVerb {
-    /// Show them
-    List,
-    /// Add one, as JSON with the keys of [[autoscaler.rule]]
-    Add {
-        /// The rule
-        #[arg(value_name = "JSON")]
-        rule: String,
-    },
-    /// Switch one on
-    Enable {
-        /// Its name
-        name: String,
-    },
-    /// Switch one off
-    Disable {
-        /// Its name
-        name: String,
-    },
 }
 
 /// What all runs take.

@@ -33,7 +33,8 @@ fn print(text: &str) {
 }
 
 fn once(args: &CtlArgs, api: &Api) -> anyhow::Result<Exit> {
-    let scale = |action: &str, key: &str, n: u32| api.post("/api/scaling/actions", &json!({ "action": action, key: n }));
+    let scale =
+        |action: &str, key: &str, n: u32| api.post("/api/scaling/actions", &json!({ "action": action, key: n }));
     let (value, show): (Value, fn(&Value) -> String) = match &args.verb {
         CtlVerb::Status => (api.get("/api/scaling/status")?, shown::status),
         CtlVerb::Metrics => {
@@ -70,7 +71,13 @@ fn once(args: &CtlArgs, api: &Api) -> anyhow::Result<Exit> {
 fn rule_path(name: &str, verb: &str) -> String {
     let coded: String = name
         .bytes()
-        .map(|b| if b.is_ascii_alphanumeric() || b"-._~".contains(&b) { (b as char).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+                (b as char).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
         .collect();
     format!("/api/scaling/rules/{coded}/{verb}")
 }
@@ -151,7 +158,8 @@ impl Api {
             Some(body) => (format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()), body),
             None => (String::new(), ""),
         };
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{token}{kind}\r\n", self.host);
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{token}{kind}\r\n", self.host);
         (&stream).write_all(format!("{head}{body}").as_bytes())?;
         Ok(BufReader::new(stream))
     }
@@ -241,9 +249,12 @@ mod shown {
             Value::Null => "–".to_string(),
             Value::String(text) => text.clone(),
             Value::Array(list) => list.iter().map(text).collect::<Vec<_>>().join(", "),
-            Value::Number(n) => n.as_f64().map_or_else(|| n.to_string(), |x| {
-                if x.fract() == 0.0 { format!("{x:.0}") } else { format!("{x:.2}") }
-            }),
+            Value::Number(n) => n.as_f64().map_or_else(
+                || n.to_string(),
+                |x| {
+                    if x.fract() == 0.0 { format!("{x:.0}") } else { format!("{x:.2}") }
+                },
+            ),
             other => other.to_string(),
         }
     }
@@ -330,14 +341,16 @@ mod shown {
         let keys = ["timestamp", "timeframe", "predictedRPS", "lowRPS", "highRPS", "confidence", "basis"];
         let found = rows(value, &keys);
         if found.is_empty() {
-            return "nothing is predicted: too little was seen, or analyzer.prediction_window is not set\n".to_string();
+            return "nothing is predicted: too little was seen, or analyzer.prediction_window is not set\n"
+                .to_string();
         }
         table(&["WHEN", "IN", "RPS", "LOW", "HIGH", "CONFIDENCE", "MODEL"], &found)
     }
 
     pub fn traffic(value: &Value) -> String {
         let baseline = &value["currentBaseline"];
-        let head = format!("baseline {}/s (confidence {})\n\n", text(&baseline["rps"]), text(&baseline["confidence"]));
+        let head =
+            format!("baseline {}/s (confidence {})\n\n", text(&baseline["rps"]), text(&baseline["confidence"]));
         head + &spikes(value)
     }
 

@@ -72,12 +72,8 @@ async fn until_stopped(settings: Settings, args: &ServeArgs) -> Result<Exit, Fai
         () = stop.wait() => return Ok(Exit::Done),
     };
     // Programs that start this one read where it is, whatever port it was given.
-    let _ = writeln!(
-        std::io::stdout().lock(),
-        "gateway http://{}\ncontrol http://{}",
-        system.listen(),
-        system.control()
-    );
+    let _ =
+        writeln!(std::io::stdout().lock(), "gateway http://{}\ncontrol http://{}", system.listen(), system.control());
     let telling = tokio::spawn(tell(Arc::clone(system.driver())));
     loop {
         tokio::select! {

@@ -120,7 +120,9 @@ fn check_lines(path: &Path) -> Result<(), Cause> {
         return check_folder(path);
     }
     // A killed job may have left half a line, which begins as one.
-    let first = BufReader::new(File::open(path)?).bytes().find(|byte| !matches!(byte, Ok(byte) if byte.is_ascii_whitespace()));
+    let first = BufReader::new(File::open(path)?)
+        .bytes()
+        .find(|byte| !matches!(byte, Ok(byte) if byte.is_ascii_whitespace()));
     match first.transpose()? {
         None | Some(b'{') => Ok(()),
         Some(_) => Err("it is something else: a history is lines of JSON, each an object".into()),

@@ -129,9 +129,14 @@ impl Control {
         if !is_open {
             self.door.check_token(request.headers())?;
         }
-        let allowed = allowed(&path).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no {path}")))?;
+        let allowed =
+            allowed(&path).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no {path}")))?;
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        let fits = if reads { allowed.contains("GET") } else { allowed.contains("POST") && request.method() == Method::POST };
+        let fits = if reads {
+            allowed.contains("GET")
+        } else {
+            allowed.contains("POST") && request.method() == Method::POST
+        };
         if !fits {
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} takes {allowed}"));
             let mut response = problem.response();
@@ -199,12 +204,14 @@ fn allowed(path: &str) -> Option<&'static str> {
 /// The JSON that an order comes with; none is the same as `{}`.
 async fn body(request: Request<Incoming>) -> Result<Value, Problem> {
     let collected = Limited::new(request.into_body(), MAX_BODY).collect().await;
-    let bytes = collected.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 1 MiB"))?;
+    let bytes =
+        collected.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 1 MiB"))?;
     let bytes = bytes.to_bytes();
     if bytes.is_empty() {
         return Ok(json!({}));
     }
-    let value = serde_json::from_slice(&bytes).map_err(|error| Problem::bad(format!("the body is no JSON: {error}")))?;
+    let value =
+        serde_json::from_slice(&bytes).map_err(|error| Problem::bad(format!("the body is no JSON: {error}")))?;
     match value {
         Value::Object(_) => Ok(value),
         _ => Err(Problem::bad("the body is no JSON object")),

@@ -271,7 +271,12 @@ impl Driver {
     }
 
     /// Learns that an instance changed state, as the engine does. One that takes traffic is at `upstream`.
-    pub fn instance_changed(self: &Arc<Driver>, id: InstanceId, state: InstanceState, upstream: Option<Arc<Upstream>>) {
+    pub fn instance_changed(
+        self: &Arc<Driver>,
+        id: InstanceId,
+        state: InstanceState,
+        upstream: Option<Arc<Upstream>>,
+    ) {
         self.with(|now, core| {
             if let Some(upstream) = upstream {
                 core.roster.serves(now, id, upstream);

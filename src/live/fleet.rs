@@ -9,6 +9,8 @@
 //!
 //! Every instance has one task of its own that leads it through its life, and takes orders.
 
+mod life;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -20,9 +22,9 @@ use http_body_util::{BodyExt, Limited};
 use hyper::Request;
 use tokio::sync::{mpsc, watch};
 
+use crate::engine::Command;
 use crate::engine::autoscaler::Manual;
 use crate::engine::request::InstanceId;
-use crate::engine::{Command, InstanceState};
 use crate::live::clock::duration;
 use crate::live::driver::Driver;
 use crate::live::driver::roster::Vitals;
@@ -32,6 +34,7 @@ use crate::live::provider::{self, Provider};
 use crate::scenario::Scenario;
 use crate::scenario::live::{Live, Timeouts};
 use crate::units::{Span, Time};
+use life::Life;
 
 /// How often an instance that starts is asked whether it is well.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -192,7 +195,7 @@ impl Ready {
             debug_assert_eq!(adopted, id, "ids count launches");
             let orders = fleet.enlist(id);
             let life = Life { fleet: Arc::clone(&fleet), id, orders };
-            tokio::spawn(life.from_service(upstream));
+            tokio::spawn(life.serve(upstream));
         }
         fleet
     }
@@ -285,7 +288,7 @@ impl Fleet {
                 Command::Launch(id) => {
                     self.driver.with(|now, core| core.roster.launched(now, id));
                     let orders = self.enlist(id);
-                    tokio::spawn(Life { fleet: Arc::clone(self), id, orders }.from_launch());
+                    tokio::spawn(Life { fleet: Arc::clone(self), id, orders }.launch());
                 }
                 Command::Drain(id) => self.order(id, Order::Drain),
                 Command::Terminate(id) => self.order(id, Order::Terminate),
@@ -392,120 +395,5 @@ struct StopOnDrop(tokio::task::JoinHandle<()>);
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// The life of one instance.
-struct Life {
-    fleet: Arc<Fleet>,
-    id: InstanceId,
-    orders: mpsc::UnboundedReceiver<Order>,
-}
-
-impl Life {
-    /// From the order to launch it.
-    async fn from_launch(mut self) {
-        tokio::select! {
-            () = tokio::time::sleep(self.fleet.back_off()) => {}
-            _ = self.orders.recv() => return self.is_gone(None),
-        }
-        let fleet = Arc::clone(&self.fleet);
-        let began = fleet.driver.clock().now();
-        let brought = tokio::select! {
-            brought = bring_up(&*fleet.provider, &fleet.terms, self.id) => brought,
-            _ = self.orders.recv() => {
-                let _ = fleet.provider.terminate(self.id).await;
-                return self.is_gone(None);
-            }
-        };
-        match brought {
-            Ok(upstream) => {
-                let warming = !fleet.terms.warmup.is_zero();
-                let state = if warming { InstanceState::Warming } else { InstanceState::Ready };
-                fleet.driver.instance_changed(self.id, state, Some(Arc::clone(&upstream)));
-                fleet.driver.hurry();
-                self.from_service(upstream).await;
-            }
-            Err(error) => {
-                fleet.driver.with(|now, core| core.log.remark(now, self.id, &error));
-                self.is_gone(Some(began));
-            }
-        }
-    }
-
-    /// From its first traffic.
-    async fn from_service(mut self, upstream: Arc<Upstream>) {
-        let fleet = Arc::clone(&self.fleet);
-        let clock = *fleet.driver.clock();
-        let began = clock.now();
-        let warm = tokio::time::sleep_until(clock.instant(began + fleet.terms.warmup));
-        tokio::pin!(warm);
-        let mut is_warm = began == Time::ZERO || fleet.terms.warmup.is_zero();
-        let order = loop {
-            tokio::select! {
-                () = &mut warm, if !is_warm => {
-                    is_warm = true;
-                    fleet.driver.instance_changed(self.id, InstanceState::Ready, None);
-                }
-                () = fleet.provider.ended(self.id) => {
-                    // Its group may have outlived it.
-                    let _ = fleet.provider.terminate(self.id).await;
-                    return self.is_gone(Some(began));
-                }
-                order = self.orders.recv() => break order.unwrap_or(Order::Terminate),
-            }
-        };
-        if order == Order::Drain {
-            self.drain(&upstream).await;
-        }
-        upstream.close();
-        if let Err(error) = fleet.provider.terminate(self.id).await {
-            fleet.driver.with(|now, core| core.log.remark(now, self.id, &error));
-        }
-        self.is_gone(None);
-    }
-
-    /// Waits until it has answered what it has, it ends, time is up, or it is to go at once.
-    async fn drain(&mut self, upstream: &Upstream) {
-        let fleet = Arc::clone(&self.fleet);
-        let idle = async {
-            tokio::time::sleep(duration(fleet.terms.pre_stop_delay)).await;
-            loop {
-                let Some(idle) = fleet.driver.with(|_, core| {
-                    core.roster.get(self.id).filter(|member| member.active > 0).map(|member| Arc::clone(&member.idle))
-                }) else {
-                    return;
-                };
-                let told = idle.notified();
-                tokio::pin!(told);
-                told.as_mut().enable();
-                let active = |core: &mut crate::live::driver::Core| core.roster.get(self.id).map_or(0, |m| m.active);
-                if fleet.driver.with(|_, core| active(core)) == 0 {
-                    return;
-                }
-                told.await;
-            }
-        };
-        let orders = &mut self.orders;
-        tokio::select! {
-            () = idle => {}
-            () = tokio::time::sleep(duration(fleet.terms.drain_timeout)) => {}
-            () = fleet.provider.ended(self.id) => {}
-            () = async { while orders.recv().await.is_some_and(|order| order != Order::Terminate) {} } => {}
-        }
-        upstream.close();
-    }
-
-    /// It does not exist any more. With `began` it went by itself.
-    fn is_gone(self, began: Option<Time>) {
-        let fleet = &self.fleet;
-        let now = fleet.driver.clock().now();
-        if let Some(began) = began {
-            fleet.lived(now.since(began) < SHORT_LIFE);
-        }
-        fleet.driver.instance_changed(self.id, InstanceState::Gone, None);
-        fleet.orders().remove(&self.id);
-        fleet.population.send_modify(|n| *n -= 1);
-        fleet.driver.hurry();
     }
 }

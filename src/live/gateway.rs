@@ -20,6 +20,7 @@ pub mod fields;
 pub mod forwarded;
 pub mod guard;
 pub mod head;
+pub mod inspector;
 mod relay;
 mod tunnel;
 pub mod upstream;

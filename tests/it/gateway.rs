@@ -4,223 +4,14 @@
 //! have to get their own answers: that catches queues that are out of step, which status codes do not show.
 
 pub mod teller;
+pub mod world;
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use proptest::prelude::*;
 use teller::{Message, Reply, Teller};
-use wavetank::live::system::{Settings, System};
-use wavetank::scenario;
-
-/// A gateway in this process, and what it stands on.
-pub struct Gateway {
-    pub address: SocketAddr,
-    pub system: Option<System>,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Gateway {
-    /// A gateway in front of `tellers`, with these lines in its configuration: those before a section belong to `[live]`.
-    pub fn before(tellers: &[&Teller], lines: &str) -> Gateway {
-        let upstreams: Vec<String> = tellers.iter().map(|teller| teller.address.to_string()).collect();
-        let text = format!(
-            "[live]\nlisten = \"127.0.0.1:0\"\ncontrol = \"127.0.0.1:0\"\nupstreams = {upstreams:?}\n{lines}\n"
-        );
-        let scenario = scenario::parse(&text, "gateway.toml", "".as_ref(), &[]).unwrap_or_else(|e| panic!("{e}"));
-        let settings = Settings {
-            live: scenario.live.clone().unwrap(),
-            file: ("gateway.toml".into(), Vec::new()),
-            seed: scenario.seed,
-            program: env!("CARGO_BIN_EXE_wavetank").into(),
-            record: None,
-            scenario,
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let system = runtime.block_on(System::start(settings)).unwrap();
-        Gateway { address: system.listen(), system: Some(system), runtime }
-    }
-
-    /// Sends bytes on a new connection.
-    pub fn send(&self, bytes: impl AsRef<[u8]>) -> Client {
-        let mut client = self.connect();
-        client.write(bytes.as_ref());
-        client
-    }
-
-    /// A new connection.
-    pub fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        Client { stream, bytes: Vec::new() }
-    }
-
-    /// The answer to a GET on a new connection.
-    pub fn get(&self, target: &str) -> Answer {
-        self.send(get(target)).answer().expect("an answer")
-    }
-
-    /// A sound request on a new connection gets its own answer.
-    pub fn canary(&self) {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let target = format!("/canary/{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let answer = self.get(&target);
-        assert_eq!((answer.status, answer.text()), (200, target));
-    }
-
-    /// Counts since the beginning: requests offered, and those that succeeded, failed and were none.
-    pub fn totals(&self) -> wavetank::live::meter::Totals {
-        self.system.as_ref().unwrap().driver().with(|_, core| core.meter.totals().clone())
-    }
-
-    /// Waits until nothing is under way, and checks that everything that was offered is accounted for.
-    pub fn settles(&self) {
-        let driver = self.system.as_ref().unwrap().driver();
-        let settled = || {
-            driver.with(|_, core| {
-                let totals = core.meter.totals();
-                core.engine.in_flight() == 0
-                    && totals.offered == totals.succeeded + totals.failed.iter().sum::<u64>()
-            })
-        };
-        for _ in 0..2000 {
-            if settled() {
-                return;
-            }
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
-        panic!("{:?}", self.totals());
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        if let Some(system) = self.system.take() {
-            self.runtime.block_on(system.stop());
-        }
-    }
-}
-
-/// A GET without a body.
-pub fn get(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")
-}
-
-/// A client's connection.
-pub struct Client {
-    pub stream: TcpStream,
-    bytes: Vec<u8>,
-}
-
-/// An answer.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
-    /// Whether all of the body came.
-    pub whole: bool,
-}
-
-impl Answer {
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    pub fn field(&self, name: &str) -> Option<String> {
-        let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
-        let mut found = fields.filter(|(each, _)| each.eq_ignore_ascii_case(name));
-        found.next().map(|(_, value)| value.trim().to_string())
-    }
-}
-
-impl Client {
-    /// Writes; one that was cut off need not be told all.
-    pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = self.stream.write_all(bytes.as_ref());
-    }
-
-    /// Whether there is more to read.
-    fn more(&mut self) -> bool {
-        let mut part = [0; 4096];
-        match self.stream.read(&mut part) {
-            Ok(n) if n > 0 => {
-                self.bytes.extend_from_slice(&part[..n]);
-                true
-            }
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
-                panic!("nothing came, and it was not closed: {:?}", String::from_utf8_lossy(&self.bytes));
-            }
-            _ => false,
-        }
-    }
-
-    /// The next answer; `None`: the connection was closed instead.
-    pub fn answer(&mut self) -> Option<Answer> {
-        self.answer_to(false)
-    }
-
-    /// The next answer, `to_head` without its body.
-    pub fn answer_to(&mut self, to_head: bool) -> Option<Answer> {
-        let end = loop {
-            match teller::find(&self.bytes, b"\r\n\r\n") {
-                Some(at) => break at + 4,
-                None if self.more() => {}
-                None => return None,
-            }
-        };
-        let head = String::from_utf8_lossy(&self.bytes[..end]).into_owned();
-        self.bytes.drain(..end);
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut answer = Answer { status, head, body: Vec::new(), whole: true };
-        if to_head || status == 204 || status == 304 || status < 200 {
-            return Some(answer);
-        }
-        if let Some(length) = answer.field("content-length") {
-            let length: usize = length.parse().unwrap();
-            while self.bytes.len() < length && self.more() {}
-            answer.whole = self.bytes.len() >= length;
-            answer.body = self.bytes.drain(..length.min(self.bytes.len())).collect();
-        } else if answer.field("transfer-encoding").is_some() {
-            answer.whole = self.chunks(&mut answer.body);
-        } else {
-            while self.more() {}
-            answer.body = std::mem::take(&mut self.bytes);
-        }
-        Some(answer)
-    }
-
-    fn chunks(&mut self, body: &mut Vec<u8>) -> bool {
-        loop {
-            let end = loop {
-                match teller::find(&self.bytes, b"\r\n") {
-                    Some(at) => break at,
-                    None if self.more() => {}
-                    None => return false,
-                }
-            };
-            let size = usize::from_str_radix(std::str::from_utf8(&self.bytes[..end]).unwrap(), 16).unwrap();
-            while self.bytes.len() < end + 2 + size + 2 {
-                if !self.more() {
-                    return false;
-                }
-            }
-            body.extend_from_slice(&self.bytes[end + 2..end + 2 + size]);
-            self.bytes.drain(..end + 4 + size);
-            if size == 0 {
-                return true;
-            }
-        }
-    }
-
-    /// Waits for the end of the connection, and fails if more comes.
-    pub fn is_closed(&mut self) -> bool {
-        self.bytes.is_empty() && !self.more()
-    }
-}
+use world::{Gateway, get};
 
 /// The bytes are refused with one of `statuses`, the connection is closed, and no instance sees anything of `/x`.
 fn refused(gateway: &Gateway, teller: &Teller, case: &str, bytes: &[u8], statuses: &[u16]) {
@@ -243,10 +34,18 @@ fn what_can_be_misunderstood_reaches_no_instance() {
     let cases: Vec<(&str, String, &[u16])> = vec![
         // CL.TE and TE.CL (Watchfire 2005, PortSwigger 2019).
         ("GW-50", post("Content-Length: 6\r\nTransfer-Encoding: chunked", "0\r\n\r\nG"), &[400]),
-        ("GW-51", post("Transfer-Encoding: chunked\r\nContent-Length: 4", "5c\r\nGPOST / HTTP/1.1\r\n\r\n0\r\n\r\n"), &[400]),
+        (
+            "GW-51",
+            post("Transfer-Encoding: chunked\r\nContent-Length: 4", "5c\r\nGPOST / HTTP/1.1\r\n\r\n0\r\n\r\n"),
+            &[400],
+        ),
         // TE.TE: obfuscations that one of two servers does not see.
         ("GW-52", post("Transfer-Encoding : chunked", "0\r\n\r\n"), &[400]),
-        ("GW-53", format!("POST /x HTTP/1.1\r\n Transfer-Encoding: chunked\r\nHost: a\r\n\r\n0\r\n\r\n{smuggled}"), &[400]),
+        (
+            "GW-53",
+            format!("POST /x HTTP/1.1\r\n Transfer-Encoding: chunked\r\nHost: a\r\n\r\n0\r\n\r\n{smuggled}"),
+            &[400],
+        ),
         ("GW-56", post("Transfer-Encoding: xchunked", "0\r\n\r\n"), &[400]),
         ("GW-57", post("Transfer-Encoding: chunked, identity", "0\r\n\r\n"), &[400]),
         ("GW-57", post("Transfer-Encoding: gzip, chunked", "0\r\n\r\n"), &[501]),
@@ -298,19 +97,33 @@ fn what_can_be_misunderstood_reaches_no_instance() {
 fn a_body_is_cut_off_where_its_framing_breaks() {
     let teller = Teller::start();
     let gateway = Gateway::before(&[&teller], "");
-    let bodies =
-        ["0x5\r\nhello\r\n", "+5\r\nhello\r\n", "5\nhello\r\n", "5\r\nhelloX\r\n", "5;a\nb\r\nhello\r\n", "5\r\nhello\r\n0\r\n\n"];
+    let bodies = [
+        "0x5\r\nhello\r\n",
+        "+5\r\nhello\r\n",
+        "5\nhello\r\n",
+        "5\r\nhelloX\r\n",
+        "5;a\nb\r\nhello\r\n",
+        "5\r\nhello\r\n0\r\n\n",
+    ];
     for body in bodies {
-        let mut client =
-            gateway.send(format!("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}{}", get("/x/smuggled")));
+        let mut client = gateway.send(format!(
+            "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}{}",
+            get("/x/smuggled")
+        ));
         let answer = client.answer();
-        assert!(answer.as_ref().is_none_or(|answer| answer.status == 400), "GW-72, GW-73, GW-76 {body:?}: {answer:?}");
+        assert!(
+            answer.as_ref().is_none_or(|answer| answer.status == 400),
+            "GW-72, GW-73, GW-76 {body:?}: {answer:?}"
+        );
         assert!(client.is_closed());
         gateway.canary();
     }
     gateway.settles();
     let seen = teller.seen_at("/x");
-    assert!(seen.iter().all(|message| !message.whole && message.target() == "/x"), "never for a whole request: {seen:?}");
+    assert!(
+        seen.iter().all(|message| !message.whole && message.target() == "/x"),
+        "never for a whole request: {seen:?}"
+    );
 }
 
 #[test]
@@ -326,9 +139,13 @@ fn what_is_sound_arrives_as_it_was_meant() {
     let (mut client, _) = send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 005\r\n\r\nhello");
     client.write(get("/b"));
     assert_eq!(client.answer().unwrap().text(), "/b");
-    send("POST /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\tchunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nContent-Length: 9\r\nX-Foo: 1\r\n\r\n");
+    send(
+        "POST /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\tchunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nContent-Length: 9\r\nX-Foo: 1\r\n\r\n",
+    );
     send(&format!("GET /get HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{}", get("/x").len(), get("/x")));
-    send("GET /fields HTTP/1.1\r\nHost: a\r\nConnection: close, X-Foo\r\nX-Foo: 1\r\nX-Bar: 2\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\nProxy-Connection: keep-alive\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nX-Forwarded-For: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\nX-Real-IP: 1.1.1.1\r\nx-instance-id: other\r\nx-target-url: http://internal\r\nX-Empty:\r\nX-Latin: \u{e9}\r\n\r\n");
+    send(
+        "GET /fields HTTP/1.1\r\nHost: a\r\nConnection: close, X-Foo\r\nX-Foo: 1\r\nX-Bar: 2\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\nProxy-Connection: keep-alive\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nX-Forwarded-For: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\nX-Real-IP: 1.1.1.1\r\nx-instance-id: other\r\nx-target-url: http://internal\r\nX-Empty:\r\nX-Latin: \u{e9}\r\n\r\n",
+    );
     send("GET /query?a=%0d%0aX:1&b=..%2f HTTP/1.0\r\n\r\n");
     let seen = |target: &str| -> Message {
         let mut seen = teller.seen_at(target);
@@ -336,14 +153,30 @@ fn what_is_sound_arrives_as_it_was_meant() {
         seen.remove(0)
     };
     let message = seen("/a");
-    assert_eq!((message.field("content-length").as_deref(), message.body.as_slice()), (Some("5"), b"hello".as_slice()), "GW-66");
+    assert_eq!(
+        (message.field("content-length").as_deref(), message.body.as_slice()),
+        (Some("5"), b"hello".as_slice()),
+        "GW-66"
+    );
     let message = seen("/chunks");
     assert_eq!(message.body, b"hello", "GW-54");
     assert_eq!((message.field("content-length"), message.field("x-foo")), (None, None), "GW-75");
     assert_eq!(seen("/get").body, get("/x").as_bytes(), "GW-69");
     assert!(teller.seen_at("/x").is_empty(), "GW-69");
     let message = seen("/fields");
-    for gone in ["connection", "x-foo", "keep-alive", "te", "proxy-connection", "upgrade", "http2-settings", "forwarded", "x-real-ip", "x-instance-id", "x-target-url"] {
+    for gone in [
+        "connection",
+        "x-foo",
+        "keep-alive",
+        "te",
+        "proxy-connection",
+        "upgrade",
+        "http2-settings",
+        "forwarded",
+        "x-real-ip",
+        "x-instance-id",
+        "x-target-url",
+    ] {
         assert_eq!(message.field(gone), None, "GW-01 to GW-05, GW-38, GW-91, GW-92, GW-95: {gone}");
     }
     assert_eq!(message.field("x-bar").as_deref(), Some("2"), "GW-01");
@@ -425,7 +258,8 @@ fn odd_bytes_around_fields_that_matter_never_reach_an_instance_as_something_else
                 let start = format!("POST /odd/{number}/ HTTP/1.1\r\n");
                 let body = if name == "Transfer-Encoding" { "0\r\n\r\n" } else { "hello" };
                 let follower = get(&format!("/odd/{number}/smuggled"));
-                let bytes = [start.as_bytes(), host, &line, b"\r\n\r\n", body.as_bytes(), follower.as_bytes()].concat();
+                let bytes =
+                    [start.as_bytes(), host, &line, b"\r\n\r\n", body.as_bytes(), follower.as_bytes()].concat();
                 let mut client = gateway.send(bytes);
                 let _ = client.stream.shutdown(Shutdown::Write);
                 while client.answer().is_some() {}
@@ -446,7 +280,9 @@ fn an_answer_is_relayed_as_far_as_it_can_be_trusted() {
     let teller = Teller::with(|message| {
         let reply = |bytes: &str| Some(Reply::Bytes(bytes.as_bytes().to_vec()));
         match message.target() {
-            "/surplus" => reply("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"),
+            "/surplus" => reply(
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
+            ),
             "/short" => Some(Reply::Last(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc".to_vec())),
             "/two-lengths" => reply("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef"),
             "/both" => reply("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
@@ -454,7 +290,9 @@ fn an_answer_is_relayed_as_far_as_it_can_be_trusted() {
             "/garbage" => reply("this is not HTTP\r\n\r\n"),
             "/101" => reply("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"),
             "/head" => reply("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
-            "/hop" => reply("HTTP/1.1 200 OK\r\nConnection: X-Internal\r\nX-Internal: 9\r\nKeep-Alive: timeout=5\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n"),
+            "/hop" => reply(
+                "HTTP/1.1 200 OK\r\nConnection: X-Internal\r\nX-Internal: 9\r\nKeep-Alive: timeout=5\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n",
+            ),
             "/204" => reply("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"),
             "/close" => Some(Reply::Last(b"HTTP/1.0 200 OK\r\n\r\nto the end".to_vec())),
             "/reset" => Some(Reply::Last(Vec::new())),
@@ -549,7 +387,10 @@ fn whoever_is_slow_is_waited_for_so_long_and_no_longer() {
 #[test]
 fn an_expectation_is_met_only_for_those_who_get_in() {
     let teller = Teller::start();
-    let gateway = Gateway::before(&[&teller], "[limiter]\nlimit = 1\nwindow = \"1h\"\nkey = \"global\"");
+    let gateway = Gateway::before(
+        &[&teller],
+        "[limiter]\nalgorithm = \"sliding_log\"\nlimit = 1\nwindow = \"1h\"\nkey = \"global\"",
+    );
     let head = "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
     let mut client = gateway.send(head);
     assert_eq!(client.answer().unwrap().status, 100);
@@ -576,7 +417,9 @@ fn a_handshake_becomes_a_tunnel_if_the_instance_agrees() {
     });
     let gateway = Gateway::before(&[&teller], "");
     let handshake = |target: &str| {
-        format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+        format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
     };
     let mut client = gateway.send(handshake("/chat"));
     let answer = client.answer().unwrap();

@@ -216,9 +216,9 @@ fn killing_an_instance_under_load_costs_only_what_it_held() {
 
 #[test]
 fn an_instance_that_hangs_is_found_out_and_replaced() {
-    let check = "[balancer]\nhealth_check = { interval = \"200ms\", timeout = \"200ms\", unhealthy_after = 2 }\n";
+    let check = "[balancer]\nhealth_check = { interval = \"200ms\", timeout = \"100ms\", unhealthy_after = 2 }\n";
     let lines = "stop_timeout = \"300ms\"\ntimeouts = { response = \"500ms\" }";
-    let serve = Serve::start(lines, &format!("{SCALES}drain_timeout = \"500ms\"\n{check}").replace("drain_timeout = \"500ms\"\n", ""));
+    let serve = Serve::start(lines, &format!("{SCALES}{check}"));
     let victim = serve.pids()[0];
     signal(victim, "STOP");
     serve.until("its end", |_| !is_alive(victim));
@@ -278,9 +278,13 @@ fn rules_are_listed_added_switched_and_read_again() {
     assert_eq!(post("/api/scaling/rules/busy/disable", json!({})).0, 200);
     assert_eq!(post("/api/scaling/rules/none/disable", json!({})).0, 404);
     assert_eq!(rules(&serve), [("busy".into(), 1000.0, false), ("hot".into(), 70.0, true)]);
-    let (status, said) = post("/api/scaling/rules", json!({ "name": "bad", "metric": "cpu", "operator": "gt", "threshold": 1, "action": "alert" }));
+    let (status, said) = post(
+        "/api/scaling/rules",
+        json!({ "name": "bad", "metric": "cpu", "operator": "gt", "threshold": 1, "action": "alert" }),
+    );
     assert!(status == 400 && said.contains("did you mean"), "{said}");
-    fs::write(serve.folder.path().join("serve.toml"), config("", &format!("{SCALES}{rule}").replace("1000", "2000"))).unwrap();
+    fs::write(serve.folder.path().join("serve.toml"), config("", &format!("{SCALES}{rule}").replace("1000", "2000")))
+        .unwrap();
     serve.signal("HUP");
     serve.until("the new threshold", |serve| rules(serve) == [("busy".into(), 2000.0, true)]);
 }
@@ -290,7 +294,9 @@ fn the_control_api_lets_in_who_may_come_in() {
     let mut serve = Serve::start("token = \"0123456789abcdef\"", SCALES);
     let control = serve.control;
     let say = |serve: &Serve, host: &str, more: &str| {
-        let head = format!("POST /api/scaling/actions HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}Content-Length: 21\r\n\r\n{{\"action\":\"scale_up\"}}");
+        let head = format!(
+            "POST /api/scaling/actions HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}Content-Length: 21\r\n\r\n{{\"action\":\"scale_up\"}}"
+        );
         raw(serve.control, &head).0
     };
     let host = control.to_string();
@@ -305,7 +311,11 @@ fn the_control_api_lets_in_who_may_come_in() {
     serve.token = Some("0123456789abcdef".into());
     assert_eq!(serve.ask(control, "DELETE", "/api/scaling/rules", None).0, 405);
     assert_eq!(serve.ask(control, "GET", "/api/none", None).0, 404);
-    for (body, word) in [(json!({ "action": "explode" }), "scale_up"), (json!({ "action": "set" }), "instances"), (json!({ "action": "scale_up", "count": -1 }), "count")] {
+    for (body, word) in [
+        (json!({ "action": "explode" }), "scale_up"),
+        (json!({ "action": "set" }), "instances"),
+        (json!({ "action": "scale_up", "count": -1 }), "count"),
+    ] {
         let (status, said) = serve.order(body);
         assert!(status == 400 && said["error"].as_str().unwrap().contains(word), "{said}");
     }
@@ -317,7 +327,8 @@ fn the_control_api_lets_in_who_may_come_in() {
         let mut whole = openapi.clone();
         whole["$ref"] = json!(format!("#/components/schemas/{schema}"));
         let validator = jsonschema::validator_for(&whole).unwrap();
-        let problems: Vec<String> = validator.iter_errors(&answer).map(|e| format!("{e} at {}", e.instance_path())).collect();
+        let problems: Vec<String> =
+            validator.iter_errors(&answer).map(|e| format!("{e} at {}", e.instance_path())).collect();
         assert!(problems.is_empty(), "{path}: {problems:?}");
     }
     let (status, metrics) = serve.ask(control, "GET", "/metrics", None);
@@ -338,7 +349,10 @@ fn ctl_speaks_to_a_gateway() {
     assert_eq!(ctl(&["instances", "9"]).0, Some(4));
     serve.until("four are ready", |serve| serve.count("ready") == 4);
     let (code, told) = ctl(&["status"]);
-    assert!(code == Some(0) && told.starts_with("instances 4 (4 healthy, 4 wanted, 1 to 4)   breaker CLOSED"), "{told}");
+    assert!(
+        code == Some(0) && told.starts_with("instances 4 (4 healthy, 4 wanted, 1 to 4)   breaker CLOSED"),
+        "{told}"
+    );
     let value: Value = serde_json::from_str(&ctl(&["status", "--json"]).1).unwrap();
     assert_eq!(value["instances"], 4);
     for verb in ["traffic", "predict", "analyze", "spikes", "baseline", "metrics", "health", "test"] {
@@ -351,7 +365,11 @@ fn ctl_speaks_to_a_gateway() {
     let (code, told) = ctl(&["rules", "add", "{\"name\": \"x\"}"]);
     assert!(code == Some(4) && told.contains("metric"), "{told}");
     let nobody = output(serve.folder.path(), &["ctl", "status", "--url", "http://127.0.0.1:1"]);
-    assert!(nobody.status.code() == Some(4) && stderr(&nobody).contains("is the gateway running?"), "{}", stderr(&nobody));
+    assert!(
+        nobody.status.code() == Some(4) && stderr(&nobody).contains("is the gateway running?"),
+        "{}",
+        stderr(&nobody)
+    );
 }
 
 #[test]
@@ -361,7 +379,9 @@ fn what_cannot_be_served_is_told() {
         let out = output(folder.path(), &["serve", "serve.toml"]);
         (out.status.code(), stderr(&out))
     };
-    let (code, told) = tell("[fleet]\ninitial = 1\n[scenario]\nduration = \"1m\"\n[traffic]\nshape = [{ kind = \"constant\", rate = 1 }]\n[service]\ntime = \"1ms\"");
+    let (code, told) = tell(
+        "[fleet]\ninitial = 1\n[scenario]\nduration = \"1m\"\n[traffic]\nshape = [{ kind = \"constant\", rate = 1 }]\n[service]\ntime = \"1ms\"",
+    );
     assert!(code == Some(2) && told.contains("[live]"), "{told}");
     let (code, told) = tell("[live]\ncontrol = \"0.0.0.0:0\"");
     assert!(code == Some(2) && told.contains("live.token"), "{told}");
@@ -390,13 +410,19 @@ fn a_click_on_scale_up_makes_a_process_appear_and_the_page_show_it() {
     page.value("document.getElementById('up').click()");
     until(&mut page, "document.querySelectorAll('#fleet td.ready').length === 3");
     assert_eq!(serve.pids().len(), 3, "there is a process behind it");
-    until(&mut page, "[...document.querySelectorAll('#log td')].some((td) => td.textContent.startsWith('scaled up'))");
+    until(
+        &mut page,
+        "[...document.querySelectorAll('#log td')].some((td) => td.textContent.startsWith('scaled up'))",
+    );
     // By keyboard.
     page.press("d");
     until(&mut page, "document.querySelectorAll('#fleet td.ready').length === 2");
     // Charts move, on a phone nothing sticks out, and nobody but the gateway was asked for anything.
     until(&mut page, "document.querySelector('#c-fleet path.k2').getTotalLength() > 0");
-    page.ask("Emulation.setDeviceMetricsOverride", json!({ "width": 320, "height": 700, "deviceScaleFactor": 1, "mobile": true }));
+    page.ask(
+        "Emulation.setDeviceMetricsOverride",
+        json!({ "width": 320, "height": 700, "deviceScaleFactor": 1, "mobile": true }),
+    );
     assert_eq!(page.value("document.documentElement.scrollWidth"), 320);
     let foreign = page.value(
         "performance.getEntriesByType('resource').map((r) => r.name).filter((name) => !name.startsWith(location.origin) && !name.startsWith('data:'))",

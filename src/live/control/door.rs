@@ -78,7 +78,11 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) => name,
+        Some((name, port))
+            if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
+        {
+            name
+        }
         _ => host,
     }
 }
@@ -114,13 +118,17 @@ mod tests {
     fn a_token_is_had_or_not() {
         let says = |value: &str| door(Some("0123456789abcdef")).check_token(&with(&[(AUTHORIZATION, value)])).is_ok();
         assert!(says("Bearer 0123456789abcdef") && says("bearer 0123456789abcdef"));
-        assert!(!says("Bearer 0123456789abcdeg") && !says("Bearer 0123456789abcde") && !says("0123456789abcdef"), "GW-113");
+        assert!(
+            !says("Bearer 0123456789abcdeg") && !says("Bearer 0123456789abcde") && !says("0123456789abcdef"),
+            "GW-113"
+        );
         assert!(door(None).check_token(&HeaderMap::new()).is_ok());
     }
 
     #[test]
     fn orders_come_from_our_own_page_and_are_json() {
-        let check = |fields: &[(HeaderName, &str)]| door(None).check_change(&with(fields)).map_err(|p| p.status.as_u16());
+        let check =
+            |fields: &[(HeaderName, &str)]| door(None).check_change(&with(fields)).map_err(|p| p.status.as_u16());
         let (host, json) = ((HOST, "localhost:9090"), (CONTENT_TYPE, "application/json; charset=utf-8"));
         assert_eq!(check(&[host.clone(), json.clone()]), Ok(()));
         assert_eq!(check(&[host.clone(), json.clone(), (ORIGIN, "http://localhost:9090")]), Ok(()));

@@ -87,7 +87,8 @@ fn action(clock: &Clock, entry: &Entry) -> Option<Value> {
 
 fn metrics(clock: &Clock, now: Time, core: &Core) -> Value {
     let lately = core.meter.lately(LATELY);
-    let of = |value: fn(&crate::live::meter::Second) -> f64| lately.as_ref().map_or(Value::Null, |s| number(value(s)));
+    let of =
+        |value: fn(&crate::live::meter::Second) -> f64| lately.as_ref().map_or(Value::Null, |s| number(value(s)));
     json!({
         "timestamp": clock.date(now),
         "requestsPerSecond": of(|s| s.rps()),
@@ -131,7 +132,8 @@ pub fn recommendations(core: &Core) -> Vec<String> {
         && let Some(analyzer) = core.engine.analyzer()
     {
         let bounds = core.engine.bounds();
-        let found = Findings { min: bounds.map(|(min, _)| min), max: bounds.map(|(_, max)| max), ..Findings::default() };
+        let found =
+            Findings { min: bounds.map(|(min, _)| min), max: bounds.map(|(_, max)| max), ..Findings::default() };
         said.extend(analyzer.analysis(found).advice.into_iter().map(|advice| advice.text));
     }
     said

@@ -101,11 +101,8 @@ impl Member {
         self.touch(now);
         let seen = &mut self.seen[look as usize];
         let span = now.since(seen.at.max(self.launched_at));
-        let active = if span.is_zero() {
-            f64::from(self.active)
-        } else {
-            (self.area - seen.area) as f64 / span.0 as f64
-        };
+        let active =
+            if span.is_zero() { f64::from(self.active) } else { (self.area - seen.area) as f64 / span.0 as f64 };
         (seen.at, seen.area) = (now, self.area);
         if let (Some(at), Some(used)) = (self.vitals.at, self.vitals.cpu_seconds) {
             match seen.cpu {

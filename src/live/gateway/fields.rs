@@ -90,9 +90,17 @@ pub fn outbound(headers: &mut HeaderMap, uri: &Uri, facts: &Facts<'_>) -> Result
     let proto = headers.get(FORWARDED_PROTO).cloned().filter(|_| facts.origin.peer_is_trusted);
     let id = headers.get(REQUEST_ID).cloned().filter(|id| facts.origin.peer_is_trusted && is_plain(id));
     remove_hop_by_hop(headers);
-    for name in
-        [EXPECT, CONTENT_LENGTH, FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, REAL_IP, INSTANCE, TARGET_URL, REQUEST_ID]
-    {
+    for name in [
+        EXPECT,
+        CONTENT_LENGTH,
+        FORWARDED_FOR,
+        FORWARDED_PROTO,
+        FORWARDED_HOST,
+        REAL_IP,
+        INSTANCE,
+        TARGET_URL,
+        REQUEST_ID,
+    ] {
         headers.remove(name);
     }
     if !facts.origin.peer_is_trusted {

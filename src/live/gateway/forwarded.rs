@@ -56,7 +56,8 @@ impl Trust {
             .map(|each| each.trim().to_string())
             .filter(|each| !each.is_empty())
             .collect();
-        let client = if self.hops > 0 { by_hops(peer, self.hops, &said) } else { by_network(peer, is_trusted, &said) };
+        let client =
+            if self.hops > 0 { by_hops(peer, self.hops, &said) } else { by_network(peer, is_trusted, &said) };
         Origin { client, peer_is_trusted, peer, said }
     }
 }

@@ -23,17 +23,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::chunks::Chunks;
-use super::head::{self, Framing, Head, Refusal, refuse};
+use super::head::{Head, Refusal, refuse};
+use super::inspector::{Decision, Found, Inspector, Phase};
 use crate::live::clock::{self, duration};
 use crate::scenario::live::{Limits, Timeouts};
 
 /// Slowest body that is waited for \[bytes/s\], and the time before that counts \[s\].
 const MIN_RATE: (u64, u64) = (240, 5);
-/// Empty lines that are skipped before a request.
-const EMPTY_LINES: usize = 2;
-/// What the parser reads instead of a head that is refused.
-const STAND_IN: &[u8] = b"GET /refused HTTP/1.1\r\nhost: refused\r\n\r\n";
 
 /// What connection and service tell each other.
 #[derive(Debug, Default)]
@@ -47,15 +43,6 @@ struct State {
     /// Whether the service has decided about the handshake that was read last.
     decided: Option<Decision>,
     waker: Option<Waker>,
-}
-
-/// What becomes of a connection after a handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Its bytes are nobody's business.
-    Tunnel,
-    /// It goes on with requests.
-    Requests,
 }
 
 impl Shared {
@@ -80,179 +67,6 @@ impl Shared {
         if let Some(waker) = state.waker.take() {
             waker.wake();
         }
-    }
-}
-
-/// What is being read.
-#[derive(Debug)]
-enum Phase {
-    Head,
-    Body(u64),
-    Chunks(Chunks),
-    /// A handshake was read; nothing more is until it is decided upon.
-    Handshake,
-    Tunnel,
-    /// Nothing more is read: what was refused is being answered.
-    Closed,
-    /// Nothing more is read, and nothing is answered: nobody asked for anything.
-    Ended,
-}
-
-/// The judging part of the guard. Pure; no IO.
-#[derive(Debug)]
-pub struct Inspector {
-    phase: Phase,
-    /// Bytes that came and were not judged.
-    pending: Vec<u8>,
-    /// How many of them have been searched for the end of the head.
-    searched: usize,
-    empty_lines: usize,
-    max_body: u64,
-}
-
-/// What came of reading.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Found {
-    /// A head, with its verdict.
-    Head(Result<Head, Refusal>),
-    /// The body cannot be read on.
-    Broken(Refusal),
-}
-
-impl Inspector {
-    /// Nothing was read. `max_body` is the longest body \[bytes\]; 0: any.
-    pub fn new(max_body: u64) -> Inspector {
-        Inspector { phase: Phase::Head, pending: Vec::new(), searched: 0, empty_lines: 0, max_body }
-    }
-
-    /// Reads `input`; what may be seen goes to `out`, what was found to `found`.
-    pub fn read(&mut self, input: &[u8], out: &mut Vec<u8>, found: &mut Vec<Found>) {
-        match self.phase {
-            Phase::Closed | Phase::Ended => {}
-            Phase::Tunnel => out.extend_from_slice(input),
-            _ if self.pending.is_empty() => {
-                // Nothing waits: what can be passed on is never copied into the buffer.
-                let taken = self.pass(input, out, found);
-                self.pending.extend_from_slice(&input[taken..]);
-            }
-            _ => {
-                self.pending.extend_from_slice(input);
-                let pending = std::mem::take(&mut self.pending);
-                let taken = self.pass(&pending, out, found);
-                self.pending = pending;
-                self.pending.drain(..taken);
-            }
-        }
-    }
-
-    /// Reads from the beginning of `bytes`; how many are done with.
-    fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>, found: &mut Vec<Found>) -> usize {
-        let mut place = 0;
-        while place < bytes.len() {
-            let rest = &bytes[place..];
-            let taken = match &mut self.phase {
-                Phase::Head => match self.head(rest, out, found) {
-                    0 => return place,
-                    taken => taken,
-                },
-                Phase::Body(left) => {
-                    let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
-                    out.extend_from_slice(&rest[..taken]);
-                    *left -= taken as u64;
-                    if *left == 0 {
-                        self.phase = Phase::Head;
-                    }
-                    taken
-                }
-                Phase::Chunks(chunks) => match chunks.read(rest) {
-                    Ok(taken) => {
-                        out.extend_from_slice(&rest[..taken]);
-                        if chunks.is_over() {
-                            self.phase = Phase::Head;
-                        }
-                        taken
-                    }
-                    Err(refusal) => {
-                        found.push(Found::Broken(refusal));
-                        self.phase = Phase::Closed;
-                        rest.len()
-                    }
-                },
-                Phase::Handshake => return place,
-                Phase::Tunnel => {
-                    out.extend_from_slice(rest);
-                    rest.len()
-                }
-                Phase::Closed | Phase::Ended => rest.len(),
-            };
-            place += taken;
-        }
-        place
-    }
-
-    /// Reads a head from the beginning of `bytes`; how many of them it was, or 0 if it is not complete.
-    fn head(&mut self, bytes: &[u8], out: &mut Vec<u8>, found: &mut Vec<Found>) -> usize {
-        if self.searched == 0 && self.empty_lines < EMPTY_LINES && bytes.starts_with(b"\r\n") {
-            self.empty_lines += 1;
-            return 2;
-        }
-        if self.empty_lines < EMPTY_LINES && bytes == b"\r" {
-            return 0;
-        }
-        let verdict = match head::end(bytes, self.searched) {
-            Some(end) => head::judge(&bytes[..end], self.max_body).map(|head| (end, head)),
-            None => match head::prospect(bytes) {
-                Ok(()) => {
-                    self.searched = bytes.len();
-                    return 0;
-                }
-                Err(refusal) => Err(refusal),
-            },
-        };
-        (self.searched, self.empty_lines) = (0, 0);
-        match verdict {
-            Ok((end, head)) => {
-                out.extend_from_slice(&bytes[..end]);
-                found.push(Found::Head(Ok(head)));
-                self.phase = match head.framing {
-                    _ if head.websocket => Phase::Handshake,
-                    Framing::None | Framing::Length(0) => Phase::Head,
-                    Framing::Length(length) => Phase::Body(length),
-                    Framing::Chunked => Phase::Chunks(Chunks::new(self.max_body)),
-                };
-                end
-            }
-            Err(refusal) => {
-                self.refuse(refusal, out, found);
-                bytes.len()
-            }
-        }
-    }
-
-    /// Has `refusal` answered in its turn, and reads nothing more.
-    fn refuse(&mut self, refusal: Refusal, out: &mut Vec<u8>, found: &mut Vec<Found>) {
-        out.extend_from_slice(STAND_IN);
-        found.push(Found::Head(Err(refusal)));
-        self.phase = Phase::Closed;
-    }
-
-    /// Goes on after a handshake.
-    fn decided(&mut self, decision: Decision, out: &mut Vec<u8>, found: &mut Vec<Found>) {
-        self.phase = match decision {
-            Decision::Tunnel => Phase::Tunnel,
-            Decision::Requests => Phase::Head,
-        };
-        let pending = std::mem::take(&mut self.pending);
-        self.read(&pending, out, found);
-    }
-
-    /// Whether a part of a head is there.
-    fn has_begun(&self) -> bool {
-        matches!(self.phase, Phase::Head) && !self.pending.is_empty()
-    }
-
-    fn is_in_body(&self) -> bool {
-        matches!(self.phase, Phase::Body(_) | Phase::Chunks(_))
     }
 }
 
@@ -522,7 +336,3 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }
-
-#[cfg(test)]
-#[path = "guard/tests.rs"]
-mod tests;

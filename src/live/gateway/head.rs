@@ -35,6 +35,8 @@ pub struct Head {
     pub framing: Framing,
     /// Whether it is a proper WebSocket handshake.
     pub websocket: bool,
+    /// Whether it is the last request of its connection.
+    pub closes: bool,
 }
 
 /// Why a head is not passed on.
@@ -157,7 +159,9 @@ impl RequestLine<'_> {
         let is_1_0 = match version {
             b"HTTP/1.1" => false,
             b"HTTP/1.0" => true,
-            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+                if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            {
                 return Err(refuse(505, "this speaks HTTP/1.1 and HTTP/1.0"));
             }
             _ => return Err(FORM),
@@ -179,7 +183,7 @@ fn check_method(method: &[u8]) -> Result<(), Refusal> {
 
 fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refusal> {
     let odd = |b: &u8| !b.is_ascii_graphic() || br##"#"<>\^`{|}"##.contains(b);
-    if target.iter().any(|b| odd(b)) {
+    if target.iter().any(odd) {
         return Err(refuse(400, "the target has a character that no target has"));
     }
     match target {
@@ -279,7 +283,7 @@ impl<'a> Seen<'a> {
 
     fn judge(&self, request: &RequestLine, max_body: u64) -> Result<Head, Refusal> {
         self.check_host(request)?;
-        let upgrade = self.check_connection()?;
+        let options = self.check_connection()?;
         match self.expects.as_slice() {
             [] => {}
             [only] if only.eq_ignore_ascii_case(b"100-continue") => {}
@@ -293,15 +297,16 @@ impl<'a> Seen<'a> {
             return Err(refuse(413, "the body is too long"));
         }
         let is_websocket = |value: &&[u8]| value.eq_ignore_ascii_case(b"websocket");
-        let websocket = upgrade
+        let websocket = options.upgrade
             && request.method == b"GET"
             && !request.is_1_0
             && framing == Framing::None
             && self.key
             && self.version_13
             && self.upgrades.len() == 1
-            && self.upgrades.iter().all(|value| is_websocket(&value));
-        Ok(Head { framing, websocket })
+            && self.upgrades.iter().all(is_websocket);
+        let closes = options.close || request.is_1_0 && !options.keep_alive;
+        Ok(Head { framing, websocket, closes })
     }
 
     fn check_host(&self, request: &RequestLine) -> Result<(), Refusal> {
@@ -323,9 +328,9 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Whether the connection is to be upgraded.
-    fn check_connection(&self) -> Result<bool, Refusal> {
-        let mut upgrade = false;
+    /// What is to become of the connection.
+    fn check_connection(&self) -> Result<Options, Refusal> {
+        let mut options = Options::default();
         for option in self.connections.iter().flat_map(|value| value.split(|&b| b == b',')) {
             let option = trim(option);
             if !option.iter().copied().all(is_token) {
@@ -334,9 +339,11 @@ impl<'a> Seen<'a> {
             if PROTECTED.iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes())) {
                 return Err(refuse(400, "Connection names a field that has to stay"));
             }
-            upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+            options.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+            options.close |= option.eq_ignore_ascii_case(b"close");
+            options.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
         }
-        Ok(upgrade)
+        Ok(options)
     }
 
     fn framing(&self, request: &RequestLine) -> Result<Framing, Refusal> {
@@ -369,6 +376,14 @@ impl<'a> Seen<'a> {
         }
         Err(refuse(400, "the Transfer-Encoding is not chunked"))
     }
+}
+
+/// What `Connection` says.
+#[derive(Clone, Copy, Debug, Default)]
+struct Options {
+    upgrade: bool,
+    close: bool,
+    keep_alive: bool,
 }
 
 /// A length: digits only, and no more than fit.

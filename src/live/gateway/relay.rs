@@ -16,8 +16,9 @@ use tokio::sync::watch;
 
 use super::body::{Answer, Outgoing, Relay, UnderWay};
 use super::fields::{self, Facts};
-use super::guard::{Decision, Guard, Shared};
+use super::guard::{Guard, Shared};
 use super::head::{Framing, Head, Refusal, refuse};
+use super::inspector::Decision;
 use super::upstream::{Connection, Upstream};
 use super::{Gateway, answer, tunnel};
 use crate::engine::request::{self, InstanceId, Outcome, Rejection};
@@ -293,7 +294,8 @@ impl Gateway {
             return 0;
         }
         let fits = |endpoint: &str| {
-            path.strip_prefix(endpoint).is_some_and(|rest| rest.is_empty() || endpoint.ends_with('/') || rest.starts_with('/'))
+            path.strip_prefix(endpoint)
+                .is_some_and(|rest| rest.is_empty() || endpoint.ends_with('/') || rest.starts_with('/'))
         };
         let found = self.endpoints.iter().enumerate().filter(|(_, endpoint)| fits(endpoint));
         found.max_by_key(|(_, endpoint)| endpoint.len()).map_or(0, |(place, _)| place as u16)
@@ -313,7 +315,8 @@ impl Gateway {
         let until = if matches!(body, Outgoing::Client(_)) { deadline } else { deadline.min(patience) };
         let sending = async {
             if let Some(mut connection) = upstream.reuse().await {
-                let sent = connection.try_send_request(request_of(parts, std::mem::replace(body, Outgoing::Empty))).await;
+                let sent =
+                    connection.try_send_request(request_of(parts, std::mem::replace(body, Outgoing::Empty))).await;
                 match sent {
                     Ok(response) => return Ok((response, connection)),
                     Err(mut error) => match error.take_message() {
@@ -449,7 +452,8 @@ fn is_idempotent(method: &Method) -> bool {
 /// What HTTP/2 leaves to be judged.
 fn judge_http2(request: &Request<Incoming>, max_body: u64) -> Result<Head, Refusal> {
     use hyper::body::Body;
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let known =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
     match *request.method() {
         Method::TRACE => return Err(refuse(405, "TRACE reflects what it is sent")),
         ref method if !known.contains(method) => return Err(refuse(501, "the method is unknown")),
@@ -467,7 +471,7 @@ fn judge_http2(request: &Request<Incoming>, max_body: u64) -> Result<Head, Refus
         Some(length) => Framing::Length(length),
         None => Framing::Chunked,
     };
-    Ok(Head { framing, websocket: false })
+    Ok(Head { framing, websocket: false, closes: false })
 }
 
 /// Whether a connection begins as HTTP/2 does.

@@ -70,7 +70,8 @@ impl Calls {
     async fn start(&self, id: InstanceId) -> Result<SocketAddr, Error> {
         let said = self.call("launch", id, duration(self.launch_timeout)).await?;
         let line = said.lines().next().unwrap_or_default().trim();
-        let address = if line.bytes().all(|b| b.is_ascii_digit()) { format!("127.0.0.1:{line}") } else { line.into() };
+        let address =
+            if line.bytes().all(|b| b.is_ascii_digit()) { format!("127.0.0.1:{line}") } else { line.into() };
         let found = tokio::net::lookup_host(&address).await.ok().and_then(|mut found| found.next());
         found.ok_or_else(|| Error::Call {
             call: format!("{} launch {}", self.program.display(), id.0),

@@ -91,7 +91,9 @@ fn check(s: &Section, config: &Config) {
     if let (Some(field), false) =
         (s.field("parts"), matches!(config.algorithm, Algorithm::SubWindows | Algorithm::InterpolatedSubWindows))
     {
-        let sentence = format!("algorithm = {name:?} does not divide its window, only sub_windows and interpolated_sub_windows do");
+        let sentence = format!(
+            "algorithm = {name:?} does not divide its window, only sub_windows and interpolated_sub_windows do"
+        );
         let _: Option<()> = field.contradiction(sentence);
     }
     if config.algorithm == Algorithm::LeakyBucket

@@ -54,9 +54,8 @@ fn provider(s: &Section) -> Option<Provider> {
     });
     let given = if upstreams.is_some() { Kind::Static } else { Kind::Process };
     match kind.unwrap_or(given) {
-        Kind::Process | Kind::Command if upstreams.is_some() => upstreams?.contradiction(
-            "instances at given addresses are started by nobody: remove live.provider, or this",
-        ),
+        Kind::Process | Kind::Command if upstreams.is_some() => upstreams?
+            .contradiction("instances at given addresses are started by nobody: remove live.provider, or this"),
         Kind::Process => Some(Provider::Process { command: command.and_then(|f| f.text()) }),
         Kind::Command => {
             let program = s.required("command", "command = \"./fleet.sh\"", Field::text)?;
@@ -66,7 +65,8 @@ fn provider(s: &Section) -> Option<Provider> {
             if let Some(command) = command {
                 return command.contradiction("live.upstreams are started by nobody: remove one of the two");
             }
-            let upstreams = s.required("upstreams", "upstreams = [\"127.0.0.1:3000\"]", |f| f.list(|each| address(&each)));
+            let upstreams =
+                s.required("upstreams", "upstreams = [\"127.0.0.1:3000\"]", |f| f.list(|each| address(&each)));
             let upstreams = upstreams?;
             if upstreams.is_empty() {
                 return s.field("upstreams")?.unfit("at least one address");

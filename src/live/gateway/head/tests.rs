@@ -28,7 +28,9 @@ fn a_body_is_framed_in_one_way_or_not_at_all() {
 
 #[test]
 fn a_coding_that_is_not_quite_chunked_is_none() {
-    for coding in ["xchunked", "chunkedx", "\"chunked\"", "'chunked'", "chunk", "chunked, identity", "identity, chunked"] {
+    for coding in
+        ["xchunked", "chunkedx", "\"chunked\"", "'chunked'", "chunk", "chunked, identity", "identity, chunked"]
+    {
         assert_eq!(with(&format!("Transfer-Encoding: {coding}")), Err(400), "GW-56, GW-57 {coding}");
     }
     for coding in ["chunked, chunked", ",chunked", "chunked,", "", "chunked;q=1", "gzip", "chunked, gzip"] {
@@ -38,7 +40,9 @@ fn a_coding_that_is_not_quite_chunked_is_none() {
     for two in ["chunked\r\nTransfer-Encoding: identity", "identity\r\nTransfer-Encoding: chunked"] {
         assert_eq!(with(&format!("Transfer-Encoding: {two}")), Err(400), "GW-58");
     }
-    for fields in ["Transfer-Encoding : chunked", " Transfer-Encoding: chunked", "X: y\r\n Transfer-Encoding: chunked"] {
+    for fields in
+        ["Transfer-Encoding : chunked", " Transfer-Encoding: chunked", "X: y\r\n Transfer-Encoding: chunked"]
+    {
         assert_eq!(with(fields), Err(400), "GW-52, GW-53, GW-61");
     }
     assert_eq!(with("Transfer-Encoding:\r\n chunked"), Err(400), "GW-61");
@@ -117,13 +121,17 @@ fn there_is_one_host_and_it_is_a_host() {
 
 #[test]
 fn a_request_line_has_three_parts_and_two_spaces() {
-    for line in ["GET  / HTTP/1.1", "GET\t/ HTTP/1.1", "GET / HTTP/1.1 ", "GET /a b HTTP/1.1", " GET / HTTP/1.1", "GET /"] {
+    for line in
+        ["GET  / HTTP/1.1", "GET\t/ HTTP/1.1", "GET / HTTP/1.1 ", "GET /a b HTTP/1.1", " GET / HTTP/1.1", "GET /"]
+    {
         assert_eq!(judged(format!("{line}\r\nHost: a\r\n\r\n").as_bytes()), Err(400), "GW-81 {line:?}");
     }
     for line in ["GET / HTTP/1.1\0", "GET /\0 HTTP/1.1", "GET /\r HTTP/1.1", "Extra lineGET / HTTP/1.1"] {
         assert_eq!(judged(format!("{line}\r\nHost: a\r\n\r\n").as_bytes()), Err(400), "GW-82, GW-85 {line:?}");
     }
-    for (version, status) in [("HTTP/1.10", 400), ("HTTP/01.1", 400), ("http/1.1", 400), ("HTTP/2.0", 505), ("HTTP/1.2", 505)] {
+    for (version, status) in
+        [("HTTP/1.10", 400), ("HTTP/01.1", 400), ("http/1.1", 400), ("HTTP/2.0", 505), ("HTTP/1.2", 505)]
+    {
         assert_eq!(judged(format!("GET / {version}\r\nHost: a\r\n\r\n").as_bytes()), Err(status), "GW-84 {version}");
     }
     let method = |method: &str| judged(format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());

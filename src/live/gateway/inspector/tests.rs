@@ -40,7 +40,11 @@ fn nothing_is_read_behind_what_was_refused() {
     let (out, found) = inspect(&bytes, &[]);
     assert_eq!(statuses(&found), [200, 200, 400], "GW-101");
     let out = String::from_utf8(out).unwrap();
-    assert!(out.contains("/1 ") && out.ends_with("GET /refused HTTP/1.1\r\nhost: refused\r\n\r\n") && !out.contains("/3 "));
+    assert!(
+        out.contains("/1 ")
+            && out.ends_with("GET /refused HTTP/1.1\r\nhost: refused\r\n\r\n")
+            && !out.contains("/3 ")
+    );
 }
 
 #[test]
@@ -67,7 +71,11 @@ fn after_a_handshake_everything_waits_for_a_decision() {
     };
     assert_eq!(read(Decision::Tunnel), (b"\x81\x05hello".to_vec(), vec![200]));
     let (out, found) = read(Decision::Requests);
-    assert_eq!((out.as_slice(), found), (STAND_IN, vec![200, 400]), "GW-39, GW-94: they are a request, and no sound one");
+    assert_eq!(
+        (out.as_slice(), found),
+        (STAND_IN, vec![200, 400]),
+        "GW-39, GW-94: they are a request, and no sound one"
+    );
 }
 
 /// Pieces of requests, sound and unsound.
