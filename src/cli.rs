@@ -18,6 +18,8 @@ mod generate;
 mod import;
 #[cfg(feature = "data")]
 mod import_traffic;
+#[cfg(feature = "live")]
+mod live;
 mod policies;
 mod progress;
 mod report;
@@ -64,6 +66,10 @@ pub fn main() -> ExitCode {
         Verb::Report(args) => report::report(args),
         Verb::Validate(args) => validate::validate(args),
         Verb::Generate(args) => generate::generate(args),
+        #[cfg(feature = "live")]
+        Verb::Live(args) => live::live(&args),
+        #[cfg(feature = "live")]
+        Verb::Backend(args) => live::backend(&args),
         #[cfg(feature = "live")]
         Verb::Serve(args) => serve::serve(args),
         #[cfg(feature = "live")]

@@ -12,10 +12,13 @@
 //! - [`fleet`] does what the engine asks of instances, through a [`provider`].
 //! - [`control`] shows it all to people and programs, and takes their orders.
 //! - [`system`] starts and stops all of these together.
+//! - [`backend`] is an instance that serves a scenario's `[service]` for real; [`callers`] are its clients.
 //! - [`meter`] keeps the last ten minutes for those who look.
 //!
 //! What is absent: a second policy of any kind. When to scale, whom to refuse and whom to ask is decided in [`crate::engine`].
 
+pub mod backend;
+pub mod callers;
 pub mod clock;
 pub mod control;
 pub mod driver;

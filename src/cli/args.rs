@@ -56,6 +56,12 @@ pub enum Verb {
     Validate(ValidateArgs),
     /// Write the traffic of a scenario as an access log or a rate series
     Generate(GenerateArgs),
+    /// Run a scenario on this machine, with real processes behind a real gateway, and write the same report
+    #[cfg(feature = "live")]
+    Live(LiveArgs),
+    /// Serve a scenario's [service] as one real instance
+    #[cfg(feature = "live")]
+    Backend(BackendArgs),
     /// Run the engine as a gateway in front of real instances, with dashboard and control API
     #[cfg(feature = "live")]
     Serve(ServeArgs),

@@ -51,6 +51,8 @@ pub struct Core {
     recorder: Option<Recorder>,
     /// When the recorder's step ends.
     step_ends: Time,
+    /// When the run that is recorded ends.
+    end: Time,
     recorded: Vec<Event>,
     waiting: VecDeque<Waiting>,
     /// Integral of the number of waiting requests over time \[ns\], up to `held_since`, and what it was at the last scrape and step.
@@ -121,6 +123,7 @@ impl Driver {
                 log: Log::default(),
                 step_ends: recorder.as_ref().map_or(Time::MAX, |recorder| Time::ZERO + recorder.step_length()),
                 recorder,
+                end: duration.map_or(Time::MAX, |duration| Time(duration.0)),
                 recorded: Vec::new(),
                 waiting: VecDeque::new(),
                 held_area: 0,
@@ -138,6 +141,15 @@ impl Driver {
     /// The clock, which began with the run.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Records what a client saw. Where clients of the run itself do so, gateways record nothing.
+    pub fn record(&self, told: impl FnOnce(Time, &mut Recorder)) {
+        self.with(|now, core| {
+            if let Some(recorder) = &mut core.recorder {
+                told(now, recorder);
+            }
+        });
     }
 
     /// Looks at everything, or changes it. Short: requests wait meanwhile.
@@ -309,16 +321,28 @@ impl Driver {
         }
     }
 
+    /// Has no further step begin: the run ends here, although what is under way does not.
+    pub fn close(&self) {
+        self.with(|now, core| {
+            if now < core.end {
+                core.end_step(now);
+                core.end = now;
+            }
+            core.step_ends = core.step_ends.min(core.end);
+        });
+    }
+
     /// What was recorded, the run being over; `None` if nothing was, or it was asked for before.
     pub fn finish(&self, seed: u64, ended: Ended) -> Option<Run> {
         self.with(|now, core| {
+            if now >= core.step_ends {
+                core.end_step(now);
+            }
             core.take_events();
-            let mut recorder = core.recorder.take()?;
-            core.step_ends = Time::MAX;
-            let sample = core.sample(now);
-            recorder.step_ended(now, &sample);
-            let instances = core.roster.summaries(now);
-            Some(recorder.finish(seed, ended, now, std::mem::take(&mut core.recorded), instances))
+            let recorder = core.recorder.take()?;
+            let end = core.end.min(now);
+            let instances = core.roster.summaries(end);
+            Some(recorder.finish(seed, ended, end, std::mem::take(&mut core.recorded), instances))
         })
     }
 }
@@ -370,7 +394,8 @@ impl Core {
             recorder.step_ended(now, &sample);
             // A late tick is one step; the next ends where it would have.
             let step = recorder.step_length().0;
-            self.step_ends = Time((now.0 / step + 1) * step);
+            let next = Time((now.0 / step + 1) * step).min(self.end);
+            self.step_ends = if next > now { next } else { Time::MAX };
         }
     }
 

@@ -185,6 +185,7 @@ impl Ready {
             short_lives: Mutex::new(0),
             population: watch::channel(0).0,
         });
+        fleet.driver.record(|_, recorder| recorder.ready_changed(Time::ZERO, first.len() as u32));
         for (id, upstream) in first {
             let adopted = fleet.driver.with(|_, core| {
                 let adopted = core.engine.adopt(Time::ZERO);

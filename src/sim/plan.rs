@@ -227,10 +227,7 @@ impl Plan {
 
     /// Factor on demand when warm-up has `left` to go: it falls linearly to 1.
     pub fn warmup_slowdown(&self, left: Span) -> f64 {
-        self.scenario
-            .fleet
-            .warmup
-            .map_or(1.0, |warmup| 1.0 + (warmup.slowdown - 1.0) * left.as_secs_f64() / warmup.over.as_secs_f64())
+        self.scenario.fleet.warmup.map_or(1.0, |warmup| warmup.factor(left))
     }
 }
 

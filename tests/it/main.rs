@@ -71,6 +71,10 @@ mod schema;
 #[cfg(feature = "live")]
 mod gateway;
 
+/// The same scenario, simulated and live.
+#[cfg(feature = "live")]
+mod live;
+
 /// Processes that come and go, and who controls them.
 #[cfg(feature = "live")]
 mod serving;

@@ -120,3 +120,49 @@ pub enum RulesVerb {
         name: String,
     },
 }
+
+/// `wavetank live`.
+#[derive(Debug, clap::Args)]
+pub struct LiveArgs {
+    /// The scenario; a [live] section in it says where, and what the instances are
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// Override a key of the scenario, e.g. --set autoscaler.max=30; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Seed of every random number [default: the scenario's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Folder for the report [default: reports/NAME-live]
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print report.json on standard output and nothing else; write files only with --out
+    #[arg(long)]
+    pub json: bool,
+    /// A note that the report shows
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+}
+
+/// `wavetank backend`.
+#[derive(Debug, clap::Args)]
+pub struct BackendArgs {
+    /// The scenario whose [service] it serves
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// Port to listen on, on this machine
+    #[arg(long, value_name = "PORT")]
+    pub port: u16,
+    /// Seed of every random number [default: the scenario's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Which instance of the run it is
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub instance: u32,
+    /// End when standard input does
+    #[arg(long)]
+    pub with_parent: bool,
+    /// Override a key of the scenario, e.g. --set service.workers=4; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+}

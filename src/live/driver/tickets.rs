@@ -11,7 +11,7 @@ use super::{Admitted, Core, Driver};
 use crate::engine::request::{Completion, InstanceId, Outcome, Permit, Rejection, Request};
 use crate::live::gateway::upstream::Upstream;
 use crate::record::outcome::Failure;
-use crate::units::{Span, Time};
+use crate::units::Time;
 
 /// The engine's answer to an attempt.
 #[derive(Debug)]
@@ -29,45 +29,30 @@ pub enum Passage {
 pub struct Exchange {
     driver: Arc<Driver>,
     arrived_at: Time,
-    endpoint: u16,
     is_over: bool,
 }
 
 impl Exchange {
     /// It arrives, now.
-    pub fn begin(driver: &Arc<Driver>, endpoint: u16) -> Exchange {
+    pub fn begin(driver: &Arc<Driver>) -> Exchange {
         let arrived_at = driver.with(|now, core| {
             core.meter.offered();
-            if let Some(recorder) = &mut core.recorder {
-                recorder.offered(now, endpoint);
-            }
             now
         });
-        Exchange { driver: Arc::clone(driver), arrived_at, endpoint, is_over: false }
+        Exchange { driver: Arc::clone(driver), arrived_at, is_over: false }
     }
 
     /// The gateway tries again by itself.
     pub fn retried(&self) {
-        self.driver.with(|_, core| {
-            core.meter.totals_mut().retries += 1;
-            if let Some(recorder) = &mut core.recorder {
-                recorder.retried(self.arrived_at, self.endpoint);
-            }
-        });
+        self.driver.with(|_, core| core.meter.totals_mut().retries += 1);
     }
 
     /// Its client has its answer, or as much of it as it will get.
     pub fn ended(mut self, failure: Option<Failure>) {
         self.is_over = true;
         self.driver.with(|now, core| match failure {
-            None => {
-                let latency = now.since(self.arrived_at);
-                core.meter.succeeded(latency);
-                if let Some(recorder) = &mut core.recorder {
-                    recorder.succeeded(now, self.arrived_at, Span::ZERO, latency, self.endpoint);
-                }
-            }
-            Some(why) => core.failed(now, self.arrived_at, why, self.endpoint),
+            None => core.meter.succeeded(now.since(self.arrived_at)),
+            Some(why) => core.meter.failed(why),
         });
     }
 }
@@ -75,19 +60,10 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.is_over {
-            self.driver.with(|now, core| {
+            self.driver.with(|_, core| {
                 core.meter.totals_mut().client_aborted += 1;
-                core.failed(now, self.arrived_at, Failure::Timeout, self.endpoint);
+                core.meter.failed(Failure::Timeout);
             });
-        }
-    }
-}
-
-impl Core {
-    fn failed(&mut self, now: Time, arrived_at: Time, why: Failure, endpoint: u16) {
-        self.meter.failed(why);
-        if let Some(recorder) = &mut self.recorder {
-            recorder.failed(now, arrived_at, why, endpoint);
         }
     }
 }

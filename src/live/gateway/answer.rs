@@ -1,7 +1,9 @@
 //! Answers that the gateway gives itself: short, of a known length, reflecting nothing of what was asked.
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use hyper::{Response, StatusCode};
 
 use super::body::Answer;
@@ -9,7 +11,11 @@ use super::fields::REQUEST_ID;
 use crate::engine::breaker::{self, Fallback};
 use crate::engine::limiter::{self, Verdict, headers::Headers};
 use crate::engine::request::Rejection;
+use crate::record::outcome::Failure;
 use crate::units::{Span, Time};
+
+/// Says that a request was refused without being worked on, and why, in the words of reports: of several reasons for a 503, which.
+pub const REFUSED: HeaderName = HeaderName::from_static("wavetank-refused");
 
 /// What refusals may tell.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +64,7 @@ pub fn closing(mut response: Response<Answer>) -> Response<Answer> {
 
 /// The answer to a request that the engine refused.
 pub fn rejected(rejection: Rejection, now: Time, words: &Words, id: &HeaderValue, json: bool) -> Response<Answer> {
-    match rejection {
+    let mut response = match rejection {
         Rejection::RateLimited { retry_after } => limited(retry_after, words, id, json),
         Rejection::BreakerOpen { until } => {
             let (fallback, open_for) = words.breaker.clone().unwrap_or_default();
@@ -71,7 +77,10 @@ pub fn rejected(rejection: Rejection, now: Time, words: &Words, id: &HeaderValue
         Rejection::NoReadyInstance => retry_after(own(503, "no instance is ready", id, json), 1),
         Rejection::QueueFull => retry_after(own(503, "every instance is full", id, json), 1),
         Rejection::Shed => own(503, "refused, so that others are served in time", id, json),
-    }
+    };
+    let why = HeaderValue::from_static(Failure::from(rejection).name());
+    response.headers_mut().insert(REFUSED, why);
+    response
 }
 
 fn retry_after(mut response: Response<Answer>, seconds: u64) -> Response<Answer> {

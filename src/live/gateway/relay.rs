@@ -26,8 +26,6 @@ use crate::live::clock::{self, duration};
 use crate::live::driver::{Exchange, Passage, Ticket};
 use crate::record::outcome::Failure;
 
-/// How an instance of ours says that it refused a request without working on it, and why.
-pub const REFUSED: HeaderName = HeaderName::from_static("wavetank-refused");
 /// `Max-Forwards`.
 const MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
 /// What a client that speaks HTTP/2 sends first.
@@ -193,7 +191,7 @@ impl Gateway {
         let has_body = matches!(body, Outgoing::Client(_));
         let may_repeat = !has_body && is_idempotent(&parts.method);
         let deadline = clock::instant() + duration(self.live.timeouts.request);
-        let exchange = Exchange::begin(&self.driver, asked.endpoint);
+        let exchange = Exchange::begin(&self.driver);
         if self.live.retries > 0 {
             self.budget().deposit(self.driver.clock().now());
         }
@@ -351,7 +349,7 @@ impl Gateway {
         let InstanceId(number) = ticket.instance();
         let status = response.status();
         let switches = status == StatusCode::SWITCHING_PROTOCOLS;
-        let refused = response.headers_mut().remove(REFUSED);
+        let refused = response.headers_mut().remove(answer::REFUSED);
         let sound = fields::inbound(status, response.headers_mut(), &HeaderValue::from(number));
         if sound.is_err() || switches && upgrade.is_none() {
             ticket.ended(Outcome::ServerError);
@@ -378,6 +376,9 @@ impl Gateway {
             _ => Outcome::Success,
         };
         response.headers_mut().insert(fields::REQUEST_ID, id.clone());
+        if let Some(why) = Failure::of(outcome).filter(|_| refused.is_some()) {
+            response.headers_mut().insert(answer::REFUSED, HeaderValue::from_static(why.name()));
+        }
         let (mut parts, body) = response.into_parts();
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
