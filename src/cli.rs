@@ -13,6 +13,8 @@ mod describe;
 mod exit;
 mod explain;
 mod export;
+#[cfg(feature = "live")]
+mod flight;
 mod gate;
 mod generate;
 mod import;
@@ -74,6 +76,8 @@ pub fn main() -> ExitCode {
         Verb::Serve(args) => serve::serve(args),
         #[cfg(feature = "live")]
         Verb::Ctl(args) => ctl::ctl(&args),
+        #[cfg(feature = "live")]
+        Verb::ReplayDecisions(args) => flight::replay_decisions(&args),
         #[cfg(feature = "live")]
         Verb::BecomeInstance(args) => serve::become_instance(&args),
     };

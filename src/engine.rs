@@ -20,6 +20,7 @@ pub mod events;
 pub mod forecast;
 pub mod gates;
 pub mod hold;
+pub mod input;
 pub mod limiter;
 pub mod metrics;
 pub mod observation;

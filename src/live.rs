@@ -13,6 +13,7 @@
 //! - [`control`] shows it all to people and programs, and takes their orders.
 //! - [`system`] starts and stops all of these together.
 //! - [`backend`] is an instance that serves a scenario's `[service]` for real; [`callers`] are its clients.
+//! - [`flight`] writes down everything that the engine is told, and plays it back.
 //! - [`meter`] keeps the last ten minutes for those who look.
 //!
 //! What is absent: a second policy of any kind. When to scale, whom to refuse and whom to ask is decided in [`crate::engine`].
@@ -23,6 +24,7 @@ pub mod clock;
 pub mod control;
 pub mod driver;
 pub mod fleet;
+pub mod flight;
 pub mod gateway;
 pub mod meter;
 pub mod provider;

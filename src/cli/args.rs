@@ -68,6 +68,9 @@ pub enum Verb {
     /// Ask a running gateway how it is, and give it orders
     #[cfg(feature = "live")]
     Ctl(CtlArgs),
+    /// Tell an engine again what a live one was told, and see whether it decides the same
+    #[cfg(feature = "live")]
+    ReplayDecisions(ReplayDecisionsArgs),
     /// Become a command that does not outlive its parent
     #[cfg(feature = "live")]
     #[command(hide = true)]

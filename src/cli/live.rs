@@ -15,10 +15,12 @@ use tokio::sync::watch;
 
 use super::args::{BackendArgs, LiveArgs};
 use super::exit::{Exit, Failure, OrExit};
+use super::flight::recording;
 use super::run::{experiment_of, folder_name, host, stop_on_ctrl_c};
 use super::serve::{own_program, runtime, tell, told};
 use crate::live::backend;
 use crate::live::callers::Callers;
+use crate::live::driver::Flight;
 use crate::live::system::{Settings, System};
 use crate::record::Run;
 use crate::record::run::Ended;
@@ -55,7 +57,8 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
     };
     let started = jiff::Timestamp::now().to_string();
     let (wall, cpu) = (Instant::now(), ProcessTime::now());
-    let run = runtime()?.block_on(play(settings, duration))?;
+    let flight = recording(args.record.as_deref(), &args.scenario, &args.overrides, seed)?;
+    let run = runtime()?.block_on(play(settings, flight, duration))?;
     let info = RunInfo {
         wall_seconds: wall.elapsed().as_secs_f64(),
         cpu_seconds: Some(cpu.elapsed().as_secs_f64()),
@@ -68,10 +71,10 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
 }
 
 /// Plays the scenario once.
-async fn play(settings: Settings, duration: Span) -> Result<Run, Failure> {
+async fn play(settings: Settings, flight: Option<Flight>, duration: Span) -> Result<Run, Failure> {
     let (scenario, seed) = (settings.scenario.clone(), settings.seed);
     let monitor = stop_on_ctrl_c();
-    let system = System::start(settings).await.map_err(told)?;
+    let system = System::start(settings, flight).await.map_err(told)?;
     let driver = Arc::clone(system.driver());
     eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
     let telling = tokio::spawn(tell(Arc::clone(&driver)));

@@ -9,7 +9,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::{BecomeInstanceArgs, ServeArgs};
 use super::exit::{Exit, Failure, OrExit};
-use crate::live::driver::{Driver, Told};
+use super::flight::recording;
+use crate::engine::input::Input;
+use crate::live::driver::{Driver, Flight, Told};
 use crate::live::provider::process;
 use crate::live::system::{Error, Settings, System};
 use crate::scenario::{self, Scenario};
@@ -29,7 +31,8 @@ pub fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         record: None,
         scenario,
     };
-    runtime()?.block_on(until_stopped(settings, &args))
+    let flight = recording(args.record.as_deref(), &args.config, &args.overrides, settings.seed)?;
+    runtime()?.block_on(until_stopped(settings, flight, &args))
 }
 
 /// Threads that wait on sockets and processes.
@@ -64,11 +67,11 @@ impl Stop {
     }
 }
 
-async fn until_stopped(settings: Settings, args: &ServeArgs) -> Result<Exit, Failure> {
+async fn until_stopped(settings: Settings, flight: Option<Flight>, args: &ServeArgs) -> Result<Exit, Failure> {
     let mut stop = Stop::listen()?;
     let mut reload = signal(SignalKind::hangup()).context("cannot listen to signals").or_run_failed()?;
     let system = tokio::select! {
-        started = System::start(settings) => started.map_err(told)?,
+        started = System::start(settings, flight) => started.map_err(told)?,
         () = stop.wait() => return Ok(Exit::Done),
     };
     // Programs that start this one read where it is, whatever port it was given.
@@ -107,8 +110,11 @@ fn reloaded(path: &Path, overrides: &[String], driver: &Driver) -> anyhow::Resul
     let scenario: Scenario = scenario::load(path, overrides)?;
     let autoscaler = scenario.autoscaler.ok_or_else(|| anyhow!("there is no [autoscaler] section any more"))?;
     let rules = autoscaler.rules.len();
-    driver.with(|_, core| core.engine.set_rules(autoscaler.rules))?;
-    Ok(rules)
+    driver.with(|now, core| {
+        anyhow::ensure!(core.engine.bounds().is_some(), "the gateway began without an [autoscaler] section");
+        core.feed(now, Input::Rules(autoscaler.rules));
+        Ok(rules)
+    })
 }
 
 /// Writes what happens to standard error, a line each.

@@ -56,22 +56,28 @@ impl Engine {
         Ok(())
     }
 
-    /// Adds a rule behind the others.
-    pub fn add_rule(&mut self, rule: rules::Config) -> Result<(), RuleError> {
+    /// The rules with one more, behind the others.
+    pub fn rules_with(&self, rule: rules::Config) -> Result<Vec<rules::Config>, RuleError> {
+        if self.autoscaler.is_none() {
+            return Err(RuleError::NoAutoscaler);
+        }
         let mut rules = self.rules().to_vec();
         if rules.iter().any(|each| each.name == rule.name) {
             return Err(RuleError::Taken(rule.name));
         }
         rules.push(rule);
-        self.set_rules(rules)
+        Ok(rules)
     }
 
-    /// Switches a rule on or off.
-    pub fn enable_rule(&mut self, name: &str, enabled: bool) -> Result<(), RuleError> {
+    /// The rules with one of them switched on or off.
+    pub fn rules_switched(&self, name: &str, enabled: bool) -> Result<Vec<rules::Config>, RuleError> {
+        if self.autoscaler.is_none() {
+            return Err(RuleError::NoAutoscaler);
+        }
         let mut rules = self.rules().to_vec();
         let rule = rules.iter_mut().find(|rule| rule.name == name).ok_or_else(|| RuleError::Unknown(name.into()))?;
         rule.enabled = enabled;
-        self.set_rules(rules)
+        Ok(rules)
     }
 
     /// Whether there is a breaker that a rule may open.
@@ -124,18 +130,18 @@ mod tests {
     fn a_rule_that_is_added_later_acts_on_a_metric_that_nobody_asked_for_before() {
         let mut engine = engine();
         assert_eq!(launches(&mut engine, 15), 0);
-        engine.add_rule(rule()).unwrap();
-        assert_eq!(engine.add_rule(rule()), Err(RuleError::Taken("busy".into())));
+        engine.set_rules(engine.rules_with(rule()).unwrap()).unwrap();
+        assert_eq!(engine.rules_with(rule()), Err(RuleError::Taken("busy".into())));
         assert_eq!(launches(&mut engine, 30), 1);
-        engine.enable_rule("busy", false).unwrap();
+        engine.set_rules(engine.rules_switched("busy", false).unwrap()).unwrap();
         assert_eq!(launches(&mut engine, 45), 0, "it is switched off");
-        assert_eq!(engine.enable_rule("idle", true), Err(RuleError::Unknown("idle".into())));
+        assert_eq!(engine.rules_switched("idle", true), Err(RuleError::Unknown("idle".into())));
     }
 
     #[test]
     fn a_fixed_fleet_has_no_rules() {
-        let mut engine = Engine::new(&Config::default());
-        assert_eq!(engine.add_rule(rule()), Err(RuleError::NoAutoscaler));
+        let engine = Engine::new(&Config::default());
+        assert_eq!(engine.rules_with(rule()), Err(RuleError::NoAutoscaler));
         assert_eq!(engine.bounds(), None);
     }
 }

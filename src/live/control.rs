@@ -17,7 +17,7 @@
 mod door;
 mod metrics;
 mod news;
-mod rules;
+pub(in crate::live) mod rules;
 mod status;
 mod timeline;
 mod traffic;

@@ -15,6 +15,7 @@ pub mod roster;
 mod tickets;
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, broadcast, oneshot};
@@ -22,9 +23,11 @@ use tokio::sync::{Notify, broadcast, oneshot};
 use crate::engine::autoscaler::Manual;
 use crate::engine::balancer::prequal::Answer;
 use crate::engine::events::Event;
+use crate::engine::input::{Input, Output};
 use crate::engine::request::{Admission, InstanceId, Permit, Rejection, Request};
 use crate::engine::{Command, Engine, InstanceState};
 use crate::live::clock::Clock;
+use crate::live::flight::{self, Header, Tape};
 use crate::live::gateway::upstream::Upstream;
 use crate::live::meter::{Fleet, Meter, Second};
 use crate::record::recorder::FleetSample;
@@ -63,6 +66,7 @@ pub struct Core {
     armed: Time,
     next_wait: u64,
     events: Vec<Event>,
+    tape: Option<Tape>,
 }
 
 /// A request that is held.
@@ -74,7 +78,6 @@ struct Waiting {
 }
 
 /// The engine on the wall clock.
-#[derive(Debug)]
 pub struct Driver {
     clock: Clock,
     core: Mutex<Core>,
@@ -82,6 +85,16 @@ pub struct Driver {
     wake: Notify,
     /// What has just happened, and every second that is over, for those who watch.
     told: broadcast::Sender<Told>,
+    /// Where the flight recorder's lines go, as long as that takes them.
+    sink: Mutex<Option<Box<dyn Write + Send>>>,
+}
+
+/// Where everything that the engine is told is to be written.
+pub struct Flight {
+    /// What it takes to build the engine again.
+    pub header: Header,
+    /// Where to.
+    pub sink: Box<dyn Write + Send>,
 }
 
 /// News for those who watch.
@@ -110,7 +123,9 @@ impl Driver {
         endpoints: &[Endpoint],
         clients: usize,
         duration: Option<Span>,
+        flight: Option<Flight>,
     ) -> Driver {
+        let tape = flight.as_ref().map(|flight| Tape::new(&flight.header));
         let engine = Engine::new(&scenario.engine_config(seed, endpoints, clients));
         let recorder = duration.map(|duration| Recorder::new(scenario.recording(duration, endpoints)));
         let memory = scenario.fleet.memory.map(|memory| memory.limit);
@@ -132,9 +147,11 @@ impl Driver {
                 armed: Time::ZERO,
                 next_wait: 0,
                 events: Vec::new(),
+                tape,
             }),
             wake: Notify::new(),
             told: broadcast::channel(NEWS).0,
+            sink: Mutex::new(flight.map(|flight| flight.sink)),
         }
     }
 
@@ -165,11 +182,11 @@ impl Driver {
     /// Asks the engine about an attempt.
     pub fn admit(self: &Arc<Driver>, request: &Request) -> Passage {
         self.with(|now, core| {
-            let admission = core.engine.admit(now, request);
+            let admission = core.feed(now, Input::Admit(*request)).admission;
             if core.engine.probes() {
                 core.answer_probes(now);
             }
-            match admission {
+            match admission.unwrap_or(Admission::Reject(Rejection::NoReadyInstance)) {
                 Admission::Forward { instance, permit } => {
                     Passage::Go(Ticket::new(self, core, now, request, instance, permit))
                 }
@@ -197,18 +214,18 @@ impl Driver {
                 if first.passage.is_closed() {
                     core.held_changes(now);
                     core.waiting.pop_front();
-                    core.engine.abandon_held(now);
+                    core.feed(now, Input::AbandonHeld);
                     continue;
                 }
                 let request = first.request;
-                let admission = core.engine.admit_held(now, &request);
-                if matches!(admission, Admission::Hold { .. }) {
+                let admission = core.feed(now, Input::AdmitHeld(request)).admission;
+                if matches!(admission, Some(Admission::Hold { .. })) {
                     break;
                 }
                 core.held_changes(now);
                 let Some(waiting) = core.waiting.pop_front() else { break };
                 // One that is refused after all learns it by its sender's end.
-                if let Admission::Forward { instance, permit } = admission {
+                if let Some(Admission::Forward { instance, permit }) = admission {
                     let ticket = Ticket::new(self, core, now, &request, instance, permit);
                     released.push((waiting.passage, ticket));
                 }
@@ -226,7 +243,7 @@ impl Driver {
             let Some(place) = core.waiting.iter().position(|waiting| waiting.number == number) else { return false };
             core.held_changes(now);
             core.waiting.remove(place);
-            core.engine.abandon_held(now);
+            core.feed(now, Input::AbandonHeld);
             true
         })
     }
@@ -237,7 +254,7 @@ impl Driver {
             let mut commands = Vec::new();
             if core.engine.next_wake().0 <= now {
                 let observation = core.engine.scrape_due(now).then(|| core.observe(now));
-                core.engine.tick(now, observation.as_ref(), &mut commands);
+                commands = core.feed(now, Input::Tick(observation)).commands;
             }
             if now >= core.step_ends {
                 core.end_step(now);
@@ -247,10 +264,11 @@ impl Driver {
                 let fleet = core.fleet(now);
                 news.push(Told::Second(core.meter.second_over(now, fleet)));
             }
-            core.take_events();
+            core.take_events(now);
             (commands, news)
         });
         self.release();
+        self.write_flight();
         self.tell_news(news);
         commands
     }
@@ -275,11 +293,7 @@ impl Driver {
 
     /// A person's order; what is to be done for it.
     pub fn scale(&self, manual: Manual) -> Vec<Command> {
-        self.with(|now, core| {
-            let mut commands = Vec::new();
-            core.engine.scale(now, manual, &mut commands);
-            commands
-        })
+        self.with(|now, core| core.feed(now, Input::Scale(manual)).commands)
     }
 
     /// Learns that an instance changed state, as the engine does. One that takes traffic is at `upstream`.
@@ -293,7 +307,7 @@ impl Driver {
             if let Some(upstream) = upstream {
                 core.roster.serves(now, id, upstream);
             }
-            core.engine.instance_changed(now, id, state);
+            core.feed(now, Input::InstanceChanged(id, state));
             if state == InstanceState::Gone {
                 core.roster.gone(now, id);
             }
@@ -303,6 +317,22 @@ impl Driver {
             }
         });
         self.release();
+    }
+
+    /// Writes down what the engine was told since the last time. A recording that cannot be written ends there.
+    fn write_flight(&self) {
+        let lines = self.with(|_, core| core.tape.as_mut().map(Tape::take));
+        let Some(lines) = lines else { return };
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(to) = sink.as_mut()
+            && let Err(error) = flight::pour(&lines, to)
+        {
+            *sink = None;
+            self.with(|now, core| {
+                core.tape = None;
+                core.log.remark(now, InstanceId(u32::MAX), &error);
+            });
+        }
     }
 
     /// Watches what happens from now on.
@@ -338,7 +368,7 @@ impl Driver {
             if now >= core.step_ends {
                 core.end_step(now);
             }
-            core.take_events();
+            core.take_events(now);
             let recorder = core.recorder.take()?;
             let end = core.end.min(now);
             let instances = core.roster.summaries(end);
@@ -348,6 +378,15 @@ impl Driver {
 }
 
 impl Core {
+    /// Tells the engine something: the one way to do so, which a flight recorder sees.
+    pub fn feed(&mut self, now: Time, input: Input) -> Output {
+        let output = input.apply(now, &mut self.engine);
+        if let Some(tape) = &mut self.tape {
+            tape.told(now, &input, &output);
+        }
+        output
+    }
+
     /// Requests that are held.
     pub fn held(&self) -> usize {
         self.waiting.len()
@@ -419,9 +458,12 @@ impl Core {
     }
 
     /// Writes down what the engine has to tell.
-    fn take_events(&mut self) {
+    fn take_events(&mut self, now: Time) {
         let mut events = std::mem::take(&mut self.events);
         self.engine.drain_events(&mut events);
+        if let Some(tape) = &mut self.tape {
+            tape.happened(now, &events);
+        }
         for event in events.drain(..) {
             if self.recorder.is_some() {
                 self.recorded.push(event.clone());
@@ -435,7 +477,7 @@ impl Core {
     fn answer_probes(&mut self, now: Time) {
         while let Some(id) = self.engine.next_probe() {
             if let Some((rif, latency)) = self.roster.load(id) {
-                self.engine.probed(now, id, Answer { rif, latency });
+                self.feed(now, Input::Probed(id, Answer { rif, latency }));
             }
         }
     }
@@ -449,4 +491,10 @@ pub type Refused = Rejection;
 pub(crate) struct Admitted {
     pub instance: InstanceId,
     pub permit: Permit,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("clock", &self.clock).finish_non_exhaustive()
+    }
 }

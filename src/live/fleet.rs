@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::engine::Command;
 use crate::engine::autoscaler::Manual;
+use crate::engine::input::Input;
 use crate::engine::request::InstanceId;
 use crate::live::clock::duration;
 use crate::live::driver::Driver;
@@ -188,7 +189,7 @@ impl Ready {
         fleet.driver.record(|_, recorder| recorder.ready_changed(Time::ZERO, first.len() as u32));
         for (id, upstream) in first {
             let adopted = fleet.driver.with(|_, core| {
-                let adopted = core.engine.adopt(Time::ZERO);
+                let adopted = core.feed(Time::ZERO, Input::Adopt).adopted.unwrap_or(id);
                 core.roster.launched(Time::ZERO, adopted);
                 core.roster.serves(Time::ZERO, adopted, Arc::clone(&upstream));
                 adopted
@@ -319,7 +320,7 @@ impl Fleet {
             Some(upstream) => is_well(&upstream, &self.terms.health_path, self.terms.check).await,
             None => false,
         };
-        self.driver.with(|now, core| core.engine.health_checked(now, id, passed));
+        self.driver.with(|now, core| core.feed(now, Input::HealthChecked(id, passed)));
         self.driver.hurry();
     }
 

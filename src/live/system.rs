@@ -10,8 +10,9 @@ use tokio::task::JoinHandle;
 
 use crate::live::clock::duration;
 use crate::live::control::{self, Control};
-use crate::live::driver::Driver;
+use crate::live::driver::{Driver, Flight};
 use crate::live::fleet::{self, Fleet, Ready};
+use crate::live::flight::Header;
 use crate::live::gateway::{Gateway, clients};
 use crate::live::provider::addresses::Addresses;
 use crate::live::provider::command::Calls;
@@ -76,7 +77,8 @@ pub struct System {
 
 impl System {
     /// Starts everything; the first instances are well when this returns, and time begins.
-    pub async fn start(settings: Settings) -> Result<System, Error> {
+    /// With `flight`, everything that the engine is told is written there.
+    pub async fn start(settings: Settings, flight: Option<Flight>) -> Result<System, Error> {
         let Settings { scenario, live, .. } = &settings;
         // An address that is taken is told before anything is started.
         let (listener, listen) = bind("live.listen", live.listen).await?;
@@ -90,7 +92,9 @@ impl System {
         let ready = Ready::start(provider, scenario, live, first, is_own).await?;
         let clients = clients::MOST.min(4096).max(scenario.clients.population.population as usize);
         let endpoints = &scenario.service.endpoints;
-        let driver = Arc::new(Driver::new(scenario, settings.seed, endpoints, clients, settings.record));
+        let flight = flight.map(|flight| Flight { header: Header { clients, ..flight.header }, ..flight });
+        let driver = Driver::new(scenario, settings.seed, endpoints, clients, settings.record, flight);
+        let driver = Arc::new(driver);
         let fleet = ready.under(Arc::clone(&driver));
         let gateway = Arc::new(Gateway::new(Arc::clone(&driver), scenario, live, settings.seed, listen));
         let (stop, stopped) = watch::channel(false);
@@ -128,6 +132,7 @@ impl System {
         self.driving.abort();
         let _ = self.driving.await;
         self.fleet.stop().await;
+        self.fleet.driver().tick();
         self.controlling.abort();
     }
 }

@@ -133,3 +133,29 @@ fn what_cannot_be_played_live_is_told() {
     let (code, told) = tell(&spike().replace("workers = 2\n    queue = 50", "discipline = \"ps\""));
     assert!(code == Some(4) && told.contains("ended before it answered"), "{told}");
 }
+
+#[test]
+fn an_engine_that_is_told_the_same_decides_the_same() {
+    let text = spike()
+        + "[breaker]\nscope = \"instance\"\nfailure_rate = 0.05\nminimum_calls = 10\nwindow = \"2s\"\nopen_for = \"500ms\"\n[limiter]\nalgorithm = \"gcra\"\nkey = \"client\"\nlimit = 5\nwindow = \"1s\"\n[analyzer]\n";
+    let folder = folder(&[("short.toml", text.as_bytes())]);
+    let out = output(folder.path(), &["live", "short.toml", "--record", "flight.jsonl", "--json"]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let replayed = output(folder.path(), &["replay-decisions", "flight.jsonl", "--json"]);
+    let told: Value = serde_json::from_slice(&replayed.stdout).unwrap_or_else(|_| panic!("{}", stderr(&replayed)));
+    assert_eq!((replayed.status.code(), &told["same"]), (Some(0), &Value::Bool(true)), "{told:#}");
+    assert!(told["inputs"].as_u64() > Some(1000), "{told}");
+    // Another engine decides otherwise, and the difference is told.
+    let recorded = std::fs::read_to_string(folder.path().join("flight.jsonl")).unwrap();
+    std::fs::write(folder.path().join("other.jsonl"), recorded.replacen("threshold = 70", "threshold = 99", 1))
+        .unwrap();
+    let other = output(folder.path(), &["replay-decisions", "other.jsonl"]);
+    let told = String::from_utf8_lossy(&other.stdout).into_owned();
+    assert!(other.status.code() == Some(1) && told.starts_with("different from line "), "{told}");
+    // One that was cut off in the middle of a line is played to there.
+    std::fs::write(folder.path().join("cut.jsonl"), &recorded[..recorded.len() - 5]).unwrap();
+    let cut = output(folder.path(), &["replay-decisions", "cut.jsonl"]);
+    assert!(cut.status.code() == Some(0) && String::from_utf8_lossy(&cut.stdout).contains("half there"));
+    let none = output(folder.path(), &["replay-decisions", "short.toml"]);
+    assert!(none.status.code() == Some(2) && stderr(&none).contains("line 1"), "{}", stderr(&none));
+}

@@ -13,6 +13,9 @@ pub struct ServeArgs {
     /// Override a key of the file, e.g. --set autoscaler.max=30; may be repeated
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub overrides: Vec<String>,
+    /// Write everything that the engine is told to a file, for wavetank replay-decisions
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
 }
 
 /// `wavetank become-instance`, which only wavetank itself calls.
@@ -139,9 +142,23 @@ pub struct LiveArgs {
     /// Print report.json on standard output and nothing else; write files only with --out
     #[arg(long)]
     pub json: bool,
+    /// Write everything that the engine is told to a file, for wavetank replay-decisions
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// A note that the report shows
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
+}
+
+/// `wavetank replay-decisions`.
+#[derive(Debug, clap::Args)]
+pub struct ReplayDecisionsArgs {
+    /// What --record wrote
+    #[arg(value_name = "FILE")]
+    pub recording: PathBuf,
+    /// Print JSON and nothing else
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `wavetank backend`.

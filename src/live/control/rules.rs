@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Problem;
 use crate::engine::autoscaler::rules::{Action, Config, Operator};
 use crate::engine::console::RuleError;
+use crate::engine::input::Input;
 use crate::engine::metrics::Aggregate;
 use crate::live::driver::Driver;
 use crate::scenario;
@@ -22,11 +23,13 @@ pub fn list(driver: &Driver) -> Value {
 pub fn add(driver: &Driver, body: &Value) -> Result<Value, Problem> {
     let rule = parse(body)?;
     let told = shown(&rule);
-    driver.with(|_, core| {
+    driver.with(|now, core| {
         if rule.action == Action::CircuitBreak && !core.engine.has_breaker() {
             return Err(Problem::bad("action: there is no breaker to open: add a [breaker] section"));
         }
-        core.engine.add_rule(rule).map_err(Problem::from)
+        let rules = core.engine.rules_with(rule)?;
+        core.feed(now, Input::Rules(rules));
+        Ok(())
     })?;
     Ok(told)
 }
@@ -35,8 +38,9 @@ pub fn add(driver: &Driver, body: &Value) -> Result<Value, Problem> {
 pub fn switch(driver: &Driver, rest: &str) -> Result<Value, Problem> {
     let (name, verb) = rest.trim_start_matches('/').rsplit_once('/').unwrap_or_default();
     let name = decoded(name).ok_or_else(|| Problem::bad("the rule's name is not UTF-8"))?;
-    driver.with(|_, core| {
-        core.engine.enable_rule(&name, verb == "enable").map_err(Problem::from)?;
+    driver.with(|now, core| {
+        let rules = core.engine.rules_switched(&name, verb == "enable")?;
+        core.feed(now, Input::Rules(rules));
         Ok(core.engine.rules().iter().find(|rule| rule.name == name).map_or(Value::Null, shown))
     })
 }
@@ -51,7 +55,8 @@ impl From<RuleError> for Problem {
     }
 }
 
-fn shown(rule: &Config) -> Value {
+/// How a rule reads.
+pub fn shown(rule: &Config) -> Value {
     json!({
         "name": rule.name,
         "metric": rule.metric.name(),
@@ -72,7 +77,7 @@ fn name_of<T: PartialEq>(all: &[(&'static str, T)], value: T) -> &'static str {
 }
 
 /// Reads a rule as a scenario file would have it.
-fn parse(body: &Value) -> Result<Config, Problem> {
+pub fn parse(body: &Value) -> Result<Config, Problem> {
     let mut text = String::from("live = {}\nbreaker = {}\nfleet.memory.limit = \"1GB\"\n[[autoscaler.rule]]\n");
     let Value::Object(entries) = body else { return Err(Problem::bad("a rule is a JSON object")) };
     for (key, value) in entries {

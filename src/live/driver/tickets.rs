@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{Admitted, Core, Driver};
+use crate::engine::input::Input;
 use crate::engine::request::{Completion, InstanceId, Outcome, Permit, Rejection, Request};
 use crate::live::gateway::upstream::Upstream;
 use crate::record::outcome::Failure;
@@ -129,7 +130,7 @@ impl Ticket {
                 outcome,
                 latency,
             };
-            core.engine.completed(now, &completion);
+            core.feed(now, Input::Completed(completion));
             core.roster.leaves(now, self.admitted.instance, outcome.is_failure(), latency);
             !core.waiting.is_empty()
         });

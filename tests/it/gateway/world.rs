@@ -34,7 +34,7 @@ impl Gateway {
             scenario,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let system = runtime.block_on(System::start(settings)).unwrap();
+        let system = runtime.block_on(System::start(settings, None)).unwrap();
         Gateway { address: system.listen(), system: Some(system), runtime }
     }
 
