@@ -528,3 +528,64 @@ proptest! {
         prop_assert!(teller.seen().iter().all(|message| message.field("host").is_some()));
     }
 }
+
+#[test]
+fn hundreds_of_idle_and_slow_clients_do_not_keep_others_waiting() {
+    let teller = Teller::start();
+    let gateway = Gateway::before(&[&teller], "");
+    let idle: Vec<_> = (0..150).map(|_| gateway.connect()).collect();
+    let slow: Vec<_> = (0..150).map(|_| gateway.send("GET /slow HTTP/1.1\r\nHost: a\r\nX-Slow: ")).collect();
+    for _ in 0..20 {
+        gateway.canary();
+    }
+    // They are answered as soon as they are done.
+    for mut client in slow {
+        client.write("1\r\n\r\n");
+        assert_eq!(client.answer().unwrap().text(), "/slow");
+    }
+    drop(idle);
+    gateway.settles();
+}
+
+#[test]
+fn no_address_has_more_connections_than_it_may() {
+    let teller = Teller::start();
+    let gateway =
+        Gateway::before(&[&teller], "limits = { connections_per_address = 2, requests_per_connection = 3 }");
+    let mut first = gateway.send(get("/1"));
+    assert_eq!(first.answer().unwrap().status, 200);
+    let mut second = gateway.send(get("/2"));
+    assert_eq!(second.answer().unwrap().status, 200);
+    assert!(gateway.connect().is_closed(), "there is no place for a third");
+    assert_eq!(gateway.totals().refused_connections, 1);
+    first.write(get("/3"));
+    assert_eq!(first.answer().unwrap().field("connection"), None);
+    first.write(get("/4"));
+    let last = first.answer().unwrap();
+    assert_eq!(
+        (last.status, last.field("connection").as_deref()),
+        (200, Some("close")),
+        "its third request is its last"
+    );
+    assert!(first.is_closed());
+}
+
+#[test]
+fn a_body_is_streamed_both_ways_and_not_kept() {
+    let teller = Teller::with(|message| {
+        (message.target() == "/big").then(|| {
+            let body = "x".repeat(3_000_000);
+            Reply::Bytes(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
+        })
+    });
+    let gateway = Gateway::before(&[&teller], "");
+    assert_eq!(gateway.get("/big").body.len(), 3_000_000);
+    let mut client = gateway.send("POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for _ in 0..500 {
+        client.write(format!("{:x}\r\n{}\r\n", 4096, "y".repeat(4096)));
+    }
+    client.write("0\r\n\r\n");
+    assert_eq!(client.answer().unwrap().text(), "/up");
+    assert_eq!(teller.seen_at("/up")[0].body.len(), 500 * 4096);
+    gateway.settles();
+}

@@ -429,3 +429,23 @@ fn a_click_on_scale_up_makes_a_process_appear_and_the_page_show_it() {
     );
     assert_eq!(foreign, json!([]));
 }
+
+#[test]
+fn a_gateway_that_runs_out_of_descriptors_comes_back() {
+    let program = env!("CARGO_BIN_EXE_wavetank");
+    let folder = folder(&[("serve.toml", config("", SCALES).as_bytes())]);
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n 48; exec {program} serve serve.toml")]).current_dir(folder.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut address = || -> SocketAddr {
+        let line = lines.next().unwrap().unwrap();
+        line.rsplit_once("http://").unwrap().1.parse().unwrap()
+    };
+    let serve = Serve { gateway: address(), control: address(), child, folder, token: None };
+    assert_eq!(serve.get("/").0, 200);
+    let many: Vec<_> = (0..100).map(|_| TcpStream::connect(serve.gateway).unwrap()).collect();
+    drop(many);
+    serve.until("it answers again", |serve| serve.get("/").0 == 200);
+    assert_eq!(serve.pids().len(), 2, "and its instances are still there");
+}

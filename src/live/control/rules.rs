@@ -14,6 +14,9 @@ use crate::engine::metrics::Aggregate;
 use crate::live::driver::Driver;
 use crate::scenario;
 
+/// Longest text of a duration that callers may send, as the OpenAPI document says.
+const LONGEST_DURATION: usize = 12;
+
 /// Every rule.
 pub fn list(driver: &Driver) -> Value {
     driver.with(|_, core| json!({ "rules": core.engine.rules().iter().map(shown).collect::<Vec<_>>() }))
@@ -21,6 +24,11 @@ pub fn list(driver: &Driver) -> Value {
 
 /// Adds a rule; how it reads.
 pub fn add(driver: &Driver, body: &Value) -> Result<Value, Problem> {
+    for key in ["duration", "cooldown"] {
+        if body[key].as_str().is_some_and(|text| text.len() > LONGEST_DURATION) {
+            return Err(Problem::bad(format!("{key}: expected at most {LONGEST_DURATION} characters")));
+        }
+    }
     let rule = parse(body)?;
     let told = shown(&rule);
     driver.with(|now, core| {
@@ -83,9 +91,12 @@ pub fn parse(body: &Value) -> Result<Config, Problem> {
     for (key, value) in entries {
         let key = toml_edit::Key::new(key.as_str()).display_repr().into_owned();
         let value = match value {
-            Value::Null => continue,
             Value::String(text) => toml_edit::Value::from(text.as_str()).to_string(),
-            Value::Number(n) => n.to_string(),
+            // 3.0 is 3 to JSON, and not to TOML.
+            Value::Number(n) => match n.as_f64() {
+                Some(x) if x.fract() == 0.0 && x.abs() < 1e15 => format!("{x:.0}"),
+                _ => n.to_string(),
+            },
             Value::Bool(b) => b.to_string(),
             _ => return Err(Problem::bad(format!("{key}: found {value}, expected text, a number, true or false"))),
         };

@@ -141,9 +141,9 @@ pub fn recommendations(core: &Core) -> Vec<String> {
 
 /// Carries out an order.
 pub fn act(fleet: &Arc<Fleet>, body: &Value) -> Result<Value, Problem> {
-    let given = |key: &str| match &body[key] {
-        Value::Null => Ok(None),
-        value => match value.as_u64().and_then(|n| u32::try_from(n).ok()) {
+    let given = |key: &str| match body.get(key) {
+        None => Ok(None),
+        Some(value) => match whole(value) {
             Some(n) => Ok(Some(n)),
             None => Err(Problem::bad(format!("{key}: found {value}, expected a whole number, 0 or more"))),
         },
@@ -182,4 +182,10 @@ pub fn act(fleet: &Arc<Fleet>, body: &Value) -> Result<Value, Problem> {
         (false, format!("{wanted} instances are not within {min} and {max}: there are {after}"))
     };
     Ok(json!({ "success": success, "message": message, "newInstanceCount": after }))
+}
+
+/// A number of instances; 3.0 is 3 to JSON.
+fn whole(value: &Value) -> Option<u32> {
+    let x = value.as_f64().filter(|x| x.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(x))?;
+    Some(x as u32)
 }
