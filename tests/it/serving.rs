@@ -70,7 +70,11 @@ const SCALES: &str = "[fleet]\ninitial = 2\n[autoscaler]\nmin = 1\nmax = 4\n";
 
 impl Serve {
     fn start(lines: &str, sections: &str) -> Serve {
-        let folder = folder(&[("serve.toml", config(lines, sections).as_bytes())]);
+        Serve::start_with(&config(lines, sections))
+    }
+
+    fn start_with(text: &str) -> Serve {
+        let folder = folder(&[("serve.toml", text.as_bytes())]);
         let mut command = wavetank(folder.path());
         command.args(["serve", "serve.toml"]).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -448,4 +452,53 @@ fn a_gateway_that_runs_out_of_descriptors_comes_back() {
     drop(many);
     serve.until("it answers again", |serve| serve.get("/").0 == 200);
     assert_eq!(serve.pids().len(), 2, "and its instances are still there");
+}
+
+#[test]
+fn a_program_of_the_user_s_starts_and_stops_instances() {
+    let program = std::env::current_exe().unwrap();
+    // Ports that are free now, one a line: the script takes the one of the instance's number.
+    let taken: Vec<TcpListener> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let ports: String = taken.iter().map(|each| format!("{}\n", each.local_addr().unwrap().port())).collect();
+    drop(taken);
+    let script = format!(
+        r#"#!/bin/sh
+cd "$(dirname "$0")"
+echo "$1 $2" >> calls
+case $1 in
+launch)
+    port=$(sed -n "$(($2 + 1))p" ports)
+    WAVETANK_TEST_PORT=$port {} --exact serving::an_instance_serves --nocapture >/dev/null 2>&1 &
+    echo $! > "$2.pid"
+    echo "127.0.0.1:$port" ;;
+terminate) kill "$(cat "$2.pid")" 2>/dev/null || true ;;
+observe) kill -0 "$(cat "$2.pid")" 2>/dev/null || exit 3
+    echo '{{"cpuSeconds": 1.5, "memoryBytes": 1000000}}' ;;
+esac
+"#,
+        program.display()
+    );
+    let files = [("fleet.sh", script.as_bytes()), ("ports", ports.as_bytes())];
+    let scripts = folder(&files);
+    let path = scripts.path().join("fleet.sh");
+    let mode = Command::new("chmod").arg("+x").arg(&path).status().unwrap();
+    assert!(mode.success());
+    let text = config("provider = \"command\"", SCALES);
+    let command = text.lines().find(|line| line.starts_with("command")).unwrap().to_string();
+    let text = text.replace(&command, &format!("command = {path:?}"));
+    let mut serve = Serve::start_with(&text);
+    assert_eq!(serve.pids().len(), 2);
+    serve.order(json!({ "action": "scale_up" }));
+    serve.until("the third", |serve| serve.count("ready") == 3);
+    assert_eq!(serve.pids().len(), 3);
+    serve.order(json!({ "action": "set", "instances": 1 }));
+    serve.until("one is left", |serve| serve.status()["fleet"].as_array().unwrap().len() == 1);
+    let pids = serve.pids();
+    assert_eq!(pids.len(), 1);
+    serve.signal("TERM");
+    assert_eq!(serve.child.wait().unwrap().code(), Some(0));
+    let calls = fs::read_to_string(scripts.path().join("calls")).unwrap();
+    for call in ["launch 0", "launch 1", "launch 2", "terminate 0", "terminate 1", "terminate 2"] {
+        assert!(calls.lines().any(|line| line == call), "{call}: {calls}");
+    }
 }

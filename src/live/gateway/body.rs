@@ -1,5 +1,6 @@
 //! Bodies on their way through: never whole in memory, and accounted for to their last byte.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,7 +23,12 @@ pub enum Outgoing {
     /// There is none.
     Empty,
     /// What the client sends, without its trailers.
-    Client(Incoming),
+    Client {
+        /// The body.
+        body: Incoming,
+        /// Bytes that may still come; `None`: somebody else counts, or as many as it likes.
+        left: Option<u64>,
+    },
 }
 
 impl Body for Outgoing {
@@ -30,28 +36,36 @@ impl Body for Outgoing {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Outgoing::Client(body) = self.get_mut() else { return Poll::Ready(None) };
+        let Outgoing::Client { body, left } = self.get_mut() else { return Poll::Ready(None) };
         loop {
-            return match Pin::new(&mut *body).poll_frame(cx) {
-                // A trailer is no part of what the gateway decided on.
-                Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => continue,
-                Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
-                Poll::Pending => Poll::Pending,
+            let frame = match std::task::ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                None => return Poll::Ready(None),
             };
+            // A trailer is no part of what the gateway decided on.
+            let Some(data) = frame.data_ref() else { continue };
+            if let Some(left) = left {
+                let Some(rest) = left.checked_sub(data.len() as u64) else {
+                    return Poll::Ready(Some(Err("the body is too long".into())));
+                };
+                *left = rest;
+            }
+            return Poll::Ready(Some(Ok(frame)));
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Outgoing::Empty => true,
-            Outgoing::Client(body) => body.is_end_stream(),
+            Outgoing::Client { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Outgoing::Empty => SizeHint::with_exact(0),
-            Outgoing::Client(body) => body.size_hint(),
+            Outgoing::Client { body, .. } => body.size_hint(),
         }
     }
 }
@@ -166,5 +180,3 @@ impl Relay {
         }
     }
 }
-
-use std::future::Future;

@@ -161,7 +161,22 @@ pub fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether a peer is on this machine.
-pub fn is_local(peer: IpAddr) -> bool {
-    peer.to_canonical().is_loopback()
+/// Whether a request comes from this machine itself, and not through a proxy on it.
+pub fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
+    let through = [FORWARDED_FOR, FORWARDED, VIA];
+    peer.to_canonical().is_loopback() && !through.iter().any(|name| headers.contains_key(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_programs_of_this_machine_say_which_request_of_a_run_they_send() {
+        let local: IpAddr = "127.0.0.1".parse().unwrap();
+        assert!(is_local(local, &HeaderMap::new()));
+        assert!(!is_local("192.0.2.1".parse().unwrap(), &HeaderMap::new()));
+        let proxied = HeaderMap::from_iter([(FORWARDED_FOR, HeaderValue::from_static("192.0.2.1"))]);
+        assert!(!is_local(local, &proxied), "a proxy on this machine speaks for others");
+    }
 }

@@ -176,7 +176,7 @@ impl Gateway {
         if let Some(answer) = last_hop(&mut parts, id) {
             return Ok(answer);
         }
-        let is_local = fields::is_local(client.address.ip());
+        let is_local = fields::is_local(client.address.ip(), &parts.headers);
         let origin = self.trust.origin(client.address.ip(), &parts.headers);
         let facts = Facts { origin: &origin, websocket, is_local, id, listen: &self.listen };
         fields::outbound(&mut parts.headers, &parts.uri, &facts)?;
@@ -186,9 +186,13 @@ impl Gateway {
         parts.extensions.clear();
         let mut body = match head.framing {
             Framing::None | Framing::Length(0) => Outgoing::Empty,
-            _ => Outgoing::Client(body),
+            // On HTTP/1 the guard counts.
+            _ => {
+                let most = self.live.limits.body;
+                Outgoing::Client { body, left: (client.shared.is_none() && most > 0).then_some(most) }
+            }
         };
-        let has_body = matches!(body, Outgoing::Client(_));
+        let has_body = matches!(body, Outgoing::Client { .. });
         let may_repeat = !has_body && is_idempotent(&parts.method);
         let deadline = clock::instant() + duration(self.live.timeouts.request);
         let exchange = Exchange::begin(&self.driver);
@@ -310,7 +314,7 @@ impl Gateway {
     ) -> Result<(Response<Incoming>, Connection), Failed> {
         // An upload may take as long as the whole request; what has been sent is answered sooner.
         let patience = clock::instant() + duration(self.live.timeouts.response);
-        let until = if matches!(body, Outgoing::Client(_)) { deadline } else { deadline.min(patience) };
+        let until = if matches!(body, Outgoing::Client { .. }) { deadline } else { deadline.min(patience) };
         let sending = async {
             if let Some(mut connection) = upstream.reuse().await {
                 let sent =

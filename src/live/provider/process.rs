@@ -184,6 +184,8 @@ pub fn become_instance(parent: u32, words: &[String]) -> Result<(), Error> {
     use std::os::unix::process::CommandExt;
     let Some((program, arguments)) = words.split_first() else { return Err(Error::NoCommand) };
     let spawn = |source| Error::Spawn { program: program.clone(), source };
+    #[cfg(not(target_os = "linux"))]
+    let _ = parent;
     #[cfg(target_os = "linux")]
     {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| spawn(e.into()))?;
