@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::upstream::{Connection, Upstream};
 use crate::engine::request::Outcome;
@@ -110,7 +110,9 @@ impl Body for Answer {
 pub struct Relay {
     body: Incoming,
     /// When the answer has taken too long.
-    deadline: Pin<Box<Sleep>>,
+    deadline: Instant,
+    /// Set once the answer is waited for: most come at once.
+    timer: Option<Pin<Box<Sleep>>>,
     under_way: Option<UnderWay>,
 }
 
@@ -129,9 +131,8 @@ pub struct UnderWay {
 
 impl Relay {
     /// Relays `body`, which may take until `deadline`.
-    pub fn new(body: Incoming, deadline: tokio::time::Instant, under_way: UnderWay) -> Relay {
-        let deadline = Box::pin(tokio::time::sleep_until(deadline));
-        let mut relay = Relay { body, deadline, under_way: Some(under_way) };
+    pub fn new(body: Incoming, deadline: Instant, under_way: UnderWay) -> Relay {
+        let mut relay = Relay { body, deadline, timer: None, under_way: Some(under_way) };
         if relay.body.is_end_stream() {
             relay.ends();
         }
@@ -155,12 +156,18 @@ impl Relay {
                 self.ends();
                 Poll::Ready(None)
             }
-            Poll::Pending if self.under_way.is_some() && self.deadline.as_mut().poll(cx).is_ready() => {
+            Poll::Pending if self.under_way.is_some() && self.is_late(cx) => {
                 self.breaks(Outcome::Timeout);
                 Poll::Ready(Some(Err("the answer takes too long".into())))
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let deadline = self.deadline;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        timer.as_mut().poll(cx).is_ready()
     }
 
     fn ends(&mut self) {

@@ -91,7 +91,9 @@ pub struct Guard<S> {
     scratch: Box<[u8]>,
     timeouts: Timeouts,
     requests: u32,
-    waiting: Option<(Waiting, Pin<Box<Sleep>>)>,
+    /// What is waited for, and until when.
+    waiting: Option<(Waiting, Instant)>,
+    timer: Option<Pin<Box<Sleep>>>,
     /// Of the body under way: bytes that came, and how long they were waited for.
     body_bytes: u64,
     body_waited: Duration,
@@ -116,6 +118,7 @@ impl<S> Guard<S> {
             timeouts,
             requests: 0,
             waiting: None,
+            timer: None,
             body_bytes: 0,
             body_waited: Duration::ZERO,
             waits_since: None,
@@ -167,28 +170,31 @@ impl<S> Guard<S> {
     }
 
     /// Waits for the client; ready when it took too long.
+    ///
+    /// The timer is moved only when it would be late: most waits end long before, and the next then finds it still set.
     fn wait(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Waiting> {
         let Some(kind) = self.kind_of_wait() else {
             self.waiting = None;
             return Poll::Pending;
         };
         self.waits_since.get_or_insert(now);
-        if self.waiting.as_ref().is_none_or(|(was, _)| *was != kind) {
-            let mut patience = self.patience(kind);
+        let deadline = match self.waiting {
+            Some((was, deadline)) if was == kind => deadline,
             // The first byte of the first head has been waited for within the same time.
-            if kind == Waiting::RestOfHead
-                && let Some((Waiting::FirstHead, timer)) = &self.waiting
-            {
-                patience = timer.deadline().saturating_duration_since(now);
+            Some((Waiting::FirstHead, deadline)) if kind == Waiting::RestOfHead => deadline,
+            _ => now + self.patience(kind),
+        };
+        self.waiting = Some((kind, deadline));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        loop {
+            if timer.deadline() > deadline {
+                timer.as_mut().reset(deadline);
             }
-            self.waiting = Some((kind, Box::pin(tokio::time::sleep(patience))));
-        }
-        match &mut self.waiting {
-            Some((kind, timer)) => {
-                let kind = *kind;
-                timer.as_mut().poll(cx).map(|()| kind)
+            std::task::ready!(timer.as_mut().poll(cx));
+            if clock::instant() >= deadline {
+                return Poll::Ready(kind);
             }
-            None => Poll::Pending,
+            timer.as_mut().reset(deadline);
         }
     }
 
