@@ -483,9 +483,6 @@ impl Core {
     }
 }
 
-/// Why an attempt was refused, and what its client may be told.
-pub type Refused = Rejection;
-
 /// What an attempt was admitted with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Admitted {

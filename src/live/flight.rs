@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! {"flight":1,"seed":42,"clients":500,"name":"shop.toml","scenario":"…","overrides":[]}
-//! [1204511,["admit",17,1,3,0,0,null],["forward",1,0]]
-//! [2000004113,["tick","88.25 …"],["launch",2]]
-//! [2000004113,["events"],["scaled_up","cpu_utilization 88.3% > 70% (rule busy)"]]
+//! [1204511,["admit",17,1,3,0,0,null],[["forward",1,0]]]
+//! [2000004113,["tick",{"instances":[[0,"88.25",null,"3.5","0.0","0.4"]],…}],[["launch",2]]]
+//! [2000004113,["events"],[[2000004113,"scaled_up","cpu_utilization 88.3% > 70% (rule busy)"]]]
 //! ```
 //!
 //! Times are nanoseconds since the run began; numbers that are not whole are written so that they are read back as they were.

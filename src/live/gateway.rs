@@ -94,7 +94,7 @@ impl Gateway {
 
     /// Serves clients until `stop` turns true; then until every request that has begun is answered.
     pub async fn serve(self: Arc<Gateway>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
-        let served = until_all_let_go();
+        let (held, mut all_let_go) = tokio::sync::mpsc::channel::<()>(1);
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -108,31 +108,24 @@ impl Gateway {
                     };
                     // Small answers are not to wait for acknowledgements; without this they are merely slower.
                     let _ = stream.set_nodelay(true);
-                    let (gateway, stop, served) = (Arc::clone(&self), stop.clone(), served.0.clone());
+                    let (gateway, stop, held) = (Arc::clone(&self), stop.clone(), held.clone());
                     tokio::spawn(async move {
                         gateway.connection(stream, peer, stop).await;
-                        drop((place, served));
+                        drop((place, held));
                     });
                 }
                 Err(error) if is_of_the_connection(&error) => {}
                 Err(_) => tokio::time::sleep(OUT_OF_DESCRIPTORS).await,
             }
         }
-        drop(listener);
-        let (mine, mut all) = served;
-        drop(mine);
+        drop((listener, held));
         // Nobody sends anything: the end comes when the last connection has let go.
-        let _ = all.recv().await;
+        let _ = all_let_go.recv().await;
     }
 
     fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Tells when everybody who holds the first part has let go of it.
-fn until_all_let_go() -> (tokio::sync::mpsc::Sender<()>, tokio::sync::mpsc::Receiver<()>) {
-    tokio::sync::mpsc::channel(1)
 }
 
 /// Whether it was the client's connection that failed, and not the listener.
