@@ -6,20 +6,28 @@
 mod analyze;
 mod args;
 mod compare;
+#[cfg(feature = "live")]
+mod ctl;
 mod dataset;
 mod describe;
 mod exit;
 mod explain;
 mod export;
+#[cfg(feature = "live")]
+mod flight;
 mod gate;
 mod generate;
 mod import;
 #[cfg(feature = "data")]
 mod import_traffic;
+#[cfg(feature = "live")]
+mod live;
 mod policies;
 mod progress;
 mod report;
 mod run;
+#[cfg(feature = "live")]
+mod serve;
 mod stand_in;
 mod storm;
 #[cfg(feature = "data")]
@@ -60,6 +68,18 @@ pub fn main() -> ExitCode {
         Verb::Report(args) => report::report(args),
         Verb::Validate(args) => validate::validate(args),
         Verb::Generate(args) => generate::generate(args),
+        #[cfg(feature = "live")]
+        Verb::Live(args) => live::live(&args),
+        #[cfg(feature = "live")]
+        Verb::Backend(args) => live::backend(&args),
+        #[cfg(feature = "live")]
+        Verb::Serve(args) => serve::serve(args),
+        #[cfg(feature = "live")]
+        Verb::Ctl(args) => ctl::ctl(&args),
+        #[cfg(feature = "live")]
+        Verb::ReplayDecisions(args) => flight::replay_decisions(&args),
+        #[cfg(feature = "live")]
+        Verb::BecomeInstance(args) => serve::become_instance(&args),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -14,7 +14,7 @@
 //! - nature: [`traffic`] yields arrivals, [`engine`] decides what to do with them
 //! - memory: [`record`] keeps what happened
 //! - intent: [`scenario`] reads and checks the file; [`manifest`] translates policies of other systems
-//! - world: [`sim`] drives the engine in virtual time
+//! - worlds: [`sim`] drives the engine in virtual time, `live` (a feature) on the wall clock, before real sockets and processes
 //! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
 //! - search: [`storm`] kicks systems to see whether they come back
 //! - hands: [`cli`] is the program
@@ -60,6 +60,8 @@ pub mod dataset;
 pub mod distribution;
 pub mod engine;
 pub mod gate;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod manifest;
 pub mod queueing;
 pub mod record;

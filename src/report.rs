@@ -48,6 +48,8 @@ pub const SCHEMA: &str = include_str!("report/report.schema.json");
 pub enum Mode {
     /// Virtual time.
     Sim,
+    /// Real sockets and processes.
+    Live,
 }
 
 impl Mode {
@@ -55,12 +57,13 @@ impl Mode {
     pub fn name(self) -> &'static str {
         match self {
             Mode::Sim => "sim",
+            Mode::Live => "live",
         }
     }
 
     /// The mode of a name in `report.json`.
     pub fn from_name(name: &str) -> Option<Mode> {
-        [Mode::Sim].into_iter().find(|mode| mode.name() == name)
+        [Mode::Sim, Mode::Live].into_iter().find(|mode| mode.name() == name)
     }
 }
 

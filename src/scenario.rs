@@ -27,6 +27,7 @@ mod document;
 pub mod faults;
 pub mod fleet;
 mod import;
+pub mod live;
 pub mod overload;
 mod overrides;
 pub mod problem;
@@ -39,8 +40,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::engine::metrics::InstanceSize;
-use crate::engine::{analyzer, autoscaler, balancer, breaker, limiter};
+use crate::engine::{self, analyzer, autoscaler, balancer, breaker, limiter};
 use crate::manifest;
+use crate::record::recorder::{self, Sizing};
 use crate::scenario::document::{At, Data, Node};
 use crate::scenario::problem::{Mistake, Problems};
 use crate::scenario::reader::Findings;
@@ -95,6 +97,8 @@ pub struct Scenario {
     pub dependencies: Vec<dependency::Dependency>,
     /// What must hold.
     pub slo: Vec<slo::Target>,
+    /// Where and how it runs live; `None`: the file does not say.
+    pub live: Option<live::Live>,
     /// What `autoscaler.import` could not carry over, each with file, line, key and reason.
     pub import_notes: Vec<String>,
 }
@@ -107,6 +111,50 @@ impl Scenario {
             cpu_cores: self.service.cores,
             memory_bytes: self.fleet.memory.as_ref().map_or(default.memory_bytes, |memory| memory.limit),
         }
+    }
+
+    /// The engine that either world drives, for requests to `endpoints` (in their order) by so many clients.
+    pub fn engine_config(&self, seed: u64, endpoints: &[service::Endpoint], clients: usize) -> engine::Config {
+        engine::Config {
+            seed,
+            endpoints: endpoints.iter().map(|endpoint| endpoint.path.clone()).collect(),
+            clients,
+            regions: self.clients.population.regions.len().max(1),
+            limiter: self.limiter.clone(),
+            limiter_extras: self.limiter_extras.clone(),
+            overload: self.overload.gateway.clone(),
+            breaker: self.breaker.clone(),
+            balancer: self.balancer.clone(),
+            instance: self.instance_size(),
+            autoscaler: self.autoscaler.clone(),
+            analyzer: self.analyzer.clone(),
+        }
+    }
+
+    /// What a recorder of a run of this length has to know.
+    pub fn recording(&self, duration: Span, endpoints: &[service::Endpoint]) -> recorder::Settings {
+        recorder::Settings {
+            duration,
+            warmup: self.warmup,
+            endpoints: endpoints.iter().map(|endpoint| endpoint.path.clone()).collect(),
+            billing: self.fleet.billing,
+            boot: self.fleet.boot.mean(),
+            initial: self.fleet.initial,
+            sizing: self.sizing(),
+            spotlight: Vec::new(),
+        }
+    }
+
+    /// Demand is met when at most one request in a hundred waits longer than half the tightest p99 target, or, without a
+    /// target, than a mean demand.
+    fn sizing(&self) -> Sizing {
+        let calls = self.dependencies.iter().map(|d| d.calls_per_request * d.time.mean().as_secs_f64()).sum::<f64>();
+        let demand = self.service.mean_demand() + calls;
+        let target = self.slo.iter().find_map(|target| match target {
+            slo::Target::Quantile { q, at_most } if *q == 0.99 => Some(at_most.as_secs_f64() / 2.0),
+            _ => None,
+        });
+        Sizing { demand, servers: self.service.servers(), wait_bound: target.unwrap_or(demand) }
     }
 }
 

@@ -1,10 +1,15 @@
 //! What a user types.
 
+#[cfg(feature = "live")]
+mod live;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::units::Span;
+#[cfg(feature = "live")]
+pub use live::*;
 
 /// Puts an auto-scaling system through the storm before production does.
 #[derive(Debug, Parser)]
@@ -51,6 +56,25 @@ pub enum Verb {
     Validate(ValidateArgs),
     /// Write the traffic of a scenario as an access log or a rate series
     Generate(GenerateArgs),
+    /// Run a scenario on this machine, with real processes behind a real gateway, and write the same report
+    #[cfg(feature = "live")]
+    Live(LiveArgs),
+    /// Serve a scenario's [service] as one real instance
+    #[cfg(feature = "live")]
+    Backend(BackendArgs),
+    /// Run the engine as a gateway in front of real instances, with dashboard and control API
+    #[cfg(feature = "live")]
+    Serve(ServeArgs),
+    /// Ask a running gateway how it is, and give it orders
+    #[cfg(feature = "live")]
+    Ctl(CtlArgs),
+    /// Tell an engine again what a live one was told, and see whether it decides the same
+    #[cfg(feature = "live")]
+    ReplayDecisions(ReplayDecisionsArgs),
+    /// Become a command that does not outlive its parent
+    #[cfg(feature = "live")]
+    #[command(hide = true)]
+    BecomeInstance(BecomeInstanceArgs),
 }
 
 /// What all runs take.

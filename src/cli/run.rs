@@ -206,18 +206,30 @@ pub(super) fn experiment<'a>(
     info: RunInfo,
     note: Option<&str>,
 ) -> Experiment<'a> {
-    let scenario = plan.scenario();
-    let mut notes: Vec<String> = note.iter().map(ToString::to_string).collect();
+    let mut experiment = experiment_of(plan.scenario(), plan.duration(), runs, command, info);
+    experiment.notes.extend(note.map(ToString::to_string));
     if let Some(dataset) = plan.dataset() {
         let names: Vec<_> =
             dataset.paths().iter().take(3).filter_map(|path| Some(path.file_name()?.to_string_lossy())).collect();
-        notes.push(format!("traffic: {}, {}", names.join(", "), dataset.summary()));
+        experiment.notes.push(format!("traffic: {}, {}", names.join(", "), dataset.summary()));
     }
+    experiment.recorded = plan.dataset().and_then(recorded);
+    experiment
+}
+
+/// What was run, in whichever world, and what it left behind.
+pub(super) fn experiment_of<'a>(
+    scenario: &'a Scenario,
+    duration: Span,
+    runs: &'a [Run],
+    command: String,
+    info: RunInfo,
+) -> Experiment<'a> {
     Experiment {
         name: &scenario.name,
         description: &scenario.description,
         digest: &scenario.digest,
-        duration: plan.duration(),
+        duration,
         warmup: scenario.warmup,
         seed: scenario.seed,
         slo: &scenario.slo,
@@ -226,8 +238,8 @@ pub(super) fn experiment<'a>(
         mode: Mode::Sim,
         runs,
         command,
-        notes,
-        recorded: plan.dataset().and_then(recorded),
+        notes: Vec::new(),
+        recorded: None,
         compare_recorded: false,
         info,
     }

@@ -283,6 +283,23 @@ impl Autoscaler {
         }
     }
 
+    /// Its settings, with the rules as they are.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Replaces the rules. One that is the same as before keeps what it remembers.
+    pub fn set_rules(&mut self, rules: Vec<rules::Config>) {
+        let mut known = std::mem::take(&mut self.rules);
+        let kept = |config: &rules::Config| match known.iter().position(|rule| rule.config == *config) {
+            Some(place) => known.swap_remove(place),
+            None => Rule::new(config.clone()),
+        };
+        self.rules = rules.iter().filter(|rule| rule.enabled).map(kept).collect();
+        self.blocked = vec![Vec::new(); self.rules.len()];
+        self.config.rules = rules;
+    }
+
     /// When it next wants a tick: 0, interval, 2 · interval, … Only [`Autoscaler::tick`] moves it.
     pub fn next_wake(&self) -> Time {
         self.next_tick

@@ -189,6 +189,43 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// Its name in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            EventKind::ScaledUp(_) => "scaled_up",
+            EventKind::ScaledDown(_) => "scaled_down",
+            EventKind::Held { .. } => "held",
+            EventKind::Nearest { .. } => "nearest",
+            EventKind::RuleOpenedBreaker { .. } => "rule_opened_breaker",
+            EventKind::Alert { .. } => "alert",
+            EventKind::HoldBegan => "hold_began",
+            EventKind::HoldEnded { .. } => "hold_ended",
+            EventKind::BufferJoined { .. } => "buffer_joined",
+            EventKind::BufferLeft => "buffer_left",
+            EventKind::InstanceLaunched { .. } => "instance_launched",
+            EventKind::InstanceReady { .. } => "instance_ready",
+            EventKind::InstanceDraining { .. } => "instance_draining",
+            EventKind::InstanceGone { .. } => "instance_gone",
+            EventKind::InstanceUnhealthy { .. } => "instance_unhealthy",
+            EventKind::InstanceHealthy { .. } => "instance_healthy",
+            EventKind::InstanceEjected { .. } => "instance_ejected",
+            EventKind::InstanceReadmitted { .. } => "instance_readmitted",
+            EventKind::PanicBegan { .. } => "panic_began",
+            EventKind::PanicEnded { .. } => "panic_ended",
+            EventKind::BreakerOpened { .. } => "breaker_opened",
+            EventKind::BreakerHalfOpen { .. } => "breaker_half_open",
+            EventKind::BreakerClosed { .. } => "breaker_closed",
+            EventKind::SpikeDetected(_) => "spike_detected",
+            EventKind::SpikeEnded(_) => "spike_ended",
+            EventKind::RegimeChanged { .. } => "regime_changed",
+            EventKind::Anomaly { .. } => "anomaly",
+            EventKind::FaultStarted { .. } => "fault_started",
+            EventKind::FaultEnded { .. } => "fault_ended",
+        }
+    }
+}
+
 /// A change of the fleet's size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaling {

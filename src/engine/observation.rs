@@ -133,9 +133,7 @@ impl Scraper {
     }
 
     fn of(pipeline: MetricsPipeline, interval: Span, wanted: Vec<(Metric, Aggregate)>) -> Scraper {
-        let quantiles = wanted.iter().any(|(metric, _)| {
-            matches!(metric, Metric::P50ResponseTime | Metric::P95ResponseTime | Metric::P99ResponseTime)
-        });
+        let quantiles = wanted.iter().any(|(metric, _)| is_quantile(*metric));
         let scrape = pipeline.scrape.unwrap_or(interval);
         let mut scraper = Scraper {
             pipeline,
@@ -152,6 +150,17 @@ impl Scraper {
         };
         scraper.current.latencies = quantiles.then(Coarse::default);
         scraper
+    }
+
+    /// From the next scrape on these are kept, too.
+    pub fn wants(&mut self, also: impl Iterator<Item = (Metric, Aggregate)>) {
+        for each in also {
+            if !self.wanted.contains(&each) {
+                // Slices keep their values in this order: what is new comes last, and older slices do without.
+                self.wanted.push(each);
+            }
+        }
+        self.quantiles |= self.wanted.iter().any(|(metric, _)| is_quantile(*metric));
     }
 
     /// When the next scrape is due.
@@ -217,7 +226,7 @@ impl Scraper {
         if let Some(last) = window.last() {
             for (i, &(metric, by)) in self.wanted.iter().enumerate() {
                 let value = if metric.is_per_instance() {
-                    mean(window.iter().filter_map(|slice| slice.fleet[i]))
+                    mean(window.iter().filter_map(|slice| *slice.fleet.get(i)?))
                 } else {
                     of_service(metric, &window)
                 };
@@ -248,7 +257,7 @@ impl Scraper {
         let place = self.wanted.iter().position(|wanted| *wanted == (series.metric, series.aggregate));
         let sample = |slice: &Slice| {
             let value = if series.metric.is_per_instance() {
-                slice.fleet[place?]
+                *slice.fleet.get(place?)?
             } else {
                 of_service(series.metric, &[slice])
             };
@@ -302,6 +311,11 @@ impl Scraper {
         });
         if offered == 0 { 0.0 } else { refused as f64 / offered as f64 }
     }
+}
+
+/// Whether it takes a histogram of latencies.
+fn is_quantile(metric: Metric) -> bool {
+    matches!(metric, Metric::P50ResponseTime | Metric::P95ResponseTime | Metric::P99ResponseTime)
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {

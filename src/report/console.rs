@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::figure::{clock, short, sparkline};
 use super::verdict::{self, Outcome, figure, millis, percent, thousands};
-use super::{Experiment, RecordedService, json};
+use super::{Experiment, RecordedService};
 use crate::engine::events::EventKind;
 use crate::record::latency::Latency;
 use crate::record::outcome::Failure;
@@ -287,7 +287,7 @@ fn decisions(out: &mut String, x: &Experiment, width: usize, ink: &Ink) {
     for event in events.into_iter().take(DECISIONS) {
         let what = match &event.kind {
             EventKind::ScaledUp(s) | EventKind::ScaledDown(s) => format!("{} → {}", s.from, s.to),
-            kind => json::kind(kind).replace('_', " "),
+            kind => kind.name().replace('_', " "),
         };
         let text = format!("{:>8}  {what}  {}", event.at.to_string(), plain(&event.cause));
         let _ = writeln!(out, "  {}", clipped(&text, width.saturating_sub(2)));

@@ -421,7 +421,7 @@ fn event(event: &Event) -> Value {
     let mut map = Map::new();
     let mut put = |key: &str, each: Value| map.insert(key.to_string(), each);
     put("t", seconds(event.at));
-    put("kind", value!(kind(&event.kind)));
+    put("kind", value!(event.kind.name()));
     put("cause", value!(event.cause));
     match &event.kind {
         EventKind::ScaledUp(scaling) | EventKind::ScaledDown(scaling) => put_scaling(&mut map, scaling),
@@ -568,41 +568,6 @@ fn put_spike(map: &mut Map<String, Value>, spike: &Spike) {
         ])
     };
     put("advice", Value::Array(spike.advice.iter().map(advice).collect()));
-}
-
-/// The name of an event's kind.
-pub(super) fn kind(kind: &EventKind) -> &'static str {
-    match kind {
-        EventKind::ScaledUp(_) => "scaled_up",
-        EventKind::ScaledDown(_) => "scaled_down",
-        EventKind::Held { .. } => "held",
-        EventKind::Nearest { .. } => "nearest",
-        EventKind::RuleOpenedBreaker { .. } => "rule_opened_breaker",
-        EventKind::Alert { .. } => "alert",
-        EventKind::HoldBegan => "hold_began",
-        EventKind::HoldEnded { .. } => "hold_ended",
-        EventKind::BufferJoined { .. } => "buffer_joined",
-        EventKind::BufferLeft => "buffer_left",
-        EventKind::InstanceLaunched { .. } => "instance_launched",
-        EventKind::InstanceReady { .. } => "instance_ready",
-        EventKind::InstanceDraining { .. } => "instance_draining",
-        EventKind::InstanceGone { .. } => "instance_gone",
-        EventKind::InstanceUnhealthy { .. } => "instance_unhealthy",
-        EventKind::InstanceHealthy { .. } => "instance_healthy",
-        EventKind::InstanceEjected { .. } => "instance_ejected",
-        EventKind::InstanceReadmitted { .. } => "instance_readmitted",
-        EventKind::PanicBegan { .. } => "panic_began",
-        EventKind::PanicEnded { .. } => "panic_ended",
-        EventKind::BreakerOpened { .. } => "breaker_opened",
-        EventKind::BreakerHalfOpen { .. } => "breaker_half_open",
-        EventKind::BreakerClosed { .. } => "breaker_closed",
-        EventKind::SpikeDetected(_) => "spike_detected",
-        EventKind::SpikeEnded(_) => "spike_ended",
-        EventKind::RegimeChanged { .. } => "regime_changed",
-        EventKind::Anomaly { .. } => "anomaly",
-        EventKind::FaultStarted { .. } => "fault_started",
-        EventKind::FaultEnded { .. } => "fault_ended",
-    }
 }
 
 /// The timeline as text, a column a line. It is the bulk of a report, so no tree of values is made of it.

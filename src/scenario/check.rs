@@ -1,11 +1,11 @@
 //! The whole scenario: its sections, and what has to fit together between them.
 
 use crate::scenario::reader::{Field, Section};
-use crate::scenario::{Scenario, schema};
+use crate::scenario::{Scenario, Traffic, schema};
 use crate::units::Span;
 
 /// Every section, in the order of documentation.
-pub(crate) const SECTIONS: [&str; 14] = [
+pub(crate) const SECTIONS: [&str; 15] = [
     "scenario",
     "traffic",
     "clients",
@@ -20,6 +20,7 @@ pub(crate) const SECTIONS: [&str; 14] = [
     "fault",
     "dependency",
     "slo",
+    "live",
 ];
 
 /// `[scenario]`.
@@ -37,8 +38,12 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
     for section in SECTIONS {
         let _ = s.field(section);
     }
+    let live = s.optional("live", schema::live::live);
+    let is_live = s.field("live").is_some();
     let service = match s.field("service") {
         Some(field) => schema::service::service(&field),
+        // A gateway in front of a service that exists need not know how it would be simulated.
+        None if is_live => Some(schema::service::unknown()),
         None => {
             s.missing("service", "[service] time = { dist = \"exponential\", mean = \"40ms\" }");
             None
@@ -47,12 +52,14 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
     let endpoints = service.as_ref().map_or(&[][..], |service| &service.endpoints);
     let traffic = match s.field("traffic") {
         Some(field) => schema::traffic::traffic(&field, endpoints),
+        None if is_live => Some(Traffic::Open(Default::default())),
         None => {
             s.missing("traffic", "[traffic] shape = [{ kind = \"constant\", rate = 100 }]");
             None
         }
     };
-    let run = run(s, stem, s.field("traffic").is_some_and(|field| field.member("replay").is_some()));
+    let is_replay = s.field("traffic").is_some_and(|field| field.member("replay").is_some());
+    let run = run(s, stem, is_replay || is_live);
     let clients = s.or("clients", Default::default(), schema::clients::clients);
     let autoscaler = s.optional("autoscaler", schema::autoscaler::autoscaler);
     let initial = autoscaler.as_ref().map_or(1, |autoscaler| autoscaler.min);
@@ -111,14 +118,16 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         faults,
         dependencies,
         slo,
+        live,
         import_notes: Vec::new(),
     })
 }
 
-fn run(root: &Section, stem: &str, is_replay: bool) -> Option<Run> {
+/// `[scenario]`; where traffic is recorded or comes from outside, it lasts as long as that does.
+fn run(root: &Section, stem: &str, is_open: bool) -> Option<Run> {
     const DURATION: &str = "duration = \"40m\"";
     let Some(field) = root.field("scenario") else {
-        if is_replay {
+        if is_open {
             let (name, description) = (stem.to_string(), String::new());
             return Some(Run { name, description, duration: None, warmup: Span::ZERO, seed: 42, replications: 1 });
         }
@@ -129,7 +138,7 @@ fn run(root: &Section, stem: &str, is_replay: bool) -> Option<Run> {
         let run = Run {
             name: s.optional("name", name).unwrap_or_else(|| stem.to_string()),
             description: s.or("description", String::new(), Field::any_text),
-            duration: if is_replay {
+            duration: if is_open {
                 s.optional("duration", Field::positive_span)
             } else {
                 s.required("duration", DURATION, Field::positive_span)

@@ -13,6 +13,7 @@ mod ejection;
 pub(crate) mod faults;
 pub(crate) mod fleet;
 pub(crate) mod limiter;
+pub(crate) mod live;
 pub(crate) mod overload;
 pub(crate) mod policy;
 pub(crate) mod service;

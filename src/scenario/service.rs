@@ -89,3 +89,10 @@ pub struct Warmup {
     /// Demand is multiplied by this at first, falling linearly to 1; ≥ 1.
     pub slowdown: f64,
 }
+
+impl Warmup {
+    /// Factor on demand when the warm-up has `left` to go.
+    pub fn factor(&self, left: Span) -> f64 {
+        1.0 + (self.slowdown - 1.0) * left.as_secs_f64() / self.over.as_secs_f64()
+    }
+}

@@ -7,12 +7,11 @@ use crate::engine::balancer::Strategy;
 use crate::engine::limiter::Key;
 use crate::engine::request::InstanceId;
 use crate::engine::{self, Engine};
-use crate::record::recorder::{Settings, Sizing};
+use crate::record::recorder::Settings;
 use crate::record::run::Ended;
 use crate::record::{Recorder, Run};
 use crate::rng::{Dice, Stream};
 use crate::scenario::service::Endpoint;
-use crate::scenario::slo::Target;
 use crate::scenario::{Scenario, Traffic};
 use crate::sim::agenda::Agenda;
 use crate::sim::attempt::Slab;
@@ -135,16 +134,8 @@ impl Plan {
             Traffic::Closed(users) => (None, Vec::new(), users.count),
         };
         let weights: Vec<f64> = scenario.service.endpoints.iter().map(|endpoint| endpoint.weight).collect();
-        let settings = Settings {
-            duration: self.duration,
-            warmup: scenario.warmup,
-            endpoints: self.endpoints.iter().map(|endpoint| endpoint.path.clone()).collect(),
-            billing: scenario.fleet.billing,
-            boot: scenario.fleet.boot.mean(),
-            initial: scenario.fleet.initial,
-            sizing: self.sizing(),
-            spotlight: self.spotlight.clone(),
-        };
+        let settings =
+            Settings { spotlight: self.spotlight.clone(), ..scenario.recording(self.duration, &self.endpoints) };
         let mix = EndpointMix::new(&weights, seed);
         Ok(World {
             plan: self,
@@ -192,38 +183,7 @@ impl Plan {
             (_, Some(dataset)) if dataset.summary().clients > 0 => dataset.summary().clients,
             _ => self.population.size() as usize,
         };
-        engine::Config {
-            seed,
-            endpoints: self.endpoints.iter().map(|endpoint| endpoint.path.clone()).collect(),
-            clients,
-            regions: self.one_way.len().max(1),
-            limiter: scenario.limiter.clone(),
-            limiter_extras: scenario.limiter_extras.clone(),
-            overload: scenario.overload.gateway.clone(),
-            breaker: scenario.breaker.clone(),
-            balancer: scenario.balancer.clone(),
-            instance: scenario.instance_size(),
-            autoscaler: scenario.autoscaler.clone(),
-            analyzer: scenario.analyzer.clone(),
-        }
-    }
-
-    /// Demand is met when at most one request in a hundred waits longer than half the tightest p99 target, or, without a
-    /// target, than a mean demand.
-    fn sizing(&self) -> Sizing {
-        let service = &self.scenario.service;
-        let demand = service.mean_demand()
-            + self
-                .scenario
-                .dependencies
-                .iter()
-                .map(|d| d.calls_per_request * d.time.mean().as_secs_f64())
-                .sum::<f64>();
-        let target = self.scenario.slo.iter().find_map(|target| match target {
-            Target::Quantile { q, at_most } if *q == 0.99 => Some(at_most.as_secs_f64() / 2.0),
-            _ => None,
-        });
-        Sizing { demand, servers: service.servers(), wait_bound: target.unwrap_or(demand) }
+        scenario.engine_config(seed, &self.endpoints, clients)
     }
 
     /// Whether clients live in regions.
@@ -271,10 +231,7 @@ impl Plan {
 
     /// Factor on demand when warm-up has `left` to go: it falls linearly to 1.
     pub fn warmup_slowdown(&self, left: Span) -> f64 {
-        self.scenario
-            .fleet
-            .warmup
-            .map_or(1.0, |warmup| 1.0 + (warmup.slowdown - 1.0) * left.as_secs_f64() / warmup.over.as_secs_f64())
+        self.scenario.fleet.warmup.map_or(1.0, |warmup| warmup.factor(left))
     }
 }
 

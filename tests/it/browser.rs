@@ -1,7 +1,7 @@
 //! The pages in a browser: they draw, zoom, sort and change their theme; they ask nobody for anything; and what is in the data
 //! stays data.
 
-mod chromium;
+pub mod chromium;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -67,6 +67,18 @@ mod round_trip;
 /// `report.json` against its schema.
 mod schema;
 
+/// The gateway over raw sockets.
+#[cfg(feature = "live")]
+mod gateway;
+
+/// The same scenario, simulated and live.
+#[cfg(feature = "live")]
+mod live;
+
+/// Processes that come and go, and who controls them.
+#[cfg(feature = "live")]
+mod serving;
+
 /// House rules that no compiler checks.
 mod tidy;
 

@@ -111,15 +111,19 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
         }
         "scenario" => (
             ["traffic", "engine", "manifest"].contains(&first)
-                || (first == "record" && ["cost", "outcome"].contains(&second)),
+                || (first == "record" && ["cost", "outcome", "recorder"].contains(&second)),
             "a scenario is made of configurations: put the type beside the configuration that it is",
         ),
         "sim" => (
-            !["report", "cli", "dataset", "gate", "compare", "storm"].contains(&first),
+            !["report", "live", "cli", "dataset", "gate", "compare", "storm"].contains(&first),
             "a world leaves a Run: judge and show it in report or cli",
         ),
+        "live" => (
+            ["engine", "record", "scenario", "traffic"].contains(&first),
+            "the live world drives the engine and leaves a Run: judge and show it in report or cli, simulate in sim",
+        ),
         "report" => (
-            !["sim", "cli", "traffic", "dataset", "storm"].contains(&first),
+            !["sim", "live", "cli", "traffic", "dataset", "storm"].contains(&first),
             "reports read records only: put the fact into the Run",
         ),
         "dataset" => (
@@ -182,6 +186,8 @@ fn the_import_table_forbids_what_it_should() {
         ("sim", "report", ""),
         ("report", "sim", "plan"),
         ("report", "cli", ""),
+        ("live", "sim", "plan"),
+        ("sim", "live", "driver"),
         ("attic", "units", "Tome"),
     ] {
         // A room that nobody has heard of may use the base, which is harmless.
@@ -194,7 +200,7 @@ fn the_import_table_forbids_what_it_should() {
 }
 
 /// A word, the files that may have it (by the beginning of their path), and what others should do.
-const CONFINED: [(&str, &[&str], &str); 15] = [
+const CONFINED: [(&str, &[&str], &str); 17] = [
     ("plotters::", &["src/report/chart"], "draw in report/chart.rs: the library must build without it"),
     ("polars::", &["src/dataset/", "src/dataset.rs"], "tables are read and written in dataset: pass plain values"),
     ("clap::", &["src/cli"], "parse arguments in cli, and pass plain values"),
@@ -207,9 +213,19 @@ const CONFINED: [(&str, &[&str], &str); 15] = [
         &["src/sim/replicate.rs", "src/storm/", "src/cli"],
         "one replication is one thread: spread them in sim/replicate.rs",
     ),
-    ("Instant::now", &["src/cli"], "time is passed in as units::Time"),
+    (
+        "Instant::now",
+        &["src/cli", "src/live/clock.rs"],
+        "time is passed in as units::Time, or asked of live/clock.rs",
+    ),
     ("SystemTime::now", &["src/cli"], "time is passed in as units::Time"),
-    ("Timestamp::now", &["src/cli"], "time is passed in as units::Time"),
+    (
+        "Timestamp::now",
+        &["src/cli", "src/live/clock.rs"],
+        "time is passed in as units::Time, or asked of live/clock.rs",
+    ),
+    ("tokio::", &["src/live", "src/cli/serve.rs", "src/cli/live.rs"], "what waits on sockets lives in live"),
+    ("hyper::", &["src/live"], "HTTP is spoken in live"),
     ("yaml_rust2", &["src/gate/openslo.rs", "src/manifest/"], "OpenSLO and manifests are YAML, scenarios are TOML"),
     ("rusqlite::", &["src/gate/history/sqlite.rs"], "databases are read and written there: pass entries"),
     ("sha2::", &["src/report/html.rs"], "hashes are for the policy of a page"),

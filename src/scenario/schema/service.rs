@@ -6,8 +6,26 @@ use crate::distribution::Distribution;
 use crate::scenario::dependency::{Cache, Dependency};
 use crate::scenario::reader::{Field, Section};
 use crate::scenario::service::{Discipline, Endpoint, Service};
+use crate::units::Span;
 
 const TIME: &str = "time = { dist = \"exponential\", mean = \"40ms\" }";
+
+/// The service of a gateway that is told nothing about it: one core, and requests of no known length.
+pub(crate) fn unknown() -> Service {
+    let time = Distribution::Constant(Span::from_millis(1));
+    let endpoint =
+        Endpoint { path: "/".to_string(), weight: 1.0, time: time.clone(), error_rate: 0.0, criticality: 0, cost: 1 };
+    Service {
+        workers: u32::MAX,
+        queue: None,
+        discipline: Discipline::ProcessorSharing,
+        cores: 1.0,
+        cpu_share: 1.0,
+        time,
+        error_rate: 0.0,
+        endpoints: vec![endpoint],
+    }
+}
 
 /// `[service]`.
 pub(crate) fn service(field: &Field) -> Option<Service> {

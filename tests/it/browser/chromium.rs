@@ -38,6 +38,11 @@ fn name() -> Option<String> {
 impl Page {
     /// Opens a file; `None`, with a line that says so, where there is no browser.
     pub fn open(file: &Path) -> Option<Page> {
+        Page::at(&format!("file://{}", file.display()))
+    }
+
+    /// Opens what is at a URL.
+    pub fn at(url: &str) -> Option<Page> {
         let Some(name) = name() else {
             eprintln!("skipped: no chromium here; apt-get install chromium, or set WAVETANK_CHROMIUM to one");
             return None;
@@ -56,7 +61,7 @@ impl Page {
             "--disable-component-update",
             "--disable-sync",
             "--disable-dev-shm-usage",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             "--window-size=1200,900",
             "--remote-debugging-pipe",
         ]);
@@ -84,14 +89,18 @@ impl Page {
             page.ask(&format!("{domain}.enable"), json!({}));
         }
         page.events.clear();
-        page.go(file);
+        page.visit(url);
         Some(page)
     }
 
     /// Opens another file, or the same again.
     pub fn go(&mut self, file: &Path) {
+        self.visit(&format!("file://{}", file.display()));
+    }
+
+    fn visit(&mut self, url: &str) {
         let loads = self.count("Page.loadEventFired");
-        self.ask("Page.navigate", json!({ "url": format!("file://{}", file.display()) }));
+        self.ask("Page.navigate", json!({ "url": url }));
         while self.count("Page.loadEventFired") == loads {
             let event = self.next();
             self.events.push(event);

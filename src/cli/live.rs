@@ -1,0 +1,168 @@
+//! `wavetank live`: a scenario on this machine, with real processes behind a real gateway; and `wavetank backend`, one such process.
+
+#![expect(clippy::disallowed_methods, reason = "the program tells when a run began and how long it took")]
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use anyhow::{Context, anyhow};
+use cpu_time::ProcessTime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::args::{BackendArgs, LiveArgs};
+use super::exit::{Exit, Failure, OrExit};
+use super::flight::recording;
+use super::run::{experiment_of, folder_name, host, stop_on_ctrl_c};
+use super::serve::{own_program, runtime, tell, told};
+use crate::live::backend;
+use crate::live::callers::Callers;
+use crate::live::driver::Flight;
+use crate::live::system::{Settings, System};
+use crate::record::Run;
+use crate::record::run::Ended;
+use crate::report::{self, Mode, RunInfo};
+use crate::scenario::{self, Scenario};
+use crate::units::{Span, Time};
+
+/// Runs a scenario live, and writes its report.
+pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
+    let scenario = scenario::load(&args.scenario, &args.overrides).or_bad_input()?;
+    let duration = scenario.duration.ok_or_else(|| anyhow!("scenario.duration: missing: say how long it is to run"));
+    let duration = duration.or_bad_input()?;
+    let mut live = scenario.live.clone().unwrap_or_default();
+    if scenario.live.is_none() {
+        // A scenario that does not say where takes ports that are free.
+        live.listen.set_port(0);
+        live.control.set_port(0);
+    }
+    let seed = args.seed.unwrap_or(scenario.seed);
+    let out = args.out.clone();
+    let write_files = out.is_some() || !args.json;
+    let out = out.unwrap_or_else(|| Path::new("reports").join(folder_name(&format!("{}-live", scenario.name))));
+    if write_files {
+        let make = std::fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()));
+        make.or_bad_input()?;
+    }
+    let settings = Settings {
+        live,
+        file: (args.scenario.clone(), args.overrides.clone()),
+        seed,
+        program: own_program()?,
+        record: Some(duration),
+        scenario: scenario.clone(),
+    };
+    let started = jiff::Timestamp::now().to_string();
+    let (wall, cpu) = (Instant::now(), ProcessTime::now());
+    let flight = recording(args.record.as_deref(), &args.scenario, &args.overrides, seed)?;
+    let run = runtime()?.block_on(play(settings, flight, duration))?;
+    let info = RunInfo {
+        wall_seconds: wall.elapsed().as_secs_f64(),
+        cpu_seconds: Some(cpu.elapsed().as_secs_f64()),
+        started,
+        host: host(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        threads: 1,
+    };
+    show(&scenario, seed, duration, run, args, write_files.then_some(out.as_path()), info)
+}
+
+/// Plays the scenario once.
+async fn play(settings: Settings, flight: Option<Flight>, duration: Span) -> Result<Run, Failure> {
+    let (scenario, seed) = (settings.scenario.clone(), settings.seed);
+    let monitor = stop_on_ctrl_c();
+    let system = System::start(settings, flight).await.map_err(told)?;
+    let driver = Arc::clone(system.driver());
+    eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
+    let telling = tokio::spawn(tell(Arc::clone(&driver)));
+    let absent = [("[[fault]]", scenario.faults.is_empty()), ("[[dependency]]", scenario.dependencies.is_empty())];
+    for (section, _) in absent.iter().filter(|(_, is_empty)| !is_empty) {
+        eprintln!("note: {section} is for the simulator only: nothing of it happens here");
+    }
+    let callers = Callers::new(&scenario, seed, Arc::clone(&driver), system.listen()).or_bad_input();
+    let callers = match callers {
+        Ok(callers) => callers,
+        Err(failure) => {
+            system.stop().await;
+            return Err(failure);
+        }
+    };
+    callers.call(seed, Time(duration.0), &monitor.stop).await;
+    let ended = if monitor.stop.load(Ordering::Relaxed) {
+        driver.close();
+        Ended::Interrupted { at: driver.clock().now() }
+    } else {
+        Ended::Completed
+    };
+    telling.abort();
+    let run = driver.finish(seed, ended);
+    system.stop().await;
+    run.ok_or_else(|| anyhow!("nothing was recorded")).or_run_failed()
+}
+
+fn show(
+    scenario: &Scenario,
+    seed: u64,
+    duration: Span,
+    run: Run,
+    args: &LiveArgs,
+    out: Option<&Path>,
+    info: RunInfo,
+) -> Result<Exit, Failure> {
+    let runs = [run];
+    let command = format!("wavetank live {}", super::dataset::quoted(&args.scenario));
+    let mut experiment = experiment_of(scenario, duration, &runs, command, info);
+    (experiment.mode, experiment.seed) = (Mode::Live, seed);
+    experiment.notes.extend(args.note.clone());
+    if let Some(out) = out {
+        report::write(&experiment, out).or_run_failed()?;
+    }
+    let mut stdout = std::io::stdout().lock();
+    let color = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // A closed pipe is the reader's choice, not a failure.
+    let _ = match out {
+        _ if args.json => stdout.write_all(report::json(&experiment).as_bytes()),
+        Some(out) => {
+            let text = report::console(&experiment, 80, color);
+            write!(stdout, "{text}\nReport: {}\n", out.join("report.html").display())
+        }
+        None => Ok(()),
+    };
+    Ok(Exit::Done)
+}
+
+/// Serves a scenario's `[service]` as one instance.
+pub fn backend(args: &BackendArgs) -> Result<Exit, Failure> {
+    let scenario = scenario::load(&args.scenario, &args.overrides).or_bad_input()?;
+    let seed = args.seed.unwrap_or(scenario.seed);
+    let settings = backend::Settings { port: args.port, seed, instance: args.instance };
+    if args.with_parent {
+        std::thread::spawn(|| {
+            // The end of the pipe is the end of whoever wanted this process.
+            let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+            std::process::exit(0);
+        });
+    }
+    let patience = backend::patience(&scenario);
+    runtime()?.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals").or_run_failed()?;
+        let (stop, stopped) = watch::channel(false);
+        let serving = backend::serve(scenario, settings, stopped);
+        tokio::pin!(serving);
+        tokio::select! {
+            served = serving.as_mut() => served.or_bad_input()?,
+            _ = terminate.recv() => {
+                // The receiver is in `serving`, which is there.
+                let _ = stop.send(true);
+                // What takes longer is cut off.
+                if let Ok(served) = tokio::time::timeout(patience, serving).await {
+                    served.or_bad_input()?;
+                }
+            }
+        }
+        Ok(Exit::Done)
+    })
+}

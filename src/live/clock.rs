@@ -1,0 +1,55 @@
+//! The clock: the only place in the library that asks what time it is.
+//!
+//! The engine counts from the moment the run began ([`Time`]); [`Clock`] turns the computer's steady clock into that, and that into the
+//! dates that people read. Dates follow from the date at the beginning and the steady clock since, so that they never jump.
+
+#![expect(clippy::disallowed_methods, reason = "this is where live time comes from")]
+
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::units::{Span, Time};
+
+/// Time since a run began.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    began: Instant,
+    date: Timestamp,
+}
+
+impl Clock {
+    /// A clock at zero.
+    pub fn start() -> Clock {
+        Clock { began: Instant::now(), date: Timestamp::now() }
+    }
+
+    /// How long it has run.
+    pub fn now(&self) -> Time {
+        Time(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// The moment for timers; [`Time::MAX`] is in thirty years.
+    pub fn instant(&self, at: Time) -> tokio::time::Instant {
+        const FAR: Span = Span::from_secs(30 * 365 * 86_400);
+        let after = std::time::Duration::from_nanos(at.0.min(FAR.0));
+        tokio::time::Instant::from_std(self.began + after)
+    }
+
+    /// The date and time of day of a moment, RFC 3339 with milliseconds.
+    pub fn date(&self, at: Time) -> String {
+        let since = SignedDuration::from_nanos(i64::try_from(at.0).unwrap_or(i64::MAX));
+        let date = self.date.checked_add(since).unwrap_or(Timestamp::MAX);
+        format!("{date:.3}")
+    }
+}
+
+/// A span as the standard library has it.
+pub fn duration(span: Span) -> std::time::Duration {
+    std::time::Duration::from_nanos(span.0)
+}
+
+/// This moment, for timers.
+pub fn instant() -> tokio::time::Instant {
+    tokio::time::Instant::from_std(Instant::now())
+}

@@ -1,0 +1,135 @@
+//! The gateway: stands between clients that may be hostile and instances that may be broken.
+//!
+//! ```text
+//! accept ─▶ guard: head judged ─▶ fields made anew ─▶ engine.admit ─▶ connection ─▶ answer relayed ─▶ engine.completed
+//!             400, 413, 431, …        508               429, 503         502, 504       cut off
+//! ```
+//!
+//! - **One request in, one request out.** What an instance sees was read by a strict grammar and is written anew; only the bytes of
+//!   bodies pass unchanged.
+//! - **Refusals are cheap.** They come before a body is read and never touch an instance.
+//! - **Everything is accounted for once**, also what breaks off half way ([`crate::live::driver::Ticket`]).
+//! - **Nothing waits for ever**, and nothing grows with what a client chooses to send.
+
+pub mod answer;
+pub mod body;
+pub mod chunks;
+pub mod clients;
+mod connections;
+pub mod fields;
+pub mod forwarded;
+pub mod guard;
+pub mod head;
+pub mod inspector;
+mod relay;
+mod tunnel;
+pub mod upstream;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::header::HeaderValue;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::engine::overload::budget::{self, Budget};
+use crate::live::driver::Driver;
+use crate::scenario::Scenario;
+use crate::scenario::live::Live;
+use crate::traffic::Population;
+use answer::Words;
+use clients::Clients;
+use connections::Connections;
+use forwarded::Trust;
+
+/// The pause after a connection could not be accepted because descriptors ran out.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+
+/// The gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    driver: Arc<Driver>,
+    live: Live,
+    /// Paths of the endpoints, and the number of what is none of them.
+    endpoints: Vec<String>,
+    /// Who asks for a request of a load generator's.
+    population: Population,
+    words: Words,
+    trust: Trust,
+    clients: Mutex<Clients>,
+    budget: Mutex<Budget>,
+    /// Requests so far: their numbers, where they bring none.
+    requests: AtomicU64,
+    /// Sets the names of this gateway's requests apart from those of others.
+    name: String,
+    listen: HeaderValue,
+    connections: Arc<Connections>,
+}
+
+impl Gateway {
+    /// A gateway in front of the instances of `driver`, at `address`. `seed` says which clients a load generator's requests are from.
+    pub fn new(driver: Arc<Driver>, scenario: &Scenario, live: &Live, seed: u64, address: SocketAddr) -> Gateway {
+        let quota = scenario.limiter.clone().filter(|_| !scenario.limiter_extras.is_on());
+        Gateway {
+            words: Words {
+                breaker: scenario.breaker.as_ref().map(|breaker| (breaker.fallback.clone(), breaker.open_for)),
+                quota,
+            },
+            trust: Trust { networks: live.trusted.clone(), hops: live.trusted_hops },
+            endpoints: scenario.service.endpoints.iter().map(|endpoint| endpoint.path.clone()).collect(),
+            population: Population::new(&scenario.clients.population, seed),
+            clients: Mutex::default(),
+            budget: Mutex::new(Budget::new(&budget::Config::of(live.retry_budget))),
+            requests: AtomicU64::new(0),
+            name: format!("{:x}-{:x}", std::process::id(), address.port()),
+            listen: HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("localhost")),
+            connections: Arc::new(Connections::new(live.limits)),
+            live: live.clone(),
+            driver,
+        }
+    }
+
+    /// Serves clients until `stop` turns true; then until every request that has begun is answered.
+    pub async fn serve(self: Arc<Gateway>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+        let (held, mut all_let_go) = tokio::sync::mpsc::channel::<()>(1);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let Some(place) = self.connections.enter(peer.ip()) else {
+                        self.driver.with(|_, core| core.meter.totals_mut().refused_connections += 1);
+                        continue;
+                    };
+                    // Small answers are not to wait for acknowledgements; without this they are merely slower.
+                    let _ = stream.set_nodelay(true);
+                    let (gateway, stop, held) = (Arc::clone(&self), stop.clone(), held.clone());
+                    tokio::spawn(async move {
+                        gateway.connection(stream, peer, stop).await;
+                        drop((place, held));
+                    });
+                }
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(_) => tokio::time::sleep(OUT_OF_DESCRIPTORS).await,
+            }
+        }
+        drop((listener, held));
+        // Nobody sends anything: the end comes when the last connection has let go.
+        let _ = all_let_go.recv().await;
+    }
+
+    fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it was the client's connection that failed, and not the listener.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}

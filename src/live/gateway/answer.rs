@@ -1,0 +1,122 @@
+//! Answers that the gateway gives itself: short, of a known length, reflecting nothing of what was asked.
+
+use bytes::Bytes;
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use hyper::{Response, StatusCode};
+
+use super::body::Answer;
+use super::fields::REQUEST_ID;
+use crate::engine::breaker::{self, Fallback};
+use crate::engine::limiter::{self, Verdict, headers::Headers};
+use crate::engine::request::Rejection;
+use crate::record::outcome::Failure;
+use crate::units::{Span, Time};
+
+/// Says that a request was refused without being worked on, and why, in the words of reports: of several reasons for a 503, which.
+pub const REFUSED: HeaderName = HeaderName::from_static("wavetank-refused");
+
+/// What refusals may tell.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    /// What an open breaker answers, and how long one stays open.
+    pub breaker: Option<(Fallback, Span)>,
+    /// The quota, where there is one plain rule.
+    pub quota: Option<limiter::Config>,
+}
+
+/// Whether the client would rather have JSON.
+pub fn prefers_json(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains("json"))
+}
+
+/// An answer with a reason.
+pub fn own(status: u16, reason: &str, id: &HeaderValue, json: bool) -> Response<Answer> {
+    let shown = id.to_str().unwrap_or_default();
+    let (kind, body) = if json {
+        ("application/json", serde_json::json!({ "error": reason, "requestId": shown }).to_string())
+    } else {
+        ("text/plain; charset=utf-8", format!("{reason}\nrequest {shown}\n"))
+    };
+    with_body(status, kind, body, id)
+}
+
+fn with_body(status: u16, kind: &str, body: String, id: &HeaderValue) -> Response<Answer> {
+    let mut response = Response::new(Answer::Own((!body.is_empty()).then(|| Bytes::from(body))));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_str(kind).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REQUEST_ID, id.clone());
+    if status == 405 {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    }
+    response
+}
+
+/// Has the connection closed behind the answer.
+pub fn closing(mut response: Response<Answer>) -> Response<Answer> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The answer to a request that the engine refused.
+pub fn rejected(rejection: Rejection, now: Time, words: &Words, id: &HeaderValue, json: bool) -> Response<Answer> {
+    let mut response = match rejection {
+        Rejection::RateLimited { retry_after } => limited(retry_after, words, id, json),
+        Rejection::BreakerOpen { until } => {
+            let (fallback, open_for) = words.breaker.clone().unwrap_or_default();
+            let seconds = breaker::retry_after_seconds(until.map(|until| until.since(now)), open_for);
+            let mut body = String::new();
+            // Writing to a string cannot fail.
+            let _ = fallback.write_body(&mut body, seconds);
+            retry_after(with_body(fallback.status, &fallback.content_type, body, id), seconds)
+        }
+        Rejection::NoReadyInstance => retry_after(own(503, "no instance is ready", id, json), 1),
+        Rejection::QueueFull => retry_after(own(503, "every instance is full", id, json), 1),
+        Rejection::Shed => own(503, "refused, so that others are served in time", id, json),
+    };
+    let why = HeaderValue::from_static(Failure::from(rejection).name());
+    response.headers_mut().insert(REFUSED, why);
+    response
+}
+
+fn retry_after(mut response: Response<Answer>, seconds: u64) -> Response<Answer> {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+fn limited(wait: Span, words: &Words, id: &HeaderValue, json: bool) -> Response<Answer> {
+    let mut response = own(429, "the quota is used up", id, json);
+    let wait = Some(wait).filter(|wait| *wait != Span::MAX);
+    let fields = response.headers_mut();
+    if let Some(quota) = &words.quota {
+        let limit = quota.burst.unwrap_or(quota.limit);
+        let verdict = Verdict {
+            allowed: false,
+            limit,
+            remaining: 0,
+            retry_after: wait,
+            reset_after: wait.unwrap_or(quota.window),
+        };
+        let told = Headers::new(&verdict, "default", quota.window, None);
+        let texts = [
+            ("ratelimit-policy", told.policy),
+            ("ratelimit", told.rate_limit),
+            ("x-ratelimit-limit", told.limit.to_string()),
+            ("x-ratelimit-remaining", told.remaining.to_string()),
+            ("x-ratelimit-reset", told.reset.to_string()),
+        ];
+        for (name, text) in texts {
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                fields.insert(name, value);
+            }
+        }
+    }
+    match wait {
+        Some(wait) => retry_after(response, limiter::headers::retry_after_seconds(wait)),
+        None => response,
+    }
+}

@@ -1,0 +1,182 @@
+//! A whole live system: instances, the engine, the gateway before them, and the control listener, started and stopped together.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::live::clock::duration;
+use crate::live::control::{self, Control};
+use crate::live::driver::{Driver, Flight};
+use crate::live::fleet::{self, Fleet, Ready};
+use crate::live::flight::Header;
+use crate::live::gateway::{Gateway, clients};
+use crate::live::provider::addresses::Addresses;
+use crate::live::provider::command::Calls;
+use crate::live::provider::process::Processes;
+use crate::live::provider::{self, Provider};
+use crate::scenario::Scenario;
+use crate::scenario::live::{self, Live};
+use crate::units::Span;
+
+/// How long requests may take to end when everything stops.
+const DRAIN: Span = Span::from_secs(30);
+
+/// What a system is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What it is.
+    pub scenario: Scenario,
+    /// Where and how it runs.
+    pub live: Live,
+    /// The scenario's file and its overrides: the built-in backend reads it again.
+    pub file: (PathBuf, Vec<String>),
+    /// Seed of every random number.
+    pub seed: u64,
+    /// Where this program is: it starts instances through itself.
+    pub program: PathBuf,
+    /// Length of the run that is recorded; `None`: none is.
+    pub record: Option<Span>,
+}
+
+/// Why a system could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address is not to be had.
+    #[error("cannot listen at {address} ({what})")]
+    Listen {
+        /// `live.listen` or `live.control`.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The provider cannot be used.
+    #[error(transparent)]
+    Provider(#[from] provider::Error),
+    /// A strategy that looks at what nobody tells.
+    #[error(
+        "balancer.strategy: instances report nothing with their answers here; \"peak_ewma\" and \"power_of_two_choices\" need no reports"
+    )]
+    Reports,
+    /// The first instances did not come up.
+    #[error(transparent)]
+    Fleet(#[from] fleet::Error),
+}
+
+/// A live system.
+#[derive(Debug)]
+pub struct System {
+    fleet: Arc<Fleet>,
+    listen: SocketAddr,
+    control: SocketAddr,
+    stop: watch::Sender<bool>,
+    served: JoinHandle<()>,
+    driving: JoinHandle<()>,
+    controlling: JoinHandle<()>,
+}
+
+impl System {
+    /// Starts everything; the first instances are well when this returns, and time begins.
+    /// With `flight`, everything that the engine is told is written there.
+    pub async fn start(settings: Settings, flight: Option<Flight>) -> Result<System, Error> {
+        let Settings { scenario, live, .. } = &settings;
+        if scenario.balancer.strategy.takes_reports() {
+            return Err(Error::Reports);
+        }
+        // An address that is taken is told before anything is started.
+        let (listener, listen) = bind("live.listen", live.listen).await?;
+        let (control_listener, control) = bind("live.control", live.control).await?;
+        let provider = provider(&settings)?;
+        let (first, is_own) = match &live.provider {
+            live::Provider::Static { upstreams } => (upstreams.len() as u32, false),
+            live::Provider::Process { command } => (scenario.fleet.initial, command.is_none()),
+            live::Provider::Command { .. } => (scenario.fleet.initial, false),
+        };
+        let ready = Ready::start(provider, scenario, live, first, is_own).await?;
+        let clients = clients::MOST.min(4096).max(scenario.clients.population.population as usize);
+        let endpoints = &scenario.service.endpoints;
+        let flight = flight.map(|flight| Flight { header: Header { clients, ..flight.header }, ..flight });
+        let driver = Driver::new(scenario, settings.seed, endpoints, clients, settings.record, flight);
+        let driver = Arc::new(driver);
+        let fleet = ready.under(Arc::clone(&driver));
+        let gateway = Arc::new(Gateway::new(Arc::clone(&driver), scenario, live, settings.seed, listen));
+        let (stop, stopped) = watch::channel(false);
+        let served = tokio::spawn(gateway.serve(listener, stopped));
+        let controls = Control::new(Arc::clone(&fleet), live, control);
+        let driving = tokio::spawn(Arc::clone(&fleet).run());
+        let controlling = tokio::spawn(control::serve(Arc::new(controls), control_listener));
+        Ok(System { fleet, listen, control, stop, served, driving, controlling })
+    }
+
+    /// Where requests are taken.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where the control API is.
+    pub fn control(&self) -> SocketAddr {
+        self.control
+    }
+
+    /// The engine.
+    pub fn driver(&self) -> &Arc<Driver> {
+        self.fleet.driver()
+    }
+
+    /// Takes nothing new, answers what has begun, stops every instance, and ends.
+    pub async fn stop(self) {
+        // The receiver is in the gateway, which may have ended.
+        let _ = self.stop.send(true);
+        let abort = self.served.abort_handle();
+        if tokio::time::timeout(duration(DRAIN), self.served).await.is_err() {
+            abort.abort();
+        }
+        // First the engine, which would replace whoever goes.
+        self.driving.abort();
+        let _ = self.driving.await;
+        self.fleet.stop().await;
+        self.fleet.driver().tick();
+        self.controlling.abort();
+    }
+}
+
+async fn bind(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let problem = |source| Error::Listen { what, address, source };
+    let listener = TcpListener::bind(address).await.map_err(problem)?;
+    let bound = listener.local_addr().map_err(problem)?;
+    Ok((listener, bound))
+}
+
+fn provider(settings: &Settings) -> Result<Arc<dyn Provider>, Error> {
+    let Settings { live, program, .. } = settings;
+    Ok(match &live.provider {
+        live::Provider::Static { upstreams } => Arc::new(Addresses::new(upstreams.clone())),
+        live::Provider::Process { command: Some(command) } => {
+            Arc::new(Processes::new(command, program.clone(), live.stop_timeout)?)
+        }
+        live::Provider::Process { command: None } => {
+            Arc::new(Processes::of_words(backend(settings), program.clone(), live.stop_timeout)?)
+        }
+        live::Provider::Command { program } => {
+            Arc::new(Calls::new(program.clone(), live.launch_timeout, live.stop_timeout))
+        }
+    })
+}
+
+/// The built-in backend, which serves the scenario's own service.
+fn backend(settings: &Settings) -> Vec<String> {
+    let (file, overrides) = &settings.file;
+    let mut words = vec![settings.program.to_string_lossy().into_owned(), "backend".to_string()];
+    words.push(file.to_string_lossy().into_owned());
+    let seed = settings.seed.to_string();
+    words.extend(["--port", "{port}", "--seed", &seed, "--instance", "{id}", "--with-parent"].map(String::from));
+    for each in overrides {
+        words.extend(["--set".to_string(), each.clone()]);
+    }
+    words
+}
