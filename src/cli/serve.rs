@@ -99,7 +99,7 @@ async fn until_stopped(settings: Settings, flight: Option<Flight>, args: &ServeA
 /// What cannot be started is bad input where the input says it, else a failed run.
 pub(super) fn told(error: Error) -> Failure {
     let exit = match error {
-        Error::Listen { .. } | Error::Provider(_) => Exit::BadInput,
+        Error::Listen { .. } | Error::Provider(_) | Error::Reports => Exit::BadInput,
         Error::Fleet(_) => Exit::RunFailed,
     };
     Failure { exit, source: error.into() }
