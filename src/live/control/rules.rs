@@ -63,21 +63,24 @@ impl From<RuleError> for Problem {
     }
 }
 
-/// How a rule reads.
+/// How a rule reads, such that it can be read again.
 pub fn shown(rule: &Config) -> Value {
-    json!({
+    let mut shown = json!({
         "name": rule.name,
         "metric": rule.metric.name(),
         "operator": name_of(&Operator::ALL, rule.operator),
         "threshold": rule.threshold,
         "duration": rule.duration.to_string(),
         "action": name_of(&Action::ALL, rule.action),
-        "step": rule.step.to_string(),
         "priority": rule.priority,
         "cooldown": rule.cooldown.to_string(),
         "aggregate": name_of(&Aggregate::ALL, rule.aggregate),
         "enabled": rule.enabled,
-    })
+    });
+    if matches!(rule.action, Action::ScaleUp | Action::ScaleDown) {
+        shown["step"] = json!(rule.step.to_string());
+    }
+    shown
 }
 
 fn name_of<T: PartialEq>(all: &[(&'static str, T)], value: T) -> &'static str {
