@@ -229,7 +229,7 @@ retries = 3
     x.toml:9:25: fleet.warmup.slow_down: unknown key, did you mean "slowdown"?
     x.toml:10:1: fleet.colour: unknown key, expected one of initial, boot, warmup, memory, price_per_hour, zones, drain_timeout, pre_stop_delay, billing
     x.toml:12:1: clients.retries: unknown key, expected one of population, zipf, regions, bots, timeout, cancel, retry
-    x.toml:13:2: weather: unknown section, expected one of scenario, traffic, clients, service, fleet, autoscaler, balancer, breaker, overload, limiter, analyzer, fault, dependency, slo
+    x.toml:13:2: weather: unknown section, expected one of scenario, traffic, clients, service, fleet, autoscaler, balancer, breaker, overload, limiter, analyzer, fault, dependency, slo, live
     "#);
 }
 
@@ -699,12 +699,15 @@ fn a_limiter_has_a_quota_of_its_algorithm() {
 #[test]
 fn a_limiter_of_its_kind_has_its_own_settings() {
     let limiter = |rest: &str| words(&format!("[limiter]\nlimit = 10\nwindow = '1s'\n{rest}"));
-    assert_snapshot!(limiter("algorithm = 'gcra'\ndelay = 1\nwarm_up = '10s'"), @"");
-    assert_snapshot!(limiter("algorithm = 'leaky_bucket'\nburst = 5\ndelay = 5"), @"");
-    assert_snapshot!(limiter("algorithm = 'warm_up'"), @"");
-    assert_snapshot!(words("clients.retry = { max = 1, kind = 'envoy', factor = 3.0 }"), @"");
-    assert_snapshot!(words("balancer.instance_limit = { most = 5, least = 9, full = 100 }"), @"");
-    assert_snapshot!(words("balancer = { strategy = 'random', reports = { balancers = 2 } }"), @"");
+    assert_snapshot!(limiter("algorithm = 'gcra'\ndelay = 1\nwarm_up = '10s'"), @r#"
+    x.toml:5:1: limiter.delay: algorithm = "gcra" makes nobody wait, only leaky_bucket does
+    x.toml:6:1: limiter.warm_up: algorithm = "gcra" is never cold, only warm_up is
+    "#);
+    assert_snapshot!(limiter("algorithm = 'leaky_bucket'\nburst = 5\ndelay = 5"), @"x.toml:6:1: limiter.delay: 5 pass at once, and burst = 5 lets no more than that in: nobody would wait");
+    assert_snapshot!(limiter("algorithm = 'warm_up'"), @r#"x.toml:1:1: limiter.warm_up: missing, expected for example warm_up = "10s""#);
+    assert_snapshot!(words("clients.retry = { max = 1, kind = 'envoy', factor = 3.0 }"), @r#"x.toml:1:44: clients.retry.factor: kind = "envoy" has its own, only "exponential" is told"#);
+    assert_snapshot!(words("balancer.instance_limit = { most = 5, least = 9, full = 100 }"), @"x.toml:1:39: balancer.instance_limit.least: 9 is more than most = 5");
+    assert_snapshot!(words("balancer = { strategy = 'random', reports = { balancers = 2 } }"), @r#"x.toml:1:35: balancer.reports: strategy = "random" has no reports, only "c3" and "reported_utilization" have"#);
 }
 
 #[test]
