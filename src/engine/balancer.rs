@@ -14,7 +14,7 @@
 //! - Smooth weighted round robin is NGINX's: over a cycle exactly proportional, spread as evenly as possible. By
 //!   earliest deadline ([`edf`]) it is O(log n) and burstier.
 //! - Least connections keeps its candidates sorted by requests in flight ([`by_load`]): O(1) per request; where weights differ, in a
-//!   tournament by load over weight ([`by_score`]): O(log n).
+//!   tournament by load over weight: O(log n).
 //! - Power of d choices draws different candidates (Mitzenmacher 2001; Finagle, tower) and compares their load, or their latency
 //!   ([`peak_ewma`]).
 //! - Client affinity is rendezvous hashing (Thaler, Ravishankar 1998), a [`ring`], a [`maglev`] table, or NGINX's hash of the address;
