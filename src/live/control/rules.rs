@@ -74,9 +74,11 @@ pub fn shown(rule: &Config) -> Value {
         "action": name_of(&Action::ALL, rule.action),
         "priority": rule.priority,
         "cooldown": rule.cooldown.to_string(),
-        "aggregate": name_of(&Aggregate::ALL, rule.aggregate),
         "enabled": rule.enabled,
     });
+    if rule.metric.is_per_instance() {
+        shown["aggregate"] = json!(name_of(&Aggregate::ALL, rule.aggregate));
+    }
     if matches!(rule.action, Action::ScaleUp | Action::ScaleDown) {
         shown["step"] = json!(rule.step.to_string());
     }
