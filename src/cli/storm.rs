@@ -131,7 +131,7 @@ fn probe(path: &Path, args: &StormArgs, pool: &rayon::ThreadPool, monitor: &Arc<
         seed: scenario.seed,
         capacity,
         load,
-        attempts: scenario.clients.retry.as_ref().map_or(1, |retry| retry.max + 1),
+        attempts: scenario.clients.retry.as_ref().map_or(1, |retry| retry.policy.max + 1),
         calm_p99_ms,
         trials: found,
         protected,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! client    throttle: stops asking a service that refuses (Google SRE)        hedge: asks twice where one answer is late
-//!           backoff: when to try again                                        budget, tokens: whether at all
+//!           retries: whether to try again (budget, tokens), and when (backoff)
 //! gateway   limits: so many in flight, pending, retries (Envoy)               concurrency: a limit that follows latency
 //!           priority: the least important first (DAGOR)
 //! instance  CoDel: sheds what has waited while the queue stands               adaptive LIFO: newest first under overload
@@ -22,6 +22,7 @@ pub mod concurrency;
 pub mod hedge;
 pub mod limits;
 pub mod priority;
+pub mod retries;
 pub mod throttle;
 pub mod tokens;
 

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::BodyExt;
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Request, StatusCode};
 
-use crate::engine::overload::budget::Budget;
+use crate::engine::overload::retries::{Failed, Retries};
 use crate::live::backend::TIMING;
 use crate::live::clock::duration;
 use crate::live::driver::Driver;
@@ -52,7 +52,7 @@ pub struct Callers {
     attacked: Vec<Option<u16>>,
     mix: EndpointMix,
     retry_dice: Dice,
-    budget: Option<Mutex<Budget>>,
+    retries: Option<Mutex<Retries>>,
 }
 
 /// A request of a client's.
@@ -65,10 +65,20 @@ struct Wish {
 }
 
 /// What an attempt came to.
+#[derive(Default)]
 struct Outcome {
     failure: Option<Failure>,
+    /// How long it was asked to wait before it comes again.
+    hint: Option<Span>,
     waiting: Span,
     service: Span,
+}
+
+impl Outcome {
+    /// Nothing came back.
+    fn none(why: Failure) -> Outcome {
+        Outcome { failure: Some(why), ..Outcome::default() }
+    }
 }
 
 impl Callers {
@@ -93,13 +103,7 @@ impl Callers {
             population,
             mix: EndpointMix::new(&weights, seed),
             retry_dice: Dice::new(seed, Stream::RetryJitter),
-            budget: scenario
-                .clients
-                .retry
-                .as_ref()
-                .and_then(|retry| retry.budget.as_ref())
-                .map(Budget::new)
-                .map(Mutex::new),
+            retries: scenario.clients.retry.as_ref().map(|retry| Mutex::new(Retries::new(&retry.policy))),
             gateway: Upstream::new(address, timeouts),
             driver,
             scenario: scenario.clone(),
@@ -158,38 +162,40 @@ impl Callers {
     /// Follows a request to its end, through all its attempts.
     async fn follow(&self, wish: Wish) {
         self.driver.record(|_, recorder| recorder.offered(wish.at, wish.endpoint));
-        self.with_budget(|budget, now| budget.deposit(now));
-        let mut attempt = 1;
+        self.with_retries(|retries, now| retries.offered(now));
+        let (mut attempt, mut took) = (1, 0);
         loop {
             let outcome = self.attempt(&wish, attempt).await;
             let Some(failure) = outcome.failure else {
                 let Outcome { waiting, service, .. } = outcome;
+                self.with_retries(|retries, _| retries.succeeded(took));
                 self.driver.record(|now, recorder| recorder.succeeded(now, wish.at, waiting, service, wish.endpoint));
                 return;
             };
-            let Some(wait) = self.wait(&wish, attempt, failure) else {
+            let next = self.next(&wish, attempt, failure, outcome.hint);
+            let Some((wait, paid)) = next else {
                 self.driver.record(|now, recorder| recorder.failed(now, wish.at, failure, wish.endpoint));
                 return;
             };
             tokio::time::sleep(duration(wait)).await;
-            attempt += 1;
+            (attempt, took) = (attempt + 1, paid);
             self.driver.record(|_, recorder| recorder.retried(wish.at, wish.endpoint));
         }
     }
 
-    fn with_budget<T>(&self, ask: impl FnOnce(&mut Budget, Time) -> T) -> Option<T> {
-        let mut budget = self.budget.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(ask(&mut budget, self.driver.clock().now()))
+    fn with_retries<T>(&self, ask: impl FnOnce(&mut Retries, Time) -> T) -> Option<T> {
+        let mut retries = self.retries.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(ask(&mut retries, self.driver.clock().now()))
     }
 
-    /// How long to wait before the next attempt; `None`: there is none.
-    fn wait(&self, wish: &Wish, attempt: u32, failure: Failure) -> Option<Span> {
-        let retry = self.scenario.clients.retry.as_ref()?;
-        let is_left = retry.on.0[failure as usize] && attempt <= retry.max;
-        if !is_left || self.with_budget(|budget, now| budget.withdraw(now)) == Some(false) {
+    /// How long to wait before the next attempt, and the tokens that this takes; `None`: there is none.
+    fn next(&self, wish: &Wish, attempt: u32, failure: Failure, hint: Option<Span>) -> Option<(Span, u32)> {
+        if !self.scenario.clients.retry.as_ref()?.on.includes(failure) {
             return None;
         }
-        Some(retry.backoff.wait(attempt, |retry| self.retry_dice.sub(wish.index, u64::from(retry)).unit()))
+        let failed = Failed { attempt, timed_out: failure == Failure::Timeout, hint };
+        let unit = |retry: u32| self.retry_dice.sub(wish.index, u64::from(retry)).unit();
+        self.with_retries(|retries, now| retries.next(now, failed, unit)).flatten()
     }
 
     /// One attempt, as long as the client's patience lasts.
@@ -203,14 +209,14 @@ impl Callers {
         match self.scenario.clients.timeout {
             None => asking.await,
             Some(timeout) => {
-                let gave_up = Outcome { failure: Some(Failure::Timeout), waiting: Span::ZERO, service: Span::ZERO };
-                tokio::time::timeout(duration(timeout), asking).await.unwrap_or(gave_up)
+                let asked = tokio::time::timeout(duration(timeout), asking).await;
+                asked.unwrap_or_else(|_| Outcome::none(Failure::Timeout))
             }
         }
     }
 
     async fn ask(&self, wish: &Wish, attempt: u32) -> Outcome {
-        let lost = Outcome { failure: Some(Failure::Connection), waiting: Span::ZERO, service: Span::ZERO };
+        let lost = Outcome::none(Failure::Connection);
         let mut connection = match self.gateway.reuse().await {
             Some(connection) => connection,
             None => match self.gateway.connect().await {
@@ -232,7 +238,10 @@ impl Callers {
         }
         self.gateway.give_back(connection);
         let (waiting, service) = timing(&parts.headers);
-        Outcome { failure: failure(parts.status, &parts.headers), waiting, service }
+        let failure = failure(parts.status, &parts.headers);
+        let says_when = matches!(failure, Some(Failure::RateLimited | Failure::CircuitOpen));
+        let hint = fields::number(&parts.headers, &RETRY_AFTER).filter(|_| says_when).map(Span::from_secs);
+        Outcome { failure, hint, waiting, service }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Clients: who they are, how long they wait, whether they try again.
 
 use crate::distribution::Distribution;
-use crate::engine::overload::backoff::Backoff;
-use crate::engine::overload::{budget, tokens};
+use crate::engine::overload::retries;
+use crate::record::outcome::Failure;
 use crate::traffic::population::ClientsConfig;
 use crate::units::Span;
 
@@ -20,26 +20,26 @@ pub struct Clients {
     pub retry: Option<Retry>,
 }
 
-/// When and how often a client tries again.
+/// Whether a client tries again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
-    /// Attempts beyond the first, ≥ 1.
-    pub max: u32,
-    /// How long a client waits before each.
-    pub backoff: Backoff,
-    /// Whether a client that is told when to come back (`Retry-After` of a 429, or of a breaker's 503) waits for that instead.
-    pub honor_retry_after: bool,
-    /// What retries are paid with by requests, over all clients; `None`: no budget.
-    pub budget: Option<budget::Config>,
-    /// Tokens that retries are paid with, over all clients; `None`: none are needed.
-    pub tokens: Option<tokens::Config>,
+    /// When and how often.
+    pub policy: retries::Config,
     /// Which ends of an attempt are tried again.
     pub on: RetryOn,
 }
 
-/// Which ends of an attempt are tried again; indexed by [`crate::record::outcome::Failure`].
+/// Which ends of an attempt are tried again; indexed by [`Failure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryOn(pub [bool; 8]);
+
+impl RetryOn {
+    /// Whether an attempt that ended so is tried again.
+    #[inline]
+    pub fn includes(&self, failure: Failure) -> bool {
+        self.0[failure as usize]
+    }
+}
 
 impl Default for RetryOn {
     /// Everything but a used-up quota: a client that retries a 429 at once only wastes its next one.

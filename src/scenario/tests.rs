@@ -9,7 +9,7 @@ use crate::distribution::Distribution;
 use crate::engine::autoscaler::{rules, target_tracking};
 use crate::engine::metrics::Metric;
 use crate::engine::overload::backoff::{Backoff, Kind as Growth};
-use crate::engine::overload::budget;
+use crate::engine::overload::{budget, retries};
 use crate::engine::window::Window;
 use crate::record::cost::Billing;
 use crate::scenario::clients::{Retry, RetryOn};
@@ -57,7 +57,8 @@ fn the_documented_example_means_what_it_says() {
     let on = RetryOn::default();
     let backoff = Backoff { kind: Growth::Exponential, base: ms(100), factor: 2.0, cap: None, jitter: 1.0 };
     let budget = Some(budget::Config::of(0.2));
-    let retry = Retry { max: 2, backoff, honor_retry_after: false, budget, tokens: None, on };
+    let policy = retries::Config { max: 2, backoff, honor_retry_after: false, budget, tokens: None };
+    let retry = Retry { policy, on };
     assert_eq!(clients.retry, Some(retry));
 
     let service = &scenario.service;
@@ -159,7 +160,7 @@ fn overrides_reach_every_kind_of_place() {
     assert_eq!(scenario.faults[1].kind, FaultKind::ZoneOutage { zone: 2 });
     assert_eq!(scenario.faults[1].when, When::Every(Span::from_mins(60)));
     assert_eq!(scenario.dependencies[0].time, Distribution::Exponential { mean: Span::from_millis(7) });
-    assert_eq!(scenario.clients.retry.as_ref().map(|retry| retry.max), Some(5));
+    assert_eq!(scenario.clients.retry.as_ref().map(|retry| retry.policy.max), Some(5));
     assert_eq!(scenario.slo[0], Target::Quantile { q: 0.5, at_most: Span::from_millis(20) });
     assert_eq!(scenario.seed, 7);
     assert!(scenario.clients.cancel);

@@ -4,17 +4,15 @@
 //! sent: a queue, not a heap. An attempt that was answered leaves its entry behind, which is skipped in O(1) when its time
 //! comes; there are never more than rate × timeout of them.
 //!
-//! All clients share one retry budget, and one bag of tokens, as one application that calls the service.
+//! Whether they try again is [`crate::engine::overload::retries`]'s to say, one for all clients.
 
 use std::collections::VecDeque;
 
-use crate::engine::overload::backoff::hinted;
-use crate::engine::overload::budget::Budget;
-use crate::engine::overload::tokens::Tokens;
+use crate::engine::overload::retries::{Failed, Retries};
 use crate::engine::request::{Outcome, Rejection};
 use crate::record::outcome::Failure;
 use crate::rng::Dice;
-use crate::scenario::clients::Retry;
+use crate::scenario::clients::{Retry, RetryOn};
 use crate::sim::World;
 use crate::sim::attempt::{Attempt, Stage};
 use crate::sim::calendar::Kind;
@@ -51,9 +49,8 @@ impl Patience {
 /// Whether and when a client tries again.
 #[derive(Debug)]
 pub struct RetryPolicy {
-    retry: Retry,
-    budget: Option<Budget>,
-    tokens: Option<Tokens>,
+    retries: Retries,
+    on: RetryOn,
     /// By slot: the tokens that the attempt there was paid with, if it is a retry.
     took: Vec<u32>,
 }
@@ -64,26 +61,21 @@ const COPIES: u16 = 1 << 15;
 impl RetryPolicy {
     /// No deposits yet, and all tokens.
     pub fn new(retry: &Retry) -> RetryPolicy {
-        RetryPolicy {
-            retry: retry.clone(),
-            budget: retry.budget.as_ref().map(Budget::new),
-            tokens: retry.tokens.map(Tokens::new),
-            took: Vec::new(),
-        }
+        RetryPolicy { retries: Retries::new(&retry.policy), on: retry.on, took: Vec::new() }
     }
 
     /// The attempt in `slot`, its request's `number`-th, is answered well.
     #[inline]
     pub fn succeeded(&mut self, slot: u32, number: u16) {
-        if let Some(tokens) = &mut self.tokens {
+        if self.retries.takes_tokens() {
             let is_retry = number > 1 && number < COPIES;
-            tokens.succeeded(if is_retry { self.took.get(slot as usize).copied().unwrap_or(0) } else { 0 });
+            self.retries.succeeded(if is_retry { self.took.get(slot as usize).copied().unwrap_or(0) } else { 0 });
         }
     }
 
     /// The retry in `slot` was paid with `took` tokens.
     fn paid(&mut self, slot: u32, took: u32) {
-        if self.tokens.is_some() {
+        if self.retries.takes_tokens() {
             if slot as usize >= self.took.len() {
                 self.took.resize(slot as usize + 1, 0);
             }
@@ -94,9 +86,7 @@ impl RetryPolicy {
     /// A request begins.
     #[inline]
     pub fn offered(&mut self, now: Time) {
-        if let Some(budget) = &mut self.budget {
-            budget.deposit(now);
-        }
+        self.retries.offered(now);
     }
 
     /// How long a client waits before its next attempt, and the tokens that this takes; `None` if there is none. The server may have
@@ -109,25 +99,11 @@ impl RetryPolicy {
         hint: Option<Span>,
         dice: Dice,
     ) -> Option<(Span, u32)> {
-        if !self.retry.on.0[failure as usize] {
+        if !self.on.includes(failure) {
             return None;
         }
-        if let Some(tokens) = &mut self.tokens {
-            tokens.failed();
-        }
-        let has_budget = |budget: &mut Option<Budget>| budget.as_mut().is_none_or(|budget| budget.withdraw(now));
-        if u32::from(attempt.number) > self.retry.max || !has_budget(&mut self.budget) {
-            return None;
-        }
-        let took = match &mut self.tokens {
-            Some(tokens) => tokens.withdraw(failure == Failure::Timeout)?,
-            None => 0,
-        };
-        let unit = |retry: u32| dice.sub(attempt.index, u64::from(retry)).unit();
-        let retry = u32::from(attempt.number);
-        let hint = hint.filter(|_| self.retry.honor_retry_after);
-        let hinted = hint.and_then(|hint| hinted(hint, unit(retry)));
-        Some((hinted.unwrap_or_else(|| self.retry.backoff.wait(retry, unit)), took))
+        let failed = Failed { attempt: u32::from(attempt.number), timed_out: failure == Failure::Timeout, hint };
+        self.retries.next(now, failed, |retry| dice.sub(attempt.index, u64::from(retry)).unit())
     }
 }
 

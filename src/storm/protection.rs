@@ -120,14 +120,14 @@ fn clients(scenario: &Scenario, offer: &mut impl FnMut(&str, &[String])) {
     let one = |text: &str| vec![text.to_string()];
     let clients = &scenario.clients;
     if let Some(retry) = &clients.retry {
-        if retry.budget.is_none_or(|budget| budget.ratio > 0.1) {
-            offer("a retry budget of 10 %", &one("clients.retry.budget=0.1"));
+        if retry.policy.budget.is_none_or(|budget| budget.ratio > 0.1) {
+            offer("a retry budget of 10 %", &one("clients.retry.policy.budget=0.1"));
         }
-        if retry.tokens.is_none() {
-            offer("retry tokens as gRPC has them", &one("clients.retry.tokens=grpc"));
+        if retry.policy.tokens.is_none() {
+            offer("retry tokens as gRPC has them", &one("clients.retry.policy.tokens=grpc"));
         }
         let later = ["backoff=1s", "factor=2", "jitter=1"].map(|key| format!("clients.retry.{key}"));
-        if retry.backoff.base < Span::from_secs(1) && retry.backoff.cap.is_none() {
+        if retry.policy.backoff.base < Span::from_secs(1) && retry.policy.backoff.cap.is_none() {
             offer("retries after 1 s and more", &later);
         }
         if scenario.overload.gateway.limits.is_none() {

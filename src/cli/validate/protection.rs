@@ -47,9 +47,9 @@ fn longest_answer(most: u32, rate: f64) -> Span {
 /// What retries make of an outage.
 fn retries(scenario: &Scenario) -> String {
     let Some(retry) = &scenario.clients.retry else { return String::new() };
-    let attempts = retry.max + 1;
+    let attempts = retry.policy.max + 1;
     let outage = amplification(1.0, attempts, 1);
-    let bound = match retry.budget {
+    let bound = match retry.policy.budget {
         Some(budget) => format!(", {:.2} with the budget", outage.min(1.0 + budget.ratio)),
         None => String::new(),
     };

@@ -3,7 +3,7 @@
 use super::service::unique;
 use super::weight;
 use crate::engine::overload::backoff::{Backoff, Kind};
-use crate::engine::overload::{budget, tokens};
+use crate::engine::overload::{budget, retries, tokens};
 use crate::record::outcome::Failure;
 use crate::scenario::clients::{Clients, Retry, RetryOn};
 use crate::scenario::reader::{Field, Section};
@@ -68,7 +68,8 @@ fn retry(field: &Field) -> Option<Retry> {
         let budget = s.optional("budget", budget);
         let tokens = s.optional("tokens", tokens);
         let on = s.or("on", RetryOn::default(), retry_on);
-        Some(Retry { max: max?, backoff: backoff?, honor_retry_after, budget, tokens, on })
+        let policy = retries::Config { max: max?, backoff: backoff?, honor_retry_after, budget, tokens };
+        Some(Retry { policy, on })
     })
 }
 
