@@ -298,6 +298,15 @@ impl Engine {
         self.hierarchy.as_mut().map(|hierarchy| hierarchy.tightest(now, request))
     }
 
+    /// Whether a client could as well never have asked, as far as quotas go: its number may be given to another.
+    pub fn is_idle(&mut self, now: Time, client: u32) -> bool {
+        match (&mut self.limiter, &mut self.hierarchy) {
+            (Some((Key::Client, limiter)), _) => limiter.is_idle(now, client),
+            (_, Some(hierarchy)) => hierarchy.is_idle(now, client),
+            _ => true,
+        }
+    }
+
     /// Keeps an attempt that could not be sent on, where the gateway keeps such, or refuses it.
     #[cold]
     #[inline(never)]

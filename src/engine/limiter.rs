@@ -257,6 +257,11 @@ impl Limiter {
         }
     }
 
+    /// Whether nothing of a key's quota is used: whether it could as well be forgotten.
+    pub fn is_idle(&mut self, now: Time, key: u32) -> bool {
+        self.check(now, key, 0).reset_after.is_zero()
+    }
+
     /// Lets a request of any cost in or not, and tells the state of its quota. A cost of 0 asks without taking.
     pub fn check(&mut self, now: Time, key: u32, cost: u32) -> Verdict {
         match &mut self.quotas {

@@ -14,7 +14,6 @@
 pub mod answer;
 pub mod body;
 pub mod chunks;
-pub mod clients;
 mod connections;
 pub mod fields;
 pub mod forwarded;
@@ -25,6 +24,7 @@ mod relay;
 mod tunnel;
 pub mod upstream;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
@@ -35,15 +35,20 @@ use hyper::header::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::engine::limiter::keys::{Keys, Overflow};
 use crate::engine::overload::budget::{self, Budget};
 use crate::live::driver::Driver;
 use crate::scenario::Scenario;
 use crate::scenario::live::Live;
 use crate::traffic::Population;
 use answer::Words;
-use clients::Clients;
 use connections::Connections;
 use forwarded::Trust;
+
+/// Addresses with a number of their own.
+const MOST_CLIENTS: u32 = 1 << 16;
+/// Bits of an IPv6 address that count: a client has all addresses of its network.
+const CLIENT_PREFIX: u8 = 64;
 
 /// The pause after a connection could not be accepted because descriptors ran out.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
@@ -59,7 +64,8 @@ pub struct Gateway {
     population: Population,
     words: Words,
     trust: Trust,
-    clients: Mutex<Clients>,
+    /// Numbers of addresses: the engine counts quotas by dense numbers, the network knows addresses.
+    clients: Mutex<Keys>,
     budget: Mutex<Budget>,
     /// Requests so far: their numbers, where they bring none.
     requests: AtomicU64,
@@ -72,16 +78,16 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway in front of the instances of `driver`, at `address`. `seed` says which clients a load generator's requests are from.
     pub fn new(driver: Arc<Driver>, scenario: &Scenario, live: &Live, seed: u64, address: SocketAddr) -> Gateway {
-        let quota = scenario.limiter.clone().filter(|_| !scenario.limiter_extras.is_on());
+        let quotas = scenario.limiter.iter().chain(&scenario.limiter_extras.also).map(|rule| rule.window);
         Gateway {
             words: Words {
                 breaker: scenario.breaker.as_ref().map(|breaker| (breaker.fallback.clone(), breaker.open_for)),
-                quota,
+                quotas: quotas.collect(),
             },
             trust: Trust { networks: live.trusted.clone(), hops: live.trusted_hops },
             endpoints: scenario.service.endpoints.iter().map(|endpoint| endpoint.path.clone()).collect(),
             population: Population::new(&scenario.clients.population, seed),
-            clients: Mutex::default(),
+            clients: Mutex::new(Keys::new(MOST_CLIENTS, Overflow::Hashed, RandomState::new().hash_one(0))),
             budget: Mutex::new(Budget::new(&budget::Config::of(live.retry_budget))),
             requests: AtomicU64::new(0),
             name: format!("{:x}-{:x}", std::process::id(), address.port()),

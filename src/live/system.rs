@@ -13,7 +13,7 @@ use crate::live::control::{self, Control};
 use crate::live::driver::{Driver, Flight};
 use crate::live::fleet::{self, Fleet, Ready};
 use crate::live::flight::Header;
-use crate::live::gateway::{Gateway, clients};
+use crate::live::gateway::Gateway;
 use crate::live::provider::addresses::Addresses;
 use crate::live::provider::command::Calls;
 use crate::live::provider::process::Processes;
@@ -98,7 +98,7 @@ impl System {
             live::Provider::Command { .. } => (scenario.fleet.initial, false),
         };
         let ready = Ready::start(provider, scenario, live, first, is_own).await?;
-        let clients = clients::MOST.min(4096).max(scenario.clients.population.population as usize);
+        let clients = 4096.max(scenario.clients.population.population as usize);
         let endpoints = &scenario.service.endpoints;
         let flight = flight.map(|flight| Flight { header: Header { clients, ..flight.header }, ..flight });
         let driver = Driver::new(scenario, settings.seed, endpoints, clients, settings.record, flight);

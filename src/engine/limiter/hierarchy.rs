@@ -72,6 +72,12 @@ impl Rule {
         }
     }
 
+    fn is_by(&self, by: Key) -> bool {
+        match self {
+            Rule::Alone(key, _) | Rule::Shared(key, _) => *key == by,
+        }
+    }
+
     /// Whether `cost` would be let in; changes nothing.
     fn peek(&mut self, now: Time, gateway: u32, key: u32, cost: u32) -> Result<(), Denial> {
         match self {
@@ -159,6 +165,11 @@ impl Hierarchy {
             }
         }
         best.expect("there is a first rule")
+    }
+
+    /// Whether no rule has anything of a client's quota used.
+    pub fn is_idle(&mut self, now: Time, client: u32) -> bool {
+        self.rules.iter_mut().all(|rule| !rule.is_by(Key::Client) || rule.state(now, client).reset_after.is_zero())
     }
 
     /// Requests that would have been refused, were it not only looking.

@@ -1,23 +1,22 @@
-//! Whose quota it is, where callers choose their names: a bounded table from names to the dense keys of a [`Limiter`].
+//! Whose quota it is, where callers choose their names: a bounded table from names to the dense keys of a [`super::Limiter`].
 //!
 //! A limiter keyed by something that an attacker chooses is a memory leak. So there are at most so many entries, and an exact rule for
-//! forgetting: an entry whose quota is full again is *idle*, no different from one that never was, and gives its place to a new name.
-//! Each insertion looks at two old entries, so that forgetting costs O(1).
+//! forgetting: an entry whose quota is full again is *idle*, no different from one that never was, and gives its place to a new name
+//! once there is no other. Then each insertion looks at two old entries, so that forgetting costs O(1).
 //!
 //! ```text
 //! name ─▶ known?  ─▶ its key
-//!         idle place? ─▶ that key, from now on
-//!         neither ─▶ hashed: one of many quotas, shared by chance · shared: one quota for all · reject · allow
+//!         place left, or an idle one? ─▶ that key, from now on
+//!         neither ─▶ hashed: one of as many keys again, shared by chance · shared: one key for all · reject · allow
 //! ```
 //!
-//! Names are 128 bits: an address ([`of_address`]), or a hash with a secret of what else there is.
+//! Names are 128 bits: an address ([`of_address`]), or a hash with a secret of what else there is. Who chooses them must not choose with
+//! whom they share: hashes are keyed by a secret that the driver draws.
 
 use core::net::IpAddr;
 use std::collections::HashMap;
 
-use super::Limiter;
 use crate::rng::{mix, pick};
-use crate::units::Time;
 
 /// The name of a client that is known by its address. An IPv6 address counts by its first `prefix` bits (0..=128), for one host has a
 /// whole /64 of them; an IPv4 address that is mapped into IPv6 is the IPv4 address.
@@ -48,9 +47,9 @@ pub enum Overflow {
 
 /// Whose quota a request is counted against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quota {
-    /// The limiter's of this key.
-    Of(u32),
+pub enum Found {
+    /// That of this key.
+    Key(u32),
     /// Nobody's: it is refused.
     Refused,
     /// Nobody's: it is let in.
@@ -62,6 +61,7 @@ pub enum Quota {
 pub struct Keys {
     most: u32,
     overflow: Overflow,
+    secret: u64,
     places: HashMap<u128, u32, foldhash::fast::FixedState>,
     names: Vec<u128>,
     /// The entry that is looked at next.
@@ -70,56 +70,54 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The default number of entries.
-    pub const DEFAULT: u32 = 1_000_000;
-
-    /// Nobody is known; there will be at most `most` entries (at least 1).
-    pub fn new(most: u32, overflow: Overflow) -> Keys {
+    /// Nobody is known; there will be at most `most` entries (at least 1). `secret` keys the hashes.
+    pub fn new(most: u32, overflow: Overflow, secret: u64) -> Keys {
         Keys {
             most: most.max(1),
             overflow,
-            places: HashMap::with_hasher(foldhash::fast::FixedState::default()),
+            secret,
+            places: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(secret)),
             names: Vec::new(),
             hand: 0,
             overflowed: 0,
         }
     }
 
-    /// Whose quota of `limiter` a request under `name` is counted against.
-    pub fn quota(&mut self, now: Time, name: u128, limiter: &mut Limiter) -> Quota {
+    /// Whose quota a request under `name` is counted against; `is_idle` tells whether a key's is full.
+    pub fn find(&mut self, name: u128, is_idle: impl FnMut(u32) -> bool) -> Found {
         if let Some(&key) = self.places.get(&name) {
-            return Quota::Of(key);
-        }
-        if let Some(key) = self.idle(now, limiter) {
-            self.places.remove(&self.names[key as usize]);
-            self.names[key as usize] = name;
-            self.places.insert(name, key);
-            return Quota::Of(key);
+            return Found::Key(key);
         }
         let next = self.names.len() as u32;
         if next < self.most {
             self.names.push(name);
             self.places.insert(name, next);
-            return Quota::Of(next);
+            return Found::Key(next);
+        }
+        if let Some(key) = self.idle(is_idle) {
+            self.places.remove(&self.names[key as usize]);
+            self.names[key as usize] = name;
+            self.places.insert(name, key);
+            return Found::Key(key);
         }
         self.overflowed += 1;
         match self.overflow {
             Overflow::Hashed => {
-                let hash = mix(mix(name as u64) ^ (name >> 64) as u64);
-                Quota::Of(self.most.saturating_add(pick(hash, self.most as usize) as u32))
+                let hash = mix(mix(name as u64 ^ self.secret) ^ (name >> 64) as u64);
+                Found::Key(self.most.saturating_add(pick(hash, self.most as usize) as u32))
             }
-            Overflow::Shared => Quota::Of(self.most),
-            Overflow::Reject => Quota::Refused,
-            Overflow::Allow => Quota::Free,
+            Overflow::Shared => Found::Key(self.most),
+            Overflow::Reject => Found::Refused,
+            Overflow::Allow => Found::Free,
         }
     }
 
     /// An entry that is idle, among the next two.
-    fn idle(&mut self, now: Time, limiter: &mut Limiter) -> Option<u32> {
+    fn idle(&mut self, mut is_idle: impl FnMut(u32) -> bool) -> Option<u32> {
         for _ in 0..self.names.len().min(2) {
             let key = self.hand as u32;
             self.hand = (self.hand + 1) % self.names.len();
-            if limiter.check(now, key, 0).reset_after.is_zero() {
+            if is_idle(key) {
                 return Some(key);
             }
         }
@@ -144,9 +142,9 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Algorithm, Config, Key};
+    use super::super::{Algorithm, Config, Key, Limiter};
     use super::*;
-    use crate::units::Span;
+    use crate::units::{Span, Time};
 
     fn limiter() -> Limiter {
         let config = Config {
@@ -163,16 +161,16 @@ mod tests {
     }
 
     fn admit(keys: &mut Keys, limiter: &mut Limiter, now: Time, name: u128) -> bool {
-        match keys.quota(now, name, limiter) {
-            Quota::Of(key) => limiter.admit(now, key).is_ok(),
-            Quota::Refused => false,
-            Quota::Free => true,
+        match keys.find(name, |key| limiter.is_idle(now, key)) {
+            Found::Key(key) => limiter.admit(now, key).is_ok(),
+            Found::Refused => false,
+            Found::Free => true,
         }
     }
 
     #[test]
     fn a_flood_of_names_takes_no_more_than_the_table() {
-        let (mut keys, mut limiter) = (Keys::new(1000, Overflow::Hashed), limiter());
+        let (mut keys, mut limiter) = (Keys::new(1000, Overflow::Hashed, 7), limiter());
         for i in 0..10_000_000u64 {
             // 50,000 new names a second, each once.
             admit(&mut keys, &mut limiter, Time(i * 20_000), u128::from(i));
@@ -183,7 +181,7 @@ mod tests {
 
     #[test]
     fn who_is_in_the_table_and_keeps_to_the_limit_is_never_refused() {
-        let (mut keys, mut limiter) = (Keys::new(10, Overflow::Reject), limiter());
+        let (mut keys, mut limiter) = (Keys::new(10, Overflow::Reject, 7), limiter());
         for second in 0..20 {
             let at = |ms: u64| Time::ZERO + Span::from_millis(second * 1000 + ms);
             for name in 0..10 {
@@ -199,7 +197,7 @@ mod tests {
         for (overflow, expected) in
             [(Overflow::Shared, [true, false]), (Overflow::Reject, [false, false]), (Overflow::Allow, [true, true])]
         {
-            let (mut keys, mut limiter) = (Keys::new(1, overflow), limiter());
+            let (mut keys, mut limiter) = (Keys::new(1, overflow, 7), limiter());
             assert!(admit(&mut keys, &mut limiter, Time::ZERO, 1));
             assert_eq!([2, 3].map(|name| admit(&mut keys, &mut limiter, Time::ZERO, name)), expected, "{overflow:?}");
         }

@@ -22,8 +22,8 @@ pub const REFUSED: HeaderName = HeaderName::from_static("wavetank-refused");
 pub struct Words {
     /// What an open breaker answers, and how long one stays open.
     pub breaker: Option<(Fallback, Span)>,
-    /// The quota, where there is one plain rule.
-    pub quota: Option<limiter::Config>,
+    /// Windows of the quotas, in the order of the rules.
+    pub quotas: Vec<Span>,
 }
 
 /// Whether the client would rather have JSON.
@@ -62,10 +62,17 @@ pub fn closing(mut response: Response<Answer>) -> Response<Answer> {
     response
 }
 
-/// The answer to a request that the engine refused.
-pub fn rejected(rejection: Rejection, now: Time, words: &Words, id: &HeaderValue, json: bool) -> Response<Answer> {
+/// The answer to a request that the engine refused; `quota` is what the tightest rule leaves it, with the rule's window.
+pub fn rejected(
+    rejection: Rejection,
+    now: Time,
+    quota: Option<(Verdict, Span)>,
+    words: &Words,
+    id: &HeaderValue,
+    json: bool,
+) -> Response<Answer> {
     let mut response = match rejection {
-        Rejection::RateLimited { retry_after } => limited(retry_after, words, id, json),
+        Rejection::RateLimited { retry_after } => limited(retry_after, quota, id, json),
         Rejection::BreakerOpen { until } => {
             let (fallback, open_for) = words.breaker.clone().unwrap_or_default();
             let seconds = breaker::retry_after_seconds(until.map(|until| until.since(now)), open_for);
@@ -88,20 +95,13 @@ fn retry_after(mut response: Response<Answer>, seconds: u64) -> Response<Answer>
     response
 }
 
-fn limited(wait: Span, words: &Words, id: &HeaderValue, json: bool) -> Response<Answer> {
+fn limited(wait: Span, quota: Option<(Verdict, Span)>, id: &HeaderValue, json: bool) -> Response<Answer> {
     let mut response = own(429, "the quota is used up", id, json);
     let wait = Some(wait).filter(|wait| *wait != Span::MAX);
     let fields = response.headers_mut();
-    if let Some(quota) = &words.quota {
-        let limit = quota.burst.unwrap_or(quota.limit);
-        let verdict = Verdict {
-            allowed: false,
-            limit,
-            remaining: 0,
-            retry_after: wait,
-            reset_after: wait.unwrap_or(quota.window),
-        };
-        let told = Headers::new(&verdict, "default", quota.window, None);
+    if let Some((left, window)) = quota {
+        let verdict = Verdict { allowed: false, retry_after: wait, ..left };
+        let told = Headers::new(&verdict, "default", window, None);
         let texts = [
             ("ratelimit-policy", told.policy),
             ("ratelimit", told.rate_limit),

@@ -20,7 +20,8 @@ use super::guard::{Guard, Shared};
 use super::head::{Framing, Head, Refusal, refuse};
 use super::inspector::Decision;
 use super::upstream::{Connection, Upstream};
-use super::{Gateway, answer, tunnel};
+use super::{CLIENT_PREFIX, Gateway, MOST_CLIENTS, answer, tunnel};
+use crate::engine::limiter::keys::{self, Found};
 use crate::engine::request::{self, InstanceId, Outcome, Rejection};
 use crate::live::clock::{self, duration};
 use crate::live::driver::{Exchange, Passage, Ticket};
@@ -199,8 +200,13 @@ impl Gateway {
         if self.live.retries > 0 {
             self.budget().deposit(self.driver.clock().now());
         }
+        let who = asked;
         let refused = |rejection: Rejection, exchange: Exchange| {
-            let response = answer::rejected(rejection, self.driver.clock().now(), &self.words, id, json);
+            let is_limited = matches!(rejection, Rejection::RateLimited { .. });
+            let (now, left) =
+                self.driver.with(|now, core| (now, if is_limited { core.engine.quota(now, &who) } else { None }));
+            let quota = left.and_then(|(rule, left)| Some((left, *self.words.quotas.get(rule)?)));
+            let response = answer::rejected(rejection, now, quota, &self.words, id, json);
             exchange.ended(Some(Failure::from(rejection)));
             // A body that nobody will read stands in the way of the next request.
             if has_body && client.shared.is_some() { answer::closing(response) } else { response }
@@ -291,9 +297,20 @@ impl Gateway {
                 request::Request { index, attempt, client, endpoint, region, avoid: None }
             }
             None => {
-                let client = self.clients.lock().unwrap_or_else(PoisonError::into_inner).number(client);
+                let client = self.number(client);
                 request::Request { index: number, attempt, client, endpoint, region: 0, avoid: None }
             }
+        }
+    }
+
+    /// The number of a client's address.
+    fn number(&self, address: std::net::IpAddr) -> u32 {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_idle = |key| self.driver.with(|now, core| core.engine.is_idle(now, key));
+        match clients.find(keys::of_address(address, CLIENT_PREFIX), is_idle) {
+            Found::Key(number) => number,
+            // Overflow has a number here.
+            Found::Refused | Found::Free => MOST_CLIENTS,
         }
     }
 
