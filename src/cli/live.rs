@@ -1,25 +1,21 @@
 //! `wavetank live`: a scenario on this machine, with real processes behind a real gateway; and `wavetank backend`, one such process.
 
-#![expect(clippy::disallowed_methods, reason = "the program tells when a run began and how long it took")]
-
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use anyhow::{Context, anyhow};
-use cpu_time::ProcessTime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::args::{BackendArgs, LiveArgs};
 use super::exit::{Exit, Failure, OrExit};
 use super::flight::recording;
-use super::run::{experiment_of, folder_name, host, stop_on_ctrl_c};
+use super::run::{Stopwatch, experiment_of, folder_name, stop_on_ctrl_c};
 use super::serve::{own_program, runtime, tell, told};
 use crate::live::backend;
-use crate::live::callers::Callers;
+use crate::live::callers::{self, Callers};
 use crate::live::driver::Flight;
 use crate::live::system::{Settings, System};
 use crate::record::Run;
@@ -33,6 +29,8 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
     let scenario = scenario::load(&args.scenario, &args.overrides).or_bad_input()?;
     let duration = scenario.duration.ok_or_else(|| anyhow!("scenario.duration: missing: say how long it is to run"));
     let duration = duration.or_bad_input()?;
+    // What nobody can send is told before anything is started.
+    callers::traffic(&scenario).or_bad_input()?;
     let mut live = scenario.live.clone().unwrap_or_default();
     if scenario.live.is_none() {
         // A scenario that does not say where takes ports that are free.
@@ -55,19 +53,10 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
         record: Some(duration),
         scenario: scenario.clone(),
     };
-    let started = jiff::Timestamp::now().to_string();
-    let (wall, cpu) = (Instant::now(), ProcessTime::now());
+    let stopwatch = Stopwatch::start();
     let flight = recording(args.record.as_deref(), &args.scenario, &args.overrides, seed)?;
     let run = runtime()?.block_on(play(settings, flight, duration))?;
-    let info = RunInfo {
-        wall_seconds: wall.elapsed().as_secs_f64(),
-        cpu_seconds: Some(cpu.elapsed().as_secs_f64()),
-        started,
-        host: host(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        threads: 1,
-    };
-    show(&scenario, seed, duration, run, args, write_files.then_some(out.as_path()), info)
+    show(&scenario, seed, duration, run, args, write_files.then_some(out.as_path()), stopwatch.stop(1))
 }
 
 /// Plays the scenario once.
@@ -78,18 +67,10 @@ async fn play(settings: Settings, flight: Option<Flight>, duration: Span) -> Res
     let driver = Arc::clone(system.driver());
     eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
     let telling = tokio::spawn(tell(Arc::clone(&driver)));
-    let absent = [("[[fault]]", scenario.faults.is_empty()), ("[[dependency]]", scenario.dependencies.is_empty())];
-    for (section, _) in absent.iter().filter(|(_, is_empty)| !is_empty) {
+    for section in simulated_only(&scenario) {
         eprintln!("note: {section} is for the simulator only: nothing of it happens here");
     }
-    let callers = Callers::new(&scenario, seed, Arc::clone(&driver), system.listen()).or_bad_input();
-    let callers = match callers {
-        Ok(callers) => callers,
-        Err(failure) => {
-            system.stop().await;
-            return Err(failure);
-        }
-    };
+    let callers = Callers::new(&scenario, seed, Arc::clone(&driver), system.listen()).or_bad_input()?;
     callers.call(seed, Time(duration.0), &monitor.stop).await;
     let ended = if monitor.stop.load(Ordering::Relaxed) {
         driver.close();
@@ -101,6 +82,17 @@ async fn play(settings: Settings, flight: Option<Flight>, duration: Span) -> Res
     let run = driver.finish(seed, ended);
     system.stop().await;
     run.ok_or_else(|| anyhow!("nothing was recorded")).or_run_failed()
+}
+
+/// What a scenario asks for that only the simulator has.
+fn simulated_only(scenario: &Scenario) -> impl Iterator<Item = &'static str> {
+    let asked = [
+        ("[[fault]]", !scenario.faults.is_empty()),
+        ("[[dependency]]", !scenario.dependencies.is_empty()),
+        // Of clients and instances; what the gateway does, it does here as well.
+        ("overload (throttle, hedge, codel, adaptive_lifo, deadlines)", scenario.overload.is_on()),
+    ];
+    asked.into_iter().filter(|(_, is_asked)| *is_asked).map(|(section, _)| section)
 }
 
 fn show(

@@ -178,24 +178,42 @@ pub(super) fn timed(
     threads: Option<u16>,
     play: impl FnOnce(&Monitor) -> Result<Vec<Run>, crate::traffic::replay::Error> + Send,
 ) -> Result<(Vec<Run>, RunInfo), Failure> {
-    let started = jiff::Timestamp::now().to_string();
+    let stopwatch = Stopwatch::start();
     let monitor = stop_on_ctrl_c();
-    let (wall, cpu) = (Instant::now(), ProcessTime::now());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, usize::from)).build().or_run_failed()?;
     let runs = {
         let total = Span(plan.duration().0.saturating_mul(u64::from(plan.scenario().replications)));
         let _bar = Progress::watch(&monitor, total, &plan.scenario().name);
         pool.install(|| play(&monitor)).or_run_failed()?
     };
-    let info = RunInfo {
-        wall_seconds: wall.elapsed().as_secs_f64(),
-        cpu_seconds: Some(cpu.elapsed().as_secs_f64()),
-        started,
-        host: host(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        threads: pool.current_num_threads(),
-    };
+    let info = stopwatch.stop(pool.current_num_threads());
     Ok((runs, info))
+}
+
+/// When a run began, and how long it takes.
+pub(super) struct Stopwatch {
+    started: String,
+    wall: Instant,
+    cpu: ProcessTime,
+}
+
+impl Stopwatch {
+    /// Starts.
+    pub fn start() -> Stopwatch {
+        Stopwatch { started: jiff::Timestamp::now().to_string(), wall: Instant::now(), cpu: ProcessTime::now() }
+    }
+
+    /// What the report tells of the run, which took `threads` threads.
+    pub fn stop(self, threads: usize) -> RunInfo {
+        RunInfo {
+            wall_seconds: self.wall.elapsed().as_secs_f64(),
+            cpu_seconds: Some(self.cpu.elapsed().as_secs_f64()),
+            started: self.started,
+            host: host(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            threads,
+        }
+    }
 }
 
 /// What was run and what it left behind, with a note of the user's.

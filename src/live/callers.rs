@@ -24,7 +24,7 @@ use crate::live::gateway::upstream::Upstream;
 use crate::record::outcome::Failure;
 use crate::rng::{Dice, Stream};
 use crate::scenario::{Scenario, Traffic};
-use crate::traffic::{Arrival, Arrivals, EndpointMix, Origin, Population};
+use crate::traffic::{self, Arrival, Arrivals, EndpointMix, Origin, Population};
 use crate::units::{Span, Time};
 
 /// Arrivals looked up at once.
@@ -45,6 +45,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Callers {
     scenario: Scenario,
+    traffic: traffic::Config,
     driver: Arc<Driver>,
     gateway: Upstream,
     population: Population,
@@ -59,6 +60,7 @@ pub struct Callers {
 #[derive(Clone, Copy, Debug)]
 struct Wish {
     index: u64,
+    client: u32,
     at: Time,
     endpoint: u16,
     one_way: Span,
@@ -81,6 +83,15 @@ impl Outcome {
     }
 }
 
+/// The traffic of a scenario, if it can be sent live.
+pub fn traffic(scenario: &Scenario) -> Result<&traffic::Config, Error> {
+    match &scenario.traffic {
+        Traffic::Open(config) => Ok(config),
+        Traffic::Replay { .. } => Err(Error::Recording),
+        Traffic::Closed(_) => Err(Error::Users),
+    }
+}
+
 impl Callers {
     /// Clients that call the gateway at `address` and record in `driver` what they see.
     pub fn new(
@@ -89,15 +100,12 @@ impl Callers {
         driver: Arc<Driver>,
         address: std::net::SocketAddr,
     ) -> Result<Callers, Error> {
-        let config = match &scenario.traffic {
-            Traffic::Open(config) => config,
-            Traffic::Replay { .. } => return Err(Error::Recording),
-            Traffic::Closed(_) => return Err(Error::Users),
-        };
+        let config = traffic(scenario)?;
         let population = Population::new(&scenario.clients.population, seed);
         let weights: Vec<f64> = scenario.service.endpoints.iter().map(|endpoint| endpoint.weight).collect();
         let timeouts = scenario.live.as_ref().map(|live| live.timeouts).unwrap_or_default();
         Ok(Callers {
+            traffic: config.clone(),
             attackers: population.attackers(config.attacks()),
             attacked: config.attacks().map(|attack| attack.endpoint).collect(),
             population,
@@ -112,8 +120,7 @@ impl Callers {
 
     /// Calls until `end`, or until `stop` is set, and waits for every answer.
     pub async fn call(self, seed: u64, end: Time, stop: &AtomicBool) {
-        let Traffic::Open(config) = &self.scenario.traffic else { return };
-        let mut arrivals = Arrivals::new(config, seed, end);
+        let mut arrivals = Arrivals::new(&self.traffic, seed, end);
         let callers = Arc::new(self);
         let (hold, mut all_let_go) = tokio::sync::mpsc::channel::<()>(1);
         let mut batch = Vec::with_capacity(BATCH);
@@ -156,7 +163,7 @@ impl Callers {
         };
         let regions = &self.scenario.clients.population.regions;
         let region = regions.get(usize::from(self.population.region(client)));
-        Wish { index, at, endpoint, one_way: region.map_or(Span::ZERO, |region| region.rtt / 2) }
+        Wish { index, client, at, endpoint, one_way: region.map_or(Span::ZERO, |region| region.rtt / 2) }
     }
 
     /// Follows a request to its end, through all its attempts.
@@ -228,6 +235,7 @@ impl Callers {
         let request = Request::get(path.as_str())
             .header(hyper::header::HOST, self.gateway.address().to_string())
             .header(fields::INDEX, wish.index)
+            .header(fields::CLIENT, wish.client)
             .header(fields::ATTEMPT, attempt)
             .body(Outgoing::Empty);
         let Ok(request) = request else { return lost };

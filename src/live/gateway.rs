@@ -38,8 +38,8 @@ use tokio::sync::watch;
 use crate::engine::limiter::keys::{Keys, Overflow};
 use crate::engine::overload::budget::{self, Budget};
 use crate::live::driver::Driver;
-use crate::scenario::Scenario;
 use crate::scenario::live::Live;
+use crate::scenario::{Scenario, Traffic};
 use crate::traffic::Population;
 use answer::Words;
 use connections::Connections;
@@ -62,6 +62,8 @@ pub struct Gateway {
     endpoints: Vec<String>,
     /// Who asks for a request of a load generator's.
     population: Population,
+    /// Numbers of the run's clients are below this.
+    run_clients: u32,
     words: Words,
     trust: Trust,
     /// Numbers of addresses: the engine counts quotas by dense numbers, the network knows addresses.
@@ -78,6 +80,11 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway in front of the instances of `driver`, at `address`. `seed` says which clients a load generator's requests are from.
     pub fn new(driver: Arc<Driver>, scenario: &Scenario, live: &Live, seed: u64, address: SocketAddr) -> Gateway {
+        let population = Population::new(&scenario.clients.population, seed);
+        let attackers = match &scenario.traffic {
+            Traffic::Open(config) => population.attackers(config.attacks()),
+            Traffic::Replay { .. } | Traffic::Closed(_) => Vec::new(),
+        };
         let quotas = scenario.limiter.iter().chain(&scenario.limiter_extras.also).map(|rule| rule.window);
         Gateway {
             words: Words {
@@ -86,7 +93,8 @@ impl Gateway {
             },
             trust: Trust { networks: live.trusted.clone(), hops: live.trusted_hops },
             endpoints: scenario.service.endpoints.iter().map(|endpoint| endpoint.path.clone()).collect(),
-            population: Population::new(&scenario.clients.population, seed),
+            run_clients: attackers.last().map_or(scenario.clients.population.population, |last| last.end),
+            population,
             clients: Mutex::new(Keys::new(MOST_CLIENTS, Overflow::Hashed, RandomState::new().hash_one(0))),
             budget: Mutex::new(Budget::new(&budget::Config::of(live.retry_budget))),
             requests: AtomicU64::new(0),

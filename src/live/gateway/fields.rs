@@ -16,6 +16,8 @@ use crate::live::gateway::forwarded::Origin;
 
 /// The request of the run that a message belongs to, where a load generator on this machine says so.
 pub const INDEX: HeaderName = HeaderName::from_static("wavetank-index");
+/// Which client of the run asks.
+pub const CLIENT: HeaderName = HeaderName::from_static("wavetank-client");
 /// Which attempt of that request it is.
 pub const ATTEMPT: HeaderName = HeaderName::from_static("wavetank-attempt");
 /// The instance that answered.
@@ -107,8 +109,9 @@ pub fn outbound(headers: &mut HeaderMap, uri: &Uri, facts: &Facts<'_>) -> Result
         headers.remove(FORWARDED);
     }
     if !facts.is_local {
-        headers.remove(INDEX);
-        headers.remove(ATTEMPT);
+        for name in [INDEX, CLIENT, ATTEMPT] {
+            headers.remove(name);
+        }
     }
     let authority = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     let host = authority.or_else(|| headers.get(HOST).cloned()).unwrap_or_else(|| facts.listen.clone());

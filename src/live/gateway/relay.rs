@@ -292,7 +292,9 @@ impl Gateway {
         match told(fields::INDEX) {
             // It is a request of a run, and so is its client.
             Some(index) => {
-                let client = self.population.client(index);
+                let client =
+                    told(fields::CLIENT).and_then(|n| u32::try_from(n).ok()).filter(|&n| n < self.run_clients);
+                let client = client.unwrap_or_else(|| self.population.client(index));
                 let region = self.population.region(client);
                 request::Request { index, attempt, client, endpoint, region, avoid: None }
             }
