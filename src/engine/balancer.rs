@@ -587,14 +587,12 @@ impl Balancer {
         let member = &mut self.members[place];
         let id = member.id;
         let group = &mut self.groups[group];
+        let before = member.in_flight;
+        member.in_flight += 1;
         if let Some(by_load) = &mut group.by_load {
-            by_load.add(place as u32, member.in_flight);
-            member.in_flight += 1;
-        } else {
-            member.in_flight += 1;
-            if let Some(by_score) = &mut group.by_score {
-                by_score.update(place as u32, self.score.fraction(member));
-            }
+            by_load.add(place as u32, before);
+        } else if let Some(by_score) = &mut group.by_score {
+            by_score.update(place as u32, self.score.fraction(member));
         }
         group.last = Some(id);
         id
@@ -646,24 +644,23 @@ impl Balancer {
         let place = self.place(id)?;
         let member = &mut self.members[place];
         debug_assert!(member.in_flight > 0, "every end has a beginning");
-        let count = member.in_flight;
+        let before = member.in_flight;
         member.in_flight -= 1;
-        if self.plain {
-            if member.group == 0 {
-                let group = &mut self.groups.main;
-                if let Some(by_load) = &mut group.by_load {
-                    by_load.remove(place as u32, count);
-                } else if let Some(by_score) = &mut group.by_score {
-                    by_score.update(place as u32, self.score.fraction(member));
-                }
-            }
-        } else if let Some(group) = self.groups.get_mut(member.group) {
+        let group = if self.plain {
+            (member.group == 0).then_some(&mut self.groups.main)
+        } else {
+            let group = self.groups.get_mut(member.group);
+            group.map(|group| {
+                group.in_flight -= 1;
+                group
+            })
+        };
+        if let Some(group) = group {
             if let Some(by_load) = &mut group.by_load {
-                by_load.remove(place as u32, count);
+                by_load.remove(place as u32, before);
             } else if let Some(by_score) = &mut group.by_score {
                 by_score.update(place as u32, self.score.fraction(member));
             }
-            group.in_flight -= 1;
         }
         Some(place)
     }
