@@ -9,7 +9,7 @@ use crate::engine::balancer::prequal;
 use crate::engine::observation::FleetObservation;
 use crate::engine::request::{Admission, Completion, InstanceId, Request};
 use crate::engine::{Command, Engine, InstanceState};
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// Something that an engine is told.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub enum Input {
     AbandonHeld,
     /// [`Engine::completed`].
     Completed(Completion),
+    /// [`Engine::hinted`].
+    Hinted(InstanceId, Span),
     /// [`Engine::instance_changed`].
     InstanceChanged(InstanceId, InstanceState),
     /// [`Engine::health_checked`].
@@ -63,6 +65,7 @@ impl Input {
             Input::AdmitDelayed(request) => output.admission = Some(engine.admit_delayed(now, request)),
             Input::AbandonHeld => engine.abandon_held(now),
             Input::Completed(completion) => engine.completed(now, completion),
+            Input::Hinted(id, retry_after) => engine.hinted(now, *id, *retry_after),
             Input::InstanceChanged(id, state) => engine.instance_changed(now, *id, *state),
             Input::HealthChecked(id, passed) => engine.health_checked(now, *id, *passed),
             Input::Probed(id, answer) => {

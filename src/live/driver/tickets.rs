@@ -12,7 +12,7 @@ use crate::engine::input::Input;
 use crate::engine::request::{Completion, InstanceId, Outcome, Permit, Rejection, Request};
 use crate::live::gateway::upstream::Upstream;
 use crate::record::outcome::Failure;
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// The engine's answer to an attempt.
 #[derive(Debug)]
@@ -80,6 +80,8 @@ pub struct Ticket {
     endpoint: u16,
     is_retry: bool,
     sent_at: Time,
+    /// How long the instance asked to be left alone.
+    hint: Option<Span>,
     is_over: bool,
 }
 
@@ -101,8 +103,14 @@ impl Ticket {
             endpoint: request.endpoint,
             is_retry: request.attempt > 1,
             sent_at: now,
+            hint: None,
             is_over: false,
         }
+    }
+
+    /// The instance refused, and asked to be left alone for so long.
+    pub fn hinted(&mut self, retry_after: Span) {
+        self.hint = Some(retry_after);
     }
 
     /// The instance.
@@ -133,6 +141,9 @@ impl Ticket {
                 latency,
             };
             core.feed(now, Input::Completed(completion));
+            if let Some(retry_after) = self.hint {
+                core.feed(now, Input::Hinted(self.admitted.instance, retry_after));
+            }
             core.roster.leaves(now, self.admitted.instance, outcome.is_failure(), latency);
             !core.waiting.is_empty()
         });

@@ -59,6 +59,7 @@ pub fn input(input: &Input) -> Value {
             let outcome = name(&OUTCOMES, it.outcome);
             json!(["completed", it.instance.0, it.permit.0, it.endpoint, it.is_retry, outcome, it.latency.0])
         }
+        Input::Hinted(id, retry_after) => json!(["hinted", id.0, retry_after.0]),
         Input::InstanceChanged(id, state) => json!(["instance", id.0, name(&STATES, *state)]),
         Input::HealthChecked(id, passed) => json!(["health", id.0, passed]),
         Input::Probed(id, answer) => json!(["probed", id.0, answer.rif, answer.latency.0]),
@@ -115,6 +116,7 @@ pub fn read_input(line: &Value, scenario: &Scenario) -> Option<Input> {
             outcome: named(&OUTCOMES, &line[5])?,
             latency: Span(whole(6)?),
         }),
+        "hinted" => Input::Hinted(id()?, Span(whole(2)?)),
         "instance" => Input::InstanceChanged(id()?, named(&STATES, &line[2])?),
         "health" => Input::HealthChecked(id()?, line[2].as_bool()?),
         "probed" => Input::Probed(id()?, prequal::Answer { rif: small(2)?, latency: Span(whole(3)?) }),
@@ -212,6 +214,7 @@ mod tests {
             Input::AdmitDelayed(request),
             Input::AbandonHeld,
             Input::Completed(completion),
+            Input::Hinted(InstanceId(1), Span(7)),
             Input::InstanceChanged(InstanceId(1), InstanceState::Gone),
             Input::HealthChecked(InstanceId(1), false),
             Input::Probed(InstanceId(1), prequal::Answer { rif: 3, latency: Span(5) }),

@@ -26,6 +26,7 @@ use crate::engine::request::{self, InstanceId, Outcome, Rejection};
 use crate::live::clock::{self, duration};
 use crate::live::driver::{Exchange, Passage, Ticket};
 use crate::record::outcome::Failure;
+use crate::units::Span;
 
 /// `Max-Forwards`.
 const MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
@@ -375,7 +376,7 @@ impl Gateway {
         id: &HeaderValue,
         json: bool,
     ) -> Response<Answer> {
-        let Sent { mut response, connection, ticket, exchange, deadline } = sent;
+        let Sent { mut response, connection, mut ticket, exchange, deadline } = sent;
         let InstanceId(number) = ticket.instance();
         let status = response.status();
         let switches = status == StatusCode::SWITCHING_PROTOCOLS;
@@ -405,6 +406,11 @@ impl Gateway {
             _ if status.is_server_error() => Outcome::ServerError,
             _ => Outcome::Success,
         };
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+            && let Some(seconds) = fields::number(response.headers(), &hyper::header::RETRY_AFTER)
+        {
+            ticket.hinted(Span::from_secs(seconds));
+        }
         response.headers_mut().insert(fields::REQUEST_ID, id.clone());
         if let Some(why) = Failure::of(outcome).filter(|_| refused.is_some()) {
             response.headers_mut().insert(answer::REFUSED, HeaderValue::from_static(why.name()));
