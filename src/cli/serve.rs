@@ -20,7 +20,10 @@ use crate::scenario::{self, Scenario};
 pub fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     let scenario = scenario::load(&args.config, &args.overrides).or_bad_input()?;
     let Some(live) = scenario.live.clone() else {
-        let problem = anyhow!("{}: there is no [live] section: say where the gateway listens", args.config.display());
+        let problem = anyhow!(
+            "{}: there is no [live] section: say where the gateway listens, e.g. --set live.listen=127.0.0.1:8080",
+            args.config.display()
+        );
         return Err(problem.context("wavetank serve")).or_bad_input();
     };
     let settings = Settings {
