@@ -649,11 +649,11 @@ impl Balancer {
         let group = if self.plain {
             (member.group == 0).then_some(&mut self.groups.main)
         } else {
-            let group = self.groups.get_mut(member.group);
-            group.map(|group| {
+            let mut group = self.groups.get_mut(member.group);
+            if let Some(group) = &mut group {
                 group.in_flight -= 1;
-                group
-            })
+            }
+            group
         };
         if let Some(group) = group {
             if let Some(by_load) = &mut group.by_load {
