@@ -72,4 +72,5 @@ pub mod sim;
 pub mod statistics;
 pub mod storm;
 pub mod traffic;
+pub mod tune;
 pub mod units;

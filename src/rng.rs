@@ -56,6 +56,14 @@ pub enum Stream {
     Spread,
     /// Seeds of replications; index: replication.
     Replication,
+    /// Shifts of a tuner's first points; index: setting.
+    TuneShift,
+    /// Children of a tuner's local search; index: generation × 2¹⁶ + child, further draws: setting.
+    TuneLocal,
+    /// Candidates of a tuner's random search; index: candidate, further draws: setting.
+    TuneRandom,
+    /// Seeds that only a tuner's confirmation uses; index: run.
+    TuneFresh,
 }
 
 /// The weyl constant of SplitMix64: 2⁶⁴ / φ, odd.

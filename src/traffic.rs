@@ -34,6 +34,8 @@ pub struct Config {
     pub noise: Option<Noise>,
     /// What comes on top, in any order.
     pub overlay: Vec<Overlay>,
+    /// How far into the plan the run begins: overlays, days and hours count from the plan's start, which is so long before. Default 0.
+    pub skip: Span,
 }
 
 /// How a rate becomes instants.
@@ -76,6 +78,11 @@ const POSITIVE: &str = "a finite number above 0";
 const LENGTH: &str = "a duration above zero";
 
 impl Config {
+    /// The rate over the time of a run.
+    pub fn rate(&self, seed: u64) -> Rate {
+        Rate::new(&self.shape, self.noise, &self.overlay, seed).entered_at(self.skip)
+    }
+
     /// The attacks among the overlays; the k-th is that of [`Origin::Attack`]`(k)`.
     pub fn attacks(&self) -> impl Iterator<Item = &Attack> {
         self.overlay.iter().filter_map(|o| if let Overlay::Attack(attack) = o { Some(attack) } else { None })
@@ -206,6 +213,7 @@ mod tests {
                 clients: 0,
                 endpoint: None,
             })],
+            ..Config::default()
         };
         let keys: Vec<String> = config.problems().into_iter().map(|p| p.key).collect();
         assert_eq!(

@@ -17,7 +17,6 @@ use crate::scenario::faults::FaultKind;
 use crate::scenario::{self, LoadError, Scenario, Traffic};
 use crate::sim::outlook::fluid::Facts;
 use crate::sim::outlook::{Climb, DeadZone, Flapping, Outlook, Overshoot, Ramp, outlook};
-use crate::traffic::Rate;
 use crate::units::{Span, Time};
 
 /// Checks every file; all of their problems are told before the program ends.
@@ -68,7 +67,7 @@ fn meaning(scenario: &Scenario) -> String {
     );
     let mut peak = None;
     if let (Traffic::Open(config), Some(duration)) = (&scenario.traffic, scenario.duration) {
-        let rate = Rate::new(&config.shape, config.noise, &config.overlay, scenario.seed);
+        let rate = config.rate(scenario.seed);
         let step = duration.0 / 2000 + 1;
         let highest = (0..2000).map(|i| rate.rps(Time(i * step))).fold(0.0, f64::max);
         peak = Some(highest);

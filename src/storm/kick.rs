@@ -136,7 +136,7 @@ pub fn kicked(base: &Scenario, load: f64, settle: Span, kick: Option<&Kick>, wat
         }
         _ => vec![constant(load, None)],
     };
-    scenario.traffic = Traffic::Open(traffic::Config { arrivals, shape, noise: None, overlay: Vec::new() });
+    scenario.traffic = Traffic::Open(traffic::Config { arrivals, shape, ..traffic::Config::default() });
     scenario.duration = Some(settle + length + watch);
     scenario.warmup = Span::ZERO;
     scenario.replications = 1;
@@ -216,7 +216,7 @@ pub fn capacity(scenario: &Scenario) -> f64 {
 pub fn own_load(scenario: &Scenario) -> Option<f64> {
     const SAMPLES: u64 = 2000;
     let (Traffic::Open(config), Some(duration)) = (&scenario.traffic, scenario.duration) else { return None };
-    let rate = Rate::new(&config.shape, None, &[], scenario.seed);
+    let rate = Rate::new(&config.shape, None, &[], scenario.seed).entered_at(config.skip);
     let at = |i: u64| rate.rps(Time((duration.0 / SAMPLES).saturating_mul(i)));
     Some((0..SAMPLES).map(at).sum::<f64>() / SAMPLES as f64)
 }

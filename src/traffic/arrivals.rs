@@ -79,7 +79,7 @@ enum Sources {
 impl Arrivals {
     /// The arrivals that `config` plans before `horizon`.
     pub fn new(config: &Config, seed: u64, horizon: Time) -> Arrivals {
-        let rate = Rate::new(&config.shape, config.noise, &config.overlay, seed);
+        let rate = config.rate(seed);
         let base = Flow::planned(config.arrivals, Plan::Rate(rate), seed, horizon);
         Arrivals::merged(base, config, seed, horizon)
     }
@@ -107,7 +107,7 @@ impl Arrivals {
                     Segment { kind: Kind::Constant { rate: 0.0 }, lasts: Some(attack.at) },
                     Segment { kind: Kind::Constant { rate: attack.rate }, lasts: Some(attack.lasts) },
                 ];
-                let plan = Plan::Rate(Rate::new(&segments, None, &[], seed));
+                let plan = Plan::Rate(Rate::new(&segments, None, &[], seed).entered_at(config.skip));
                 // Attackers do not pause with the plan's clients: a modulated plan is attacked by plain Poisson.
                 let process = if config.arrivals == Process::Paced { Process::Paced } else { Process::Poisson };
                 let mut flow = Flow::planned(process, plan, seed, horizon);

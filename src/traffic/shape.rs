@@ -207,6 +207,8 @@ pub struct Rate {
     noise: Option<(Noise, Dice)>,
     surges: Vec<Surge>,
     attacks: Vec<Attack>,
+    /// How far into the plan the run begins \[ns\].
+    skip: u64,
 }
 
 /// A segment at its place in the run, `[start, end)` \[ns\].
@@ -255,34 +257,55 @@ impl Rate {
                 .iter()
                 .filter_map(|o| if let Overlay::Attack(attack) = o { Some(*attack) } else { None })
                 .collect(),
+            skip: 0,
         }
+    }
+
+    /// The same plan, entered `skip` after its start: the run's time 0 is there.
+    pub fn entered_at(self, skip: Span) -> Rate {
+        Rate { skip: skip.0, ..self }
+    }
+
+    /// The plan's time at time `t` of the run.
+    fn plan_time(&self, t: Time) -> Time {
+        Time(t.0.saturating_add(self.skip))
+    }
+
+    /// Bounds in the run's time for bounds in the plan's.
+    fn in_run_time(&self, bounds: Bounds) -> Bounds {
+        let until = if bounds.until == Time::MAX { Time::MAX } else { Time(bounds.until.0 - self.skip) };
+        Bounds { until, ..bounds }
     }
 
     /// Requests per second planned at `t`, attacks included.
     pub fn rps(&self, t: Time) -> f64 {
-        let attacks = self.attacks.iter().filter(|a| a.at.0 <= t.0 && t.0 - a.at.0 < a.lasts.0);
+        let at = self.plan_time(t);
+        let attacks = self.attacks.iter().filter(|a| a.at.0 <= at.0 && at.0 - a.at.0 < a.lasts.0);
         self.base(t) + attacks.map(|a| sane(a.rate)).sum::<f64>()
     }
 
     /// Requests per second at `t` without attacks.
     pub(crate) fn base(&self, t: Time) -> f64 {
-        let shape = self.segment(t.0).map_or(0.0, |s| s.curve.value(t.0 - s.start, t.0));
+        let at = self.plan_time(t).0;
+        let shape = self.segment(at).map_or(0.0, |s| s.curve.value(at - s.start, at));
         (shape * self.factor(t)).min(MAX_RPS)
     }
 
     /// What noise and surges multiply the shape by at `t`.
     pub(crate) fn factor(&self, t: Time) -> f64 {
-        let noise = self.noise.map_or(1.0, |(noise, dice)| noise.factor(dice, t.0 / noise.slot.0));
-        self.surges.iter().fold(noise, |product, surge| product * surge.value(t.0))
+        let at = self.plan_time(t).0;
+        let noise = self.noise.map_or(1.0, |(noise, dice)| noise.factor(dice, at / noise.slot.0));
+        self.surges.iter().fold(noise, |product, surge| product * surge.value(at))
     }
 
     /// Bounds of the rate without attacks from `t` on.
     pub(crate) fn bounds(&self, t: Time) -> Bounds {
-        let shape = match self.segment(t.0) {
+        let at = self.plan_time(t).0;
+        let shape = match self.segment(at) {
             None => return Bounds::constant(u64::MAX, 0.0),
             Some(s) => {
-                let bounds = s.curve.bounds(t.0 - s.start, t.0, s.start);
-                Bounds { until: bounds.until.min(Time(s.end)), ..bounds }
+                let bounds = s.curve.bounds(at - s.start, at, s.start);
+                self.in_run_time(Bounds { until: bounds.until.min(Time(s.end)), ..bounds })
             }
         };
         // Nothing times anything is nothing: a dead stretch is not cut into slots of noise.
@@ -295,16 +318,18 @@ impl Rate {
 
     /// Bounds of [`Rate::factor`] from `t` on.
     pub(crate) fn factor_bounds(&self, t: Time) -> Bounds {
+        let at = self.plan_time(t).0;
         let noise = self.noise.map_or(Bounds::constant(u64::MAX, 1.0), |(noise, dice)| {
-            let slot = t.0 / noise.slot.0;
+            let slot = at / noise.slot.0;
             Bounds::constant((slot + 1).saturating_mul(noise.slot.0), noise.factor(dice, slot))
         });
-        self.surges.iter().fold(noise, |product, surge| product.times(surge.bounds(t.0)))
+        self.in_run_time(self.surges.iter().fold(noise, |product, surge| product.times(surge.bounds(at))))
     }
 
     /// A rate that is not exceeded from `t` to `t + h`, attacks included \[1/s\]; as tight as the curves' own bounds.
     pub fn max_over(&self, t: Time, h: Span) -> f64 {
         let end = t.saturating_add(h);
+        let (plan_start, plan_end) = (self.plan_time(t).0, self.plan_time(end).0);
         let mut at = t;
         let mut highest = 0.0f64;
         loop {
@@ -315,7 +340,7 @@ impl Rate {
             }
             at = bounds.until;
         }
-        let touches = |a: &&Attack| a.at.0 <= end.0 && t.0 < a.at.0.saturating_add(a.lasts.0);
+        let touches = |a: &&Attack| a.at.0 <= plan_end && plan_start < a.at.0.saturating_add(a.lasts.0);
         highest + self.attacks.iter().filter(touches).map(|a| sane(a.rate)).sum::<f64>()
     }
 
@@ -641,19 +666,21 @@ mod tests {
     }
 
     proptest! {
-        /// Bounds move on, and hold everywhere inside.
+        /// Bounds move on, and hold everywhere inside; a plan entered late is the same plan.
         #[test]
         fn bounds_hold_for_every_curve(
             kinds in proptest::collection::vec((any_kind(), any_span()), 1..4),
             at in any_span(),
             noisy in any::<bool>(),
+            skip in any_span(),
             points in proptest::collection::vec(0.0f64..1.0, 8),
         ) {
             let segments: Vec<Segment> =
                 kinds.into_iter().map(|(kind, lasts)| Segment { kind, lasts: Some(lasts) }).collect();
             let noise = noisy.then_some(Noise { sigma: 0.3, slot: Span::from_millis(700) });
             let overlay = Overlay::Spike { at, magnitude: 2.5, rise: at, hold: Span(5), fall: Span::from_secs(3) };
-            let rate = Rate::new(&segments, noise, &[overlay], 3);
+            let whole = Rate::new(&segments, noise, &[overlay], 3);
+            let rate = whole.clone().entered_at(skip);
             let mut t = Time::ZERO;
             for _ in 0..400 {
                 let bounds = rate.bounds(t);
@@ -665,6 +692,7 @@ mod tests {
                     let inside = Time(t.0 + ((bounds.until.0 - t.0) as f64 * p) as u64);
                     let value = rate.base(inside);
                     prop_assert!(bounds.low <= value && value <= bounds.high, "{value} at {inside:?}, {bounds:?}");
+                    prop_assert_eq!(value, whole.base(inside.saturating_add(skip)));
                 }
                 t = bounds.until;
             }

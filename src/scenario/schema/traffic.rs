@@ -44,17 +44,22 @@ pub(crate) fn traffic(field: &Field, endpoints: &[Endpoint]) -> Option<Traffic> 
         let arrivals = arrivals(s);
         let noise = s.optional("noise", noise);
         let overlay = s.or("overlay", Vec::new(), |f| f.list(|each| overlay(&each, endpoints)));
+        let skip = s.or("skip", Span::ZERO, Field::span);
         if let Some(field) = replay {
+            if let Some(skip) = s.field("skip") {
+                let sentence = "a recording is entered by replay.from: remove this or replay";
+                return skip.contradiction(sentence).or_else(|| s.give_up());
+            }
             let source = recording(&field)?;
-            return Some(Traffic::Replay { recording: source, changes: Config { arrivals, shape: Vec::new(), noise, overlay } });
+            return Some(Traffic::Replay { recording: source, changes: Config { arrivals, noise, overlay, ..Config::default() } });
         }
         let shape = segments(&shape?)?;
-        Some(Traffic::Open(Config { arrivals, shape, noise, overlay }))
+        Some(Traffic::Open(Config { arrivals, shape, noise, overlay, skip }))
     })
 }
 
 fn closed(s: &Section, users: &Field) -> Option<Traffic> {
-    for key in ["arrivals", "burst", "noise", "overlay"] {
+    for key in ["arrivals", "burst", "noise", "overlay", "skip"] {
         if let Some(field) = s.field(key) {
             let _: Option<()> =
                 field.contradiction("users ask when they have an answer, not at a rate: remove this or users");

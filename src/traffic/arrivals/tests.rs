@@ -12,7 +12,7 @@ fn t(seconds: f64) -> Time {
 
 fn config(arrivals: Process, segments: &[(Kind, Option<f64>)], overlay: &[Overlay]) -> Config {
     let shape = segments.iter().map(|(kind, lasts)| Segment { kind: kind.clone(), lasts: lasts.map(s) }).collect();
-    Config { arrivals, shape, noise: None, overlay: overlay.to_vec() }
+    Config { arrivals, shape, overlay: overlay.to_vec(), ..Config::default() }
 }
 
 fn constant(arrivals: Process, rate: f64) -> Config {
