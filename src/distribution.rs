@@ -164,6 +164,27 @@ impl Distribution {
         }
     }
 
+    /// The same with every duration `factor` times as long; `factor` > 0.
+    pub fn scaled(&self, factor: f64) -> Distribution {
+        let times = |span: &Span| span.mul_f64(factor);
+        match self {
+            Distribution::Constant(span) => Distribution::Constant(times(span)),
+            Distribution::Exponential { mean } => Distribution::Exponential { mean: times(mean) },
+            Distribution::LogNormal { mean, sigma } => Distribution::LogNormal { mean: times(mean), sigma: *sigma },
+            Distribution::Gamma { mean, shape } => Distribution::Gamma { mean: times(mean), shape: *shape },
+            Distribution::Weibull { mean, shape } => Distribution::Weibull { mean: times(mean), shape: *shape },
+            Distribution::Pareto { mean, alpha } => Distribution::Pareto { mean: times(mean), alpha: *alpha },
+            Distribution::Uniform { low, high } => Distribution::Uniform { low: times(low), high: times(high) },
+            Distribution::Mixture(parts) => {
+                Distribution::Mixture(parts.iter().map(|(weight, part)| (*weight, part.scaled(factor))).collect())
+            }
+            Distribution::Empirical(measured) => Distribution::Empirical(Arc::new(Empirical {
+                values: measured.values.iter().map(times).collect(),
+                cumulative: measured.cumulative.clone(),
+            })),
+        }
+    }
+
     /// The same distribution ready for sampling.
     pub fn sampler(&self) -> Sampler {
         let nanos = |span: &Span| span.0 as f64;

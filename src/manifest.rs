@@ -46,6 +46,8 @@ use tree::Node;
 pub struct Import {
     /// What it was, such as "HorizontalPodAutoscaler web".
     pub what: String,
+    /// The form that its policy can be written in again.
+    pub form: Form,
     /// What the autoscaler is by it.
     pub config: Config,
     /// What was not carried over, or not quite, in the order of the file.
@@ -178,39 +180,41 @@ pub fn import(text: &str, file: &str) -> Result<Import, Problems> {
     };
     let (notes, problems) = findings.finish();
     match read {
-        Some((what, mut config)) if problems.is_empty() => {
+        Some((form, (what, mut config))) if problems.is_empty() => {
             // Where there may be nobody, requests have to wait for somebody; and where a policy buffers them, for room.
             let holds = config.min == 0 || config.policies.iter().any(Policy::buffers);
             config.hold = holds.then(hold::Config::default);
-            Ok(Import { what, config, notes, file: file.to_string() })
+            Ok(Import { what, form, config, notes, file: file.to_string() })
         }
         _ => Err(Problems(problems)),
     }
 }
 
 /// What kind of manifest it is, and what is in it; `None` after the reason was written down.
-fn read(documents: &[Node], findings: &Findings) -> Option<(String, Config)> {
+fn read(documents: &[Node], findings: &Findings) -> Option<(Form, (String, Config))> {
     const EXPECTED: &str = "expected a HorizontalPodAutoscaler, a ScaledObject, a Service of Knative, scaling policies of AWS, Nomad, GCP or Azure, or rules with minInstances";
     let kind = |node: &Node| node.get("kind").and_then(Node::text).unwrap_or_default().to_string();
     for document in documents {
         let root = Field::root(document, findings);
         match kind(document).as_str() {
-            _ if gcp::is_one(document) => return gcp::read(&root),
-            "HorizontalPodAutoscaler" => return hpa::read(&root),
-            "ScaledObject" => return keda::read(&root),
-            "" if rules::is_one(document) => return rules::read(&root),
-            "" if nomad::is_one(document) => return nomad::read(&root),
-            "" if azure::is_one(document) => return azure::read(&root),
+            _ if gcp::is_one(document) => return Some((Form::Gcp, gcp::read(&root)?)),
+            "HorizontalPodAutoscaler" => return Some((Form::Hpa, hpa::read(&root)?)),
+            "ScaledObject" => return Some((Form::Keda, keda::read(&root)?)),
+            "" if rules::is_one(document) => return Some((Form::Rules, rules::read(&root)?)),
+            "" if nomad::is_one(document) => return Some((Form::Nomad, nomad::read(&root)?)),
+            "" if azure::is_one(document) => return Some((Form::Azure, azure::read(&root)?)),
             _ => {}
         }
     }
     let knative: Vec<Field> =
         documents.iter().map(|node| Field::root(node, findings)).filter(knative::is_one).collect();
     if !knative.is_empty() {
-        return knative::read(&knative);
+        return Some((Form::Knative, knative::read(&knative)?));
     }
     if documents.iter().any(aws::is_one) {
-        return aws::read(documents, findings);
+        let is_template = documents.iter().any(|document| document.get("Resources").is_some());
+        let form = if is_template { Form::CloudFormation } else { Form::Aws };
+        return Some((form, aws::read(documents, findings)?));
     }
     let kinds: Vec<String> = documents.iter().map(kind).filter(|kind| !kind.is_empty()).collect();
     let found = if kinds.is_empty() { "nothing of the kind".to_string() } else { kinds.join(", ") };

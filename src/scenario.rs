@@ -226,33 +226,117 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, LoadError> {
 pub fn load_with_policy(path: &Path, policy: &Path, overrides: &[String]) -> Result<Scenario, LoadError> {
     // What is wrong with the scenario itself is told with its own lines.
     load(path, &[])?;
-    let (text, mut policy_text) = (text_of(path)?, text_of(policy)?);
-    let is_scenario = policy.extension().is_none_or(|extension| extension.eq_ignore_ascii_case("toml"));
-    let mut import_notes = Vec::new();
-    if !is_scenario {
-        let import = manifest::import(&policy_text, &policy.display().to_string())?;
-        import_notes = import.notes.iter().map(|note| format!("{}: {note}", policy.display())).collect();
-        policy_text = import.section();
-    }
-    let (policy_name, base) = (policy.display().to_string(), path.parent().unwrap_or(Path::new("")));
-    let findings = Findings::new(&policy_name, &policy_text, base, overrides);
-    let mut root = match Node::parse(&policy_text) {
-        Ok(root) => root,
-        Err(error) => return Err(syntax(findings, error.at, error.message).into()),
-    };
-    let scenario = Node::parse(&text).unwrap_or_else(|_| unreachable!("it was just read"));
-    if let (Data::Table(entries), Data::Table(others)) = (&mut root.data, scenario.data) {
-        if !entries.iter().any(|entry| entry.key == "autoscaler") {
-            findings.add(root.at, "autoscaler", Mistake::Missing { example: "[autoscaler] min = 2".to_string() });
-        }
-        // Everything but the policy is the scenario's; a key that no scenario has is left for the reader to refuse.
-        entries.retain(|entry| entry.key == "autoscaler" || !check::SECTIONS.contains(&entry.key.as_str()));
-        entries.extend(others.into_iter().filter(|entry| entry.key != "autoscaler"));
-    }
+    let policy_text = PolicyText::read(policy)?;
+    let (findings, root) = policy_text.in_place_of_its_own(path, overrides)?;
     let stem = stem_of(&path.display().to_string());
     let mut scenario = finish(findings, root, &stem, overrides)?;
-    scenario.import_notes.append(&mut import_notes);
+    scenario.import_notes.extend(policy_text.notes);
     Ok(scenario)
+}
+
+/// The keys of a scenario with `overrides`, and with the policy of another file if there is one, before their values are given a
+/// meaning.
+pub fn keys(path: &Path, policy: Option<&Path>, overrides: &[String]) -> Result<Keys, LoadError> {
+    let (name, text) = (path.display().to_string(), text_of(path)?);
+    let policy = policy.map(PolicyText::read).transpose()?;
+    let (findings, mut root) = match &policy {
+        Some(policy) => policy.in_place_of_its_own(path, overrides)?,
+        None => {
+            let findings = Findings::new(&name, &text, path.parent().unwrap_or(Path::new("")), overrides);
+            match Node::parse(&text) {
+                Ok(root) => (findings, root),
+                Err(error) => return Err(syntax(findings, error.at, error.message).into()),
+            }
+        }
+    };
+    put_into(&findings, &mut root, overrides);
+    findings.into_problems().map_or(Ok(Keys(root)), |problems| Err(problems.into()))
+}
+
+/// The keys of a scenario.
+#[derive(Clone, Debug)]
+pub struct Keys(Node);
+
+impl Keys {
+    /// The value at a path, as overrides write paths, as TOML writes values; `None` if there is none, or it is a table or an array.
+    pub fn value(&self, path: &str) -> Option<String> {
+        overrides::get(&self.0, path)
+            .filter(|node| !matches!(node.data, Data::Table(_) | Data::List(_)))
+            .map(Node::shown)
+    }
+
+    /// Every path below the section `section` with its value, in the order of the file.
+    pub fn below(&self, section: &str) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        if let Some(node) = overrides::get(&self.0, section) {
+            leaves(node, section, &mut all);
+        }
+        all
+    }
+}
+
+fn leaves(node: &Node, path: &str, all: &mut Vec<(String, String)>) {
+    match &node.data {
+        Data::Table(entries) => {
+            entries.iter().for_each(|entry| leaves(&entry.node, &format!("{path}.{}", entry.key), all));
+        }
+        Data::List(elements) => {
+            for (i, element) in elements.iter().enumerate() {
+                leaves(element, &format!("{path}.{}", document::label(elements, i)), all);
+            }
+        }
+        _ => all.push((path.to_string(), node.shown())),
+    }
+}
+
+/// A file whose policy takes the place of another one's.
+struct PolicyText {
+    name: String,
+    text: String,
+    /// What a manifest said that was not carried over.
+    notes: Vec<String>,
+}
+
+impl PolicyText {
+    fn read(policy: &Path) -> Result<PolicyText, LoadError> {
+        let (name, text) = (policy.display().to_string(), text_of(policy)?);
+        if policy.extension().is_none_or(|extension| extension.eq_ignore_ascii_case("toml")) {
+            return Ok(PolicyText { name, text, notes: Vec::new() });
+        }
+        let import = manifest::import(&text, &name)?;
+        let notes = import.notes.iter().map(|note| format!("{name}: {note}")).collect();
+        Ok(PolicyText { text: import.section(), name, notes })
+    }
+
+    /// The tree of the scenario at `path` with this policy.
+    fn in_place_of_its_own<'a>(
+        &'a self,
+        path: &'a Path,
+        overrides: &'a [String],
+    ) -> Result<(Findings<'a>, Node), LoadError> {
+        let (name, text) = (path.display().to_string(), text_of(path)?);
+        let base = path.parent().unwrap_or(Path::new(""));
+        let findings = Findings::new(&self.name, &self.text, base, overrides);
+        let mut root = match Node::parse(&self.text) {
+            Ok(root) => root,
+            Err(error) => return Err(syntax(findings, error.at, error.message).into()),
+        };
+        let scenario = match Node::parse(&text) {
+            Ok(scenario) => scenario,
+            Err(error) => {
+                return Err(syntax(Findings::new(&name, &text, base, overrides), error.at, error.message).into());
+            }
+        };
+        if let (Data::Table(entries), Data::Table(others)) = (&mut root.data, scenario.data) {
+            if !entries.iter().any(|entry| entry.key == "autoscaler") {
+                findings.add(root.at, "autoscaler", Mistake::Missing { example: "[autoscaler] min = 2".to_string() });
+            }
+            // Everything but the policy is the scenario's; a key that no scenario has is left for the reader to refuse.
+            entries.retain(|entry| entry.key == "autoscaler" || !check::SECTIONS.contains(&entry.key.as_str()));
+            entries.extend(others.into_iter().filter(|entry| entry.key != "autoscaler"));
+        }
+        Ok((findings, root))
+    }
 }
 
 fn text_of(path: &Path) -> Result<String, LoadError> {
@@ -288,6 +372,18 @@ fn syntax(findings: Findings, at: usize, message: String) -> Problems {
 
 /// Puts the overrides into a tree and reads it.
 fn finish(findings: Findings, mut root: Node, stem: &str, overrides: &[String]) -> Result<Scenario, Problems> {
+    let import_notes = put_into(&findings, &mut root, overrides);
+    let scenario = reader::read_root(&findings, &root, |s| check::scenario(s, stem, root.digest()));
+    let scenario = scenario.map(|scenario| Scenario { import_notes, ..scenario });
+    match (scenario, findings.into_problems()) {
+        (Some(scenario), None) => Ok(scenario),
+        (_, Some(problems)) => Err(problems),
+        (None, None) => unreachable!("a reader that gives up has written down why"),
+    }
+}
+
+/// Puts what is imported and what is overridden into a tree; what the import could not carry over.
+fn put_into(findings: &Findings, root: &mut Node, overrides: &[String]) -> Vec<String> {
     // What is imported can be overridden, and so can what is to be imported.
     let imports = |text: &str| overrides::path(text) == "autoscaler.import";
     let apply = |root: &mut Node, which: bool| {
@@ -297,16 +393,10 @@ fn finish(findings: Findings, mut root: Node, stem: &str, overrides: &[String]) 
             }
         }
     };
-    apply(&mut root, true);
-    let import_notes = import::splice(&findings, &mut root);
-    apply(&mut root, false);
-    let scenario = reader::read_root(&findings, &root, |s| check::scenario(s, stem, root.digest()));
-    let scenario = scenario.map(|scenario| Scenario { import_notes, ..scenario });
-    match (scenario, findings.into_problems()) {
-        (Some(scenario), None) => Ok(scenario),
-        (_, Some(problems)) => Err(problems),
-        (None, None) => unreachable!("a reader that gives up has written down why"),
-    }
+    apply(root, true);
+    let import_notes = import::splice(findings, root);
+    apply(root, false);
+    import_notes
 }
 
 #[cfg(test)]

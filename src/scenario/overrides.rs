@@ -30,6 +30,23 @@ pub(crate) fn apply(root: &mut Node, text: &str, number: usize) -> Result<(), Mi
     put(root, path, node, number)
 }
 
+/// What is at `path`, if something is.
+pub(crate) fn get<'n>(node: &'n Node, path: &str) -> Option<&'n Node> {
+    let (part, rest) = first_part(path).ok()?;
+    let (next, rest) = match &node.data {
+        Data::List(elements) => {
+            let (i, rest) = element(elements, path, &part, rest).ok()?;
+            (elements.get(i)?, rest)
+        }
+        Data::Table(entries) => (&entries.iter().find(|entry| entry.key == part)?.node, rest),
+        _ => return None,
+    };
+    match rest {
+        Some(rest) => get(next, rest),
+        None => Some(next),
+    }
+}
+
 /// The path of an override, for messages: what stands before the equals sign.
 pub(crate) fn path(text: &str) -> &str {
     split(text).map_or(text, |(path, _)| path)
