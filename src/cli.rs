@@ -32,6 +32,7 @@ mod stand_in;
 mod storm;
 #[cfg(feature = "data")]
 mod tables;
+mod tune;
 mod validate;
 
 use std::process::ExitCode;
@@ -61,6 +62,11 @@ pub fn main() -> ExitCode {
         Verb::Compare(args) => compare::compare(args),
         Verb::Storm(args) => storm::storm(args),
         Verb::Policies(args) => policies::policies(args),
+        Verb::Tune(args) => tune::tune(*args),
+        #[cfg(feature = "history")]
+        Verb::Study(args) => tune::study(&args),
+        #[cfg(feature = "history")]
+        Verb::Merge(args) => tune::merge(args),
         Verb::Import(args) => import::import(args),
         Verb::Export(args) => export::export(args),
         Verb::Explain(args) => explain::explain(args),

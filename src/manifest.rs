@@ -63,6 +63,11 @@ impl Import {
     }
 }
 
+/// The `[autoscaler]` section of a scenario for an autoscaler that is `from` somewhere.
+pub fn section(config: &Config, from: &str) -> String {
+    section::write(config, from, &[])
+}
+
 /// A manifest that was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Export {

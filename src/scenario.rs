@@ -265,6 +265,11 @@ impl Keys {
             .map(Node::shown)
     }
 
+    /// The keys and places that a path goes through; `None` if nothing is there.
+    pub fn steps(&self, path: &str) -> Option<Vec<Step>> {
+        overrides::steps(&self.0, path)
+    }
+
     /// Every path below the section `section` with its value, in the order of the file.
     pub fn below(&self, section: &str) -> Vec<(String, String)> {
         let mut all = Vec::new();
@@ -273,6 +278,15 @@ impl Keys {
         }
         all
     }
+}
+
+/// A step of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// To the value of a key.
+    Key(String),
+    /// To an element of an array.
+    Element(usize),
 }
 
 fn leaves(node: &Node, path: &str, all: &mut Vec<(String, String)>) {

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "live")]
 mod live;
+mod tune;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::units::Span;
 #[cfg(feature = "live")]
 pub use live::*;
+pub use tune::*;
 
 /// Puts an auto-scaling system through the storm before production does.
 #[derive(Debug, Parser)]
@@ -46,6 +48,14 @@ pub enum Verb {
     Storm(StormArgs),
     /// Tell what each policy would have made of recorded load, beside static fleets: service in spikes, utilization, cost
     Policies(PoliciesArgs),
+    /// Find the cheapest setting of a policy that holds the targets, and prove it on days and seeds that the search has not seen
+    Tune(Box<TuneArgs>),
+    /// Tell what is in a study that `tune` left: its runs, by setting
+    #[cfg(feature = "history")]
+    Study(StudyArgs),
+    /// Join the shares of a study that ran on several machines, and go on
+    #[cfg(feature = "history")]
+    Merge(MergeArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
     /// Pass or fail a build: a scenario, finished reports, or results of other tools, against targets and a baseline

@@ -6,6 +6,7 @@
 //! they mean something is found out when the tree is read. The value is TOML, or else a plain string: `fleet.boot=90s`. No value
 //! at all removes a key, or a whole section: `clients.retry=`.
 
+use crate::scenario::Step;
 use crate::scenario::document::{At, Data, Entry, Node, label, quoted, too_deep};
 use crate::scenario::problem::{Mistake, nearest, one_of};
 
@@ -32,17 +33,32 @@ pub(crate) fn apply(root: &mut Node, text: &str, number: usize) -> Result<(), Mi
 
 /// What is at `path`, if something is.
 pub(crate) fn get<'n>(node: &'n Node, path: &str) -> Option<&'n Node> {
+    walk(node, path, &mut Vec::new())
+}
+
+/// The steps of `path`, if something is there.
+pub(crate) fn steps(node: &Node, path: &str) -> Option<Vec<Step>> {
+    let mut steps = Vec::new();
+    walk(node, path, &mut steps).map(|_| steps)
+}
+
+fn walk<'n>(node: &'n Node, path: &str, steps: &mut Vec<Step>) -> Option<&'n Node> {
     let (part, rest) = first_part(path).ok()?;
     let (next, rest) = match &node.data {
         Data::List(elements) => {
             let (i, rest) = element(elements, path, &part, rest).ok()?;
+            steps.push(Step::Element(i));
             (elements.get(i)?, rest)
         }
-        Data::Table(entries) => (&entries.iter().find(|entry| entry.key == part)?.node, rest),
+        Data::Table(entries) => {
+            let entry = entries.iter().find(|entry| entry.key == part)?;
+            steps.push(Step::Key(part));
+            (&entry.node, rest)
+        }
         _ => return None,
     };
     match rest {
-        Some(rest) => get(next, rest),
+        Some(rest) => walk(next, rest, steps),
         None => Some(next),
     }
 }

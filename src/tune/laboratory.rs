@@ -5,17 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
 use super::days::Day;
-use super::judge::{Outcome, Rules};
+use super::judge::{Outcome, Rules, Score};
 use super::search::{Candidate, Play, Trial};
 use super::space::{Value, overrides};
 use super::study::{self, Record, Study};
 use crate::distribution::Distribution;
 use crate::record::Run;
 use crate::record::run::Ended;
+use crate::report::figure::short;
 use crate::rng::{Dice, Stream, replication_seed};
 use crate::scenario::{LoadError, Scenario, Traffic};
 use crate::sim::{Monitor, Plan};
@@ -150,11 +152,19 @@ pub struct Laboratory<'a> {
     stress: Stress,
     study: &'a mut Study,
     monitor: &'a Monitor,
-    /// Trials finished, those that the study had included.
-    pub done: &'a AtomicU64,
+    progress: &'a Progress,
     /// Requests simulated, those of trials that the study had not included.
     pub simulated: u64,
     share: Option<Share>,
+}
+
+/// How far a study is, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Runs finished, those that the study had included.
+    pub done: AtomicU64,
+    /// Who leads, in words.
+    pub leader: Mutex<String>,
 }
 
 /// A share of the trials, for several machines.
@@ -178,8 +188,8 @@ pub struct Setup<'a> {
     pub study: &'a mut Study,
     /// To stop it.
     pub monitor: &'a Monitor,
-    /// Counts finished trials.
-    pub done: &'a AtomicU64,
+    /// Counts finished trials, and hears who leads.
+    pub progress: &'a Progress,
     /// The share that is played here; `None`: everything.
     pub share: Option<Share>,
 }
@@ -207,7 +217,7 @@ impl<'a> Laboratory<'a> {
             stress: Stress::None,
             study: setup.study,
             monitor: setup.monitor,
-            done: setup.done,
+            progress: setup.progress,
             simulated: 0,
             share: setup.share,
         })
@@ -288,7 +298,7 @@ impl Play for Laboratory<'_> {
             trials.iter().map(|trial| self.record(&candidates[trial.candidate], trial)).collect();
         let known: Vec<Option<Outcome>> = records.iter().map(|record| self.study.get(record).cloned()).collect();
         let had = known.iter().flatten().count() as u64;
-        self.done.fetch_add(had, Ordering::Relaxed);
+        self.progress.done.fetch_add(had, Ordering::Relaxed);
         let wanted: Vec<usize> = (0..trials.len()).filter(|&i| known[i].is_none()).collect();
         let own: Vec<usize> = match self.share {
             None => wanted.clone(),
@@ -304,7 +314,7 @@ impl Play for Laboratory<'_> {
                     writer.write(&records[i], &outcome)?;
                     Ok(outcome)
                 });
-                this.done.fetch_add(1, Ordering::Relaxed);
+                this.progress.done.fetch_add(1, Ordering::Relaxed);
                 (i, outcome)
             })
             .collect();
@@ -334,6 +344,11 @@ impl Play for Laboratory<'_> {
             .enumerate()
             .map(|(i, known)| known.unwrap_or_else(|| fresh.remove(&i).expect("what was not known was played")))
             .collect())
+    }
+
+    fn leads(&mut self, candidate: usize, score: &Score) {
+        let words = format!("best so far: candidate {candidate}, {} a day", short(score.cost));
+        *self.progress.leader.lock().unwrap_or_else(PoisonError::into_inner) = words;
     }
 
     fn admits(&mut self, settings: &[(String, Value)]) -> Result<(), String> {

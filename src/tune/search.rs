@@ -93,6 +93,8 @@ pub trait Play {
     type Stop;
     /// Plays them.
     fn play(&mut self, candidates: &[Candidate], trials: &[Trial]) -> Result<Vec<Outcome>, Self::Stop>;
+    /// Is told which candidate leads, and its score so far.
+    fn leads(&mut self, _candidate: usize, _score: &Score) {}
     /// Whether a scenario can have these settings; the error says why not.
     fn admits(&mut self, settings: &[(String, Value)]) -> Result<(), String>;
 }
@@ -199,6 +201,7 @@ impl<P: Play> Hunt<'_, '_, P> {
         let later = rungs(first, race::FACTOR, race::MOST_RUNS);
         for (i, rung) in later.iter().enumerate().skip(1) {
             let order = self.order(&field);
+            self.tell(&order);
             // The race is among many; of a few all are looked at.
             let keep = rung.candidates.max(FINALISTS.min(first.candidates)).min(order.len());
             field = order[..keep].to_vec();
@@ -222,6 +225,7 @@ impl<P: Play> Hunt<'_, '_, P> {
         let mut left = room.min(u64::from(local::CHILDREN * local::GENERATIONS)) as usize;
         for generation in 0..local::GENERATIONS {
             let order = self.order(field);
+            self.tell(&order);
             let elite: Vec<Vec<f64>> =
                 order.iter().filter_map(|&c| self.found.candidates[c].point.clone()).take(FINALISTS).collect();
             let children = local::children(&elite, self.task.space, self.task.seed, generation);
@@ -316,6 +320,15 @@ impl<P: Play> Hunt<'_, '_, P> {
             self.found.samples[trial.candidate].push(Sample { day: trial.day, seed: trial.seed, outcome });
         }
         Ok(())
+    }
+
+    /// Tells who leads in a field in order.
+    fn tell(&mut self, order: &[usize]) {
+        if let Some(&first) = order.first()
+            && let Some(score) = self.found.score(first, self.task.rules)
+        {
+            self.player.leads(first, &score);
+        }
     }
 
     /// The field in order, best first. Candidates of one rung have met the same days and seeds; where they have not, on those that both
