@@ -113,16 +113,7 @@ fn no_feature_of_the_balancer_allocates_for_a_request() {
 fn neither_limiters_nor_breakers_allocate_for_a_request() {
     for (name, algorithm) in limiter::Algorithm::ALL {
         for scope in [breaker::Scope::Instance, breaker::Scope::Service, breaker::Scope::Endpoint] {
-            let limiter = limiter::Config {
-                algorithm,
-                key: limiter::Key::Client,
-                limit: 8,
-                window: Span::from_millis(50),
-                burst: None,
-                parts: 10,
-                delay: None,
-                warm_up: None,
-            };
+            let limiter = limiter::Config::new(algorithm, limiter::Key::Client, 8, Span::from_millis(50));
             let breaker = breaker::Config { scope, ..breaker::Config::default() };
             let config =
                 Config { limiter: Some(limiter), breaker: Some(breaker), ..engine(balancer::Config::default()) };

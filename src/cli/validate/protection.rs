@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::engine::breaker::{self, Scope, false_trips};
 use crate::engine::limiter::shared::Mode;
-use crate::engine::limiter::{self, Algorithm};
+use crate::engine::limiter::{self, Algorithm, Compare};
 use crate::engine::overload::backoff::amplification;
 use crate::engine::window::{Ppm, Window};
 use crate::scenario::Scenario;
@@ -131,8 +131,18 @@ fn breaker(scenario: &Scenario, config: &breaker::Config, peak: Option<f64>) -> 
 fn worst_case(config: &limiter::Config, scenario: &Scenario) -> String {
     let (limit, window) = (u64::from(config.limit), config.window);
     let (most, why) = match config.algorithm {
-        Algorithm::FixedWindow => (2 * limit, "the end of one window and the start of the next"),
+        Algorithm::FixedWindow => match config.burst.map(u64::from).filter(|&burst| burst != limit) {
+            Some(burst) => (burst + limit.min(burst), "a full bucket, and one step of filling"),
+            None => (2 * limit, "the end of one window and the start of the next"),
+        },
         Algorithm::SlidingLog => (limit, "exact"),
+        Algorithm::SlidingWindow if config.charge_rejected => (
+            2 * limit,
+            "the window before is taken to have been evenly filled; who goes on asking for more is shut out, as refusals count",
+        ),
+        Algorithm::SlidingWindow if config.compare == Compare::BeforeAdding => {
+            (2 * limit, "the window before is taken to have been evenly filled, and its part is rounded down")
+        }
         Algorithm::SlidingWindow => (2 * limit - 1, "the window before is taken to have been evenly filled"),
         Algorithm::InterpolatedSubWindows => {
             (2 * limit - 1, "the oldest part counts by its share, however many there are")
@@ -248,6 +258,14 @@ mod tests {
         // At most 1,000 in a minute with a burst of 100 leaves 15 a second.
         let text = lines_of("[limiter]\nalgorithm = 'token_bucket'\nlimit = 900\nwindow = '1m'\nburst = 100", 1.0);
         assert!(text.contains("900 in 1m: at most 1000 in any 1m"), "RL-03: {text}");
+    }
+
+    #[test]
+    fn who_counts_refusals_is_told_whom_that_shuts_out() {
+        let text = lines_of("limiter = { preset = 'kong', limit = 5, window = '1s' }", 1.0);
+        assert!(text.contains("who goes on asking for more is shut out"), "RL-57: {text}");
+        let text = lines_of("limiter = { preset = 'kong', limit = 5, window = '1s', charge_rejected = false }", 1.0);
+        assert!(!text.contains("shut out"), "RL-57: {text}");
     }
 
     #[test]
