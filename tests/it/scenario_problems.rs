@@ -748,6 +748,10 @@ fn overload_control_has_what_it_needs() {
 codel = false
 adaptive_lifo = true
 "#), @"x.toml:4:1: overload.adaptive_lifo: codel is what tells that a queue stands: set codel = true");
+    assert_snapshot!(words("overload.codel = { form = 'folly', goal = '5ms' }"), @r#"
+    x.toml:1:27: overload.codel.form: found "folly", expected one of request_queue, classic
+    x.toml:1:36: overload.codel.goal: unknown key, expected one of target, interval, form
+    "#);
     assert_snapshot!(words("[overload]\ndeadlines = true\n"), @"x.toml:2:1: overload.deadlines: clients wait for ever: set clients.timeout");
     assert_snapshot!(words("[overload]\nlimits = { pending = 5, retries = 3 }\n"), @"x.toml:2:12: overload.limits.pending: nothing is pending while connections is unlimited");
     assert_snapshot!(words("[overload]\nconcurrency = { algorithm = 'vegas', timeout = '1s' }\nthrottle = 'aws'\n"), @r#"
