@@ -61,7 +61,7 @@ use warm_up::WarmUp;
 pub enum Algorithm {
     /// A counter that starts again with every window; with a burst, tokens that arrive in steps.
     FixedWindow,
-    /// The time of every request let in; exact, at 16 bytes for each moment in the window.
+    /// The time of every request let in; exact, at 8 bytes for each of them in the window (12 where costs differ from 1).
     SlidingLog,
     /// Two counters; assumes that the previous window was evenly filled.
     SlidingWindow,
