@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! algorithm       state of a key            most in any interval of length W      source
-//! fixed_window    one counter               2L: L at an end, L at a start         reset at multiples of W
+//! fixed_window    one counter               2L: L at an end, L at a start         reset at multiples of W, or the first request
 //! sliding_log     times of what it let in   L                                     exact
 //! sliding_window  two counters              < 2L; L if the past was even          Cloudflare (2017)
 //! sub_windows     k + 1 counters            L, for a sustained L / (1 + 1/k)      the oldest part counts in full
@@ -15,7 +15,8 @@
 //! ```
 //!
 //! - **Integers only.** Fractions are kept by scaling, so that 7 per second is 7 per second after a year.
-//! - **A refused request changes nothing.** Charging refusals locks a client that polls out for ever.
+//! - **A refused request changes nothing.** Charging refusals locks a client that polls out for ever; the frequency counter does as HAProxy
+//!   does, and a sliding window where [`Config::charge_rejected`] asks for it.
 //! - **Time never runs backwards for a key**: a `now` smaller than that of its last request let in counts as that one.
 //! - **Refusals help**: `retry_after` is the smallest wait after which the same request is let in if nothing else comes.
 //!
@@ -219,8 +220,8 @@ impl Config {
 pub struct Verdict {
     /// Whether it may pass.
     pub allowed: bool,
-    /// The most that can ever be let in at once: the burst of a token bucket or GCRA, one more than that of a leaky bucket, else the limit
-    /// (under a warm-up at once and at the expense of what comes next).
+    /// The most that can ever be let in at once: the burst of a token bucket, GCRA or fixed window, one more than that of a leaky bucket, else
+    /// the limit (under a warm-up at once and at the expense of what comes next).
     pub limit: u32,
     /// How many requests of cost 1 would be let in right after this one.
     pub remaining: u32,
