@@ -8,7 +8,7 @@
 //!                             shed if overloaded and d > 2 · target
 //! ```
 //!
-//! That is the form for queues of requests, which sheds all at once what the clients would not wait for. The [`classic`] one for packets,
+//! That is the form for queues of requests, which sheds all at once what the clients would not wait for. The classic one for packets,
 //! which sheds one after another at a growing rate, is there to compare.
 //!
 //! While overloaded, adaptive LIFO puts new requests in front: first in, first out under sustained overload serves only those whose
