@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! algorithm       state of a key            most in any interval of length W      source
-//! fixed_window    one counter               2L: L at an end, L at a start         reset at multiples of W
+//! fixed_window    one counter               2L: L at an end, L at a start         reset at multiples of W, or the first request
 //! sliding_log     times of what it let in   L                                     exact
 //! sliding_window  two counters              < 2L; L if the past was even          Cloudflare (2017)
 //! sub_windows     k + 1 counters            L, for a sustained L / (1 + 1/k)      the oldest part counts in full
@@ -15,7 +15,8 @@
 //! ```
 //!
 //! - **Integers only.** Fractions are kept by scaling, so that 7 per second is 7 per second after a year.
-//! - **A refused request changes nothing.** Charging refusals locks a client that polls out for ever.
+//! - **A refused request changes nothing.** Charging refusals locks a client that polls out for ever; the frequency counter does as HAProxy
+//!   does, and a sliding window where [`Config::charge_rejected`] asks for it.
 //! - **Time never runs backwards for a key**: a `now` smaller than that of its last request let in counts as that one.
 //! - **Refusals help**: `retry_after` is the smallest wait after which the same request is let in if nothing else comes.
 //!
@@ -59,9 +60,9 @@ use warm_up::WarmUp;
 /// How requests are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// A counter that starts again at every multiple of the window.
+    /// A counter that starts again with every window; with a burst, tokens that arrive in steps.
     FixedWindow,
-    /// The time of every request let in; exact, at 16 bytes for each moment in the window.
+    /// The time of every request let in; exact, at 8 bytes for each of them in the window (12 where costs differ from 1).
     SlidingLog,
     /// Two counters; assumes that the previous window was evenly filled.
     SlidingWindow,
@@ -127,6 +128,38 @@ impl Key {
     }
 }
 
+/// When a fixed window begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WindowStart {
+    /// At every multiple of its length: everybody's ends at once.
+    #[default]
+    Aligned,
+    /// With the first request let in after the one before ended: each key has its own.
+    FirstRequest,
+}
+
+impl WindowStart {
+    /// Every start with its name in scenario files.
+    pub const ALL: [(&'static str, WindowStart); 2] =
+        [("aligned", WindowStart::Aligned), ("first_request", WindowStart::FirstRequest)];
+}
+
+/// Which estimate of a sliding window is held against the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compare {
+    /// The one with the request in it: estimate + cost <= L.
+    #[default]
+    AfterAdding,
+    /// The one without it: estimate < L, which lets up to one more in.
+    BeforeAdding,
+}
+
+impl Compare {
+    /// Every way with its name in scenario files.
+    pub const ALL: [(&'static str, Compare); 2] =
+        [("after_adding", Compare::AfterAdding), ("before_adding", Compare::BeforeAdding)];
+}
+
 /// What is allowed, to whom, and how it is counted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -138,8 +171,9 @@ pub struct Config {
     pub limit: u32,
     /// Length of the window, more than zero (zero counts as 1 ns).
     pub window: Span,
-    /// Token bucket and GCRA: how many may come at once, at least 1 (0 counts as 1); `None`: `limit`. Leaky bucket: how many may come
-    /// beyond the one that conforms; `None`: 0, as NGINX has it.
+    /// Token bucket and GCRA: how many may come at once, at least 1 (0 counts as 1); `None`: `limit`. Fixed window, aligned: the same, for
+    /// which what a window leaves unused is kept; `None`: nothing is. Leaky bucket: how many may come beyond the one that conforms;
+    /// `None`: 0, as NGINX has it.
     pub burst: Option<u32>,
     /// Parts of the window, 1..=[`Config::MAX_PARTS`] (counts as the nearer end outside). Few refuse more than needed,
     /// many take 4 bytes each for every key. Sub-windows only.
@@ -149,9 +183,32 @@ pub struct Config {
     pub delay: Option<u32>,
     /// Warm-up only: from cold to warm; `None` counts as `window`.
     pub warm_up: Option<Span>,
+    /// Fixed window only.
+    pub window_start: WindowStart,
+    /// Sliding window only.
+    pub compare: Compare,
+    /// Sliding window compared before adding only: whether what it refuses is counted as well, so that who goes on asking stays out.
+    pub charge_rejected: bool,
 }
 
 impl Config {
+    /// `limit` requests per `window`, the rest as it is where nothing is said.
+    pub fn new(algorithm: Algorithm, key: Key, limit: u32, window: Span) -> Config {
+        Config {
+            algorithm,
+            key,
+            limit,
+            window,
+            burst: None,
+            parts: Config::DEFAULT_PARTS,
+            delay: None,
+            warm_up: None,
+            window_start: WindowStart::default(),
+            compare: Compare::default(),
+            charge_rejected: false,
+        }
+    }
+
     /// The usual number of parts: the sustained rate is 98.4% of the limit, for 244 bytes a key.
     pub const DEFAULT_PARTS: u32 = 60;
     /// The most parts; 10,000 sustain 99.99% of the limit.
@@ -163,8 +220,8 @@ impl Config {
 pub struct Verdict {
     /// Whether it may pass.
     pub allowed: bool,
-    /// The most that can ever be let in at once: the burst of a token bucket or GCRA, one more than that of a leaky bucket, else the limit
-    /// (under a warm-up at once and at the expense of what comes next).
+    /// The most that can ever be let in at once: the burst of a token bucket, GCRA or fixed window, one more than that of a leaky bucket, else
+    /// the limit (under a warm-up at once and at the expense of what comes next).
     pub limit: u32,
     /// How many requests of cost 1 would be let in right after this one.
     pub remaining: u32,
@@ -200,8 +257,20 @@ impl Limiter {
         let limit = config.limit.max(1);
         let window = config.window.0.max(1);
         let quotas = match config.algorithm {
-            Algorithm::FixedWindow => Quotas::FixedWindow(Table::new(FixedWindow { limit, window }, keys)),
+            Algorithm::FixedWindow => {
+                let start = config.window_start;
+                let burst = match start {
+                    WindowStart::Aligned => config.burst.unwrap_or(limit).max(1),
+                    WindowStart::FirstRequest => limit,
+                };
+                Quotas::FixedWindow(Table::new(FixedWindow { limit, window, burst, start }, keys))
+            }
             Algorithm::SlidingLog => Quotas::SlidingLog(Table::new(SlidingLog { limit, window }, keys)),
+            Algorithm::SlidingWindow if config.compare == Compare::BeforeAdding => {
+                let start = WindowStart::Aligned;
+                let counter = FrequencyCounter { limit, period: window, start, charges: config.charge_rejected };
+                Quotas::FrequencyCounter(Table::new(counter, keys))
+            }
             Algorithm::SlidingWindow => Quotas::SlidingWindow(Table::new(SlidingWindow { limit, window }, keys)),
             Algorithm::SubWindows => {
                 Quotas::SubWindows(Table::new(SubWindows::new(limit, window, config.parts), keys))
@@ -218,7 +287,9 @@ impl Limiter {
                 Quotas::LeakyBucket(Table::new(bucket, keys))
             }
             Algorithm::FrequencyCounter => {
-                Quotas::FrequencyCounter(Table::new(FrequencyCounter { limit, period: window }, keys))
+                let start = WindowStart::FirstRequest;
+                let counter = FrequencyCounter { limit, period: window, start, charges: true };
+                Quotas::FrequencyCounter(Table::new(counter, keys))
             }
             Algorithm::WarmUp => {
                 let warm_up = config.warm_up.map_or(window, |warm_up| warm_up.0);

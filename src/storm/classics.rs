@@ -87,6 +87,7 @@ impl Classic {
             p99_ms: p99.map_or(f64::NAN, Span::as_millis_f64),
             availability: counts.succeeded as f64 / counts.offered.max(1) as f64,
             wasted_work: run.wasted_work,
+            attempts: run.counts.offered + run.counts.retries,
         }
     }
 }
@@ -104,6 +105,8 @@ pub struct Figures {
     pub availability: f64,
     /// Share of the work that was for nothing [0..1].
     pub wasted_work: f64,
+    /// Requests of everybody that were simulated, retries and copies as well.
+    pub attempts: u64,
 }
 
 /// A row of the table.
@@ -278,6 +281,7 @@ impl Table {
                     "p99_ms": number(figures.p99_ms),
                     "availability": number(figures.availability),
                     "wasted_work": number(figures.wasted_work),
+                    "attempts": figures.attempts,
                 })
             })
         };

@@ -110,19 +110,30 @@ fn no_feature_of_the_balancer_allocates_for_a_request() {
 }
 
 #[test]
+fn an_exact_log_takes_eight_bytes_for_each_request_of_its_window() {
+    // A minute of so many a second, spread over so many keys.
+    for (id, per_second, keys, megabytes) in [("RL-01", 5_000, 1, 2.4), ("RL-02", 100_000, 100, 48.0)] {
+        let (all, window) = (60 * per_second, Span::from_secs(60));
+        let config = limiter::Config::new(limiter::Algorithm::SlidingLog, limiter::Key::Client, all / keys, window);
+        let mut log = None;
+        let info = measure(|| {
+            let log = log.insert(limiter::Limiter::new(&config, keys as usize));
+            let mut at = |i: u64| log.admit(Time(i * 1_000_000_000 / u64::from(per_second)), i as u32 % keys);
+            assert!((0..u64::from(all)).all(|i| at(i).is_ok()), "{id}");
+            // The next minute takes the places of the first.
+            assert!((u64::from(all)..2 * u64::from(all)).all(|i| at(i).is_ok()), "{id}");
+        });
+        let beyond = info.bytes_current as f64 / 1e6 - megabytes;
+        // What a key has beside its log is less than 64 bytes.
+        assert!((0.0..64e-6 * f64::from(keys)).contains(&beyond), "{id}: {} bytes", info.bytes_current);
+    }
+}
+
+#[test]
 fn neither_limiters_nor_breakers_allocate_for_a_request() {
     for (name, algorithm) in limiter::Algorithm::ALL {
         for scope in [breaker::Scope::Instance, breaker::Scope::Service, breaker::Scope::Endpoint] {
-            let limiter = limiter::Config {
-                algorithm,
-                key: limiter::Key::Client,
-                limit: 8,
-                window: Span::from_millis(50),
-                burst: None,
-                parts: 10,
-                delay: None,
-                warm_up: None,
-            };
+            let limiter = limiter::Config::new(algorithm, limiter::Key::Client, 8, Span::from_millis(50));
             let breaker = breaker::Config { scope, ..breaker::Config::default() };
             let config =
                 Config { limiter: Some(limiter), breaker: Some(breaker), ..engine(balancer::Config::default()) };

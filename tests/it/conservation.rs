@@ -114,10 +114,12 @@ fn control() -> impl Strategy<Value = String> {
         maybe(&[
             "[limiter]\nalgorithm = 'token_bucket'\nkey = 'client'\nlimit = 2\nwindow = '1s'\n",
             "[limiter]\nalgorithm = 'sliding_log'\nkey = 'global'\nlimit = 60\nwindow = '1s'\n",
+            "[limiter]\npreset = 'nginx'\nlimit = 60\nwindow = '1s'\nburst = 20\nkey = 'global'\n",
+            "[limiter]\npreset = 'kong'\nlimit = 2\nwindow = '1s'\nalso = [{ preset = 'envoy_local', limit = 60, window = '1s', burst = 90 }]\n",
         ]),
         maybe(&[
             "[overload]\ncodel = true\nadaptive_lifo = true\nhedge = { quantile = 0.5, budget = 0.3 }\n",
-            "[overload]\nconcurrency = { algorithm = 'gradient', initial = 5 }\nthrottle = 'sre'\n",
+            "[overload]\nconcurrency = { algorithm = 'gradient', initial = 5 }\nthrottle = 'sre'\ncodel = { form = 'classic' }\n",
             "[overload]\npriority = { window = '500ms' }\nlimits = { connections = 10, pending = 5 }\n\
              concurrency = 'vegas'\nhedge = { quantile = 0.8, budget = 0.1 }\n",
         ]),

@@ -66,6 +66,7 @@ fn codel_deadlines_and_adaptive_concurrency_each_keep_goodput() {
     for overload in [
         "[overload]\ncodel = true\nadaptive_lifo = true",
         "[overload]\ncodel = { target = '20ms', interval = '200ms' }",
+        "[overload]\ncodel = { form = 'classic', target = '20ms' }",
         "[overload]\ndeadlines = true",
         "[overload]\nconcurrency = 'aimd'",
         "[overload]\nconcurrency = { algorithm = 'gradient2', min = 4 }",

@@ -686,10 +686,10 @@ fn a_limiter_has_a_quota_of_its_algorithm() {
     x.toml:3:7: limiter.key: found "user", expected one of client, endpoint, region, global
     x.toml:4:9: limiter.limit: found 0, expected a whole number, 1 or more
     x.toml:5:10: limiter.window: found "1M", expected a duration in ns, us, ms, s, m (minutes), h, d or w, not "M"
-    x.toml:6:1: limiter.rate: unknown key, expected one of algorithm, key, limit, window, burst, parts, delay, warm_up, also, shared, shadow
+    x.toml:6:1: limiter.rate: unknown key, expected one of preset, algorithm, key, limit, window, burst, parts, delay, warm_up, window_start, compare, charge_rejected, also, shared, shadow
     "#);
     assert_snapshot!(words("[limiter]\nalgorithm = 'sliding_log'\nlimit = 5\nwindow = '1m'\nburst = 5\nparts = 5\n"), @r#"
-    x.toml:5:1: limiter.burst: algorithm = "sliding_log" has no burst, only token_bucket, gcra and leaky_bucket have
+    x.toml:5:1: limiter.burst: algorithm = "sliding_log" has no burst, only token_bucket, gcra, leaky_bucket and fixed_window have
     x.toml:6:1: limiter.parts: algorithm = "sliding_log" does not divide its window, only sub_windows and interpolated_sub_windows do
     "#);
     assert_snapshot!(words("[limiter]\nalgorithm = 'gcra'\nlimit = 2000\nwindow = '1us'\nburst = 0\n"), @"x.toml:5:9: limiter.burst: found 0, expected a whole number, 1 or more");
@@ -711,6 +711,31 @@ fn a_limiter_of_its_kind_has_its_own_settings() {
 }
 
 #[test]
+fn a_limiter_takes_over_a_system_that_it_can_decide_like() {
+    let limiter = |rest: &str| words(&format!("[limiter]\nlimit = 10\nwindow = '1s'\n{rest}"));
+    assert_snapshot!(limiter("preset = 'ngnix'"), @r#"x.toml:4:10: limiter.preset: found "ngnix", expected one of nginx, haproxy, envoy_local, envoy_global, cloudflare, kong, upstash, redis_cell, governor, throttled, express, did you mean "nginx"?"#);
+    assert_snapshot!(limiter("preset = 'tower'"), @r#"x.toml:4:1: limiter.preset: tower makes callers wait for the next window, and a limiter here refuses: "express" has the same windows"#);
+    assert_snapshot!(limiter("preset = 'pingora'"), @r#"x.toml:4:1: limiter.preset: pingora counts in a sketch in which keys collide, and keys here never do: "cloudflare" has the same estimate"#);
+    assert_snapshot!(limiter("preset = 'nginx'\nalgorithm = 'gcra'"), @r#"x.toml:5:13: limiter.algorithm: found "gcra", expected leaky_bucket"#);
+    assert_snapshot!(limiter("preset = 'nginx'\nburst = 5\ndelay = 'never'"), @r#"x.toml:6:9: limiter.delay: found "never", expected a whole number, or "nodelay""#);
+    assert_snapshot!(limiter("preset = 'redis_cell'"), @"x.toml:1:1: limiter.max_burst: missing, expected for example max_burst = 15");
+    assert_snapshot!(limiter("preset = 'redis_cell'\nburst = 5\nmax_burst = 4"), @"x.toml:6:1: limiter.max_burst: burst is told as well, and is max_burst + 1: one of them is enough");
+    assert_snapshot!(limiter("preset = 'governor'\nmax_burst = 4"), @"x.toml:5:1: limiter.max_burst: unknown key, expected one of preset, algorithm, key, limit, window, burst, parts, delay, warm_up, window_start, compare, charge_rejected, also, shared, shadow");
+    assert_snapshot!(words("limiter = { preset = 'envoy_local', limit = 1, window = '10ms' }"), @r#"x.toml:1:57: limiter.window: found "10ms", expected at least "50ms", the shortest fill_interval of envoy_local"#);
+    assert_snapshot!(words("limiter = { preset = 'envoy_global', limit = 1, window = '10s', burst = 5 }"), @r#"
+    x.toml:1:58: limiter.window: found "10s", expected a unit of envoy_global: "1s", "1m", "1h" or "1d"
+    x.toml:1:65: limiter.burst: preset = "envoy_global" keeps nothing of a window for the next: it has no burst
+    "#);
+    assert_snapshot!(limiter("preset = 'express'\nburst = 5"), @r#"x.toml:5:1: limiter.burst: window_start = "first_request" leaves nothing of a window for the next: it has no burst"#);
+    assert_snapshot!(limiter("algorithm = 'gcra'\nwindow_start = 'aligned'\ncompare = 'before_adding'\ncharge_rejected = true"), @r#"
+    x.toml:5:1: limiter.window_start: algorithm = "gcra" has no fixed windows, only fixed_window has
+    x.toml:6:1: limiter.compare: algorithm = "gcra" has no estimate to compare, only sliding_window has
+    x.toml:7:1: limiter.charge_rejected: algorithm = "gcra" has no choice of what it counts, only sliding_window has
+    "#);
+    assert_snapshot!(limiter("algorithm = 'sliding_window'\ncharge_rejected = true"), @r#"x.toml:5:1: limiter.charge_rejected: only an estimate compared before adding counts refusals: set compare = "before_adding""#);
+}
+
+#[test]
 fn a_leaky_bucket_leaks_a_thousandth_of_a_request_a_second_at_least() {
     assert_snapshot!(words("[limiter]\nalgorithm = 'leaky_bucket'\nlimit = 1\nwindow = '1h'\n"), @r#"x.toml:4:1: limiter.window: 1 in "1h" is less than a thousandth a second, which is as slow as a leaky_bucket leaks"#);
 }
@@ -723,6 +748,10 @@ fn overload_control_has_what_it_needs() {
 codel = false
 adaptive_lifo = true
 "#), @"x.toml:4:1: overload.adaptive_lifo: codel is what tells that a queue stands: set codel = true");
+    assert_snapshot!(words("overload.codel = { form = 'folly', goal = '5ms' }"), @r#"
+    x.toml:1:27: overload.codel.form: found "folly", expected one of request_queue, classic
+    x.toml:1:36: overload.codel.goal: unknown key, expected one of target, interval, form
+    "#);
     assert_snapshot!(words("[overload]\ndeadlines = true\n"), @"x.toml:2:1: overload.deadlines: clients wait for ever: set clients.timeout");
     assert_snapshot!(words("[overload]\nlimits = { pending = 5, retries = 3 }\n"), @"x.toml:2:12: overload.limits.pending: nothing is pending while connections is unlimited");
     assert_snapshot!(words("[overload]\nconcurrency = { algorithm = 'vegas', timeout = '1s' }\nthrottle = 'aws'\n"), @r#"

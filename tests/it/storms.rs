@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use wavetank::engine::balancer::Strategy;
 use wavetank::record::Run;
 use wavetank::record::outcome::Failure;
 use wavetank::record::timeline::Column;
 use wavetank::scenario::Scenario;
 use wavetank::sim::{Monitor, Plan};
 use wavetank::storm::Settings;
-use wavetank::storm::classics::{CLASSICS, Classic, Figures, strategies};
+use wavetank::storm::classics::{CLASSICS, Classic, Figures, Table, strategies};
 use wavetank::storm::kick::{Trigger, capacity};
 use wavetank::storm::probe::{Map, Probe};
 use wavetank::storm::protection::{Calm, Protected, catalogue, trials};
@@ -525,4 +526,85 @@ fn the_table_has_every_strategy_in_every_storm() {
     }
     assert!(table.cells[row("retry budget 10 %")][column("cache-loss")].is_none(), "nobody retries there");
     assert!(table.markdown().contains("| as it is |") && !table.interrupted);
+}
+
+/// A cell of the table.
+fn cell(table: &Table, strategy: &str, storm: &str) -> Figures {
+    let row = table.strategies.iter().position(|each| each.name == strategy).expect("it is there");
+    let column = table.storms.iter().position(|each| *each == storm).expect("it ships");
+    table.cells[row][column].expect("it can be meant")
+}
+
+#[test]
+#[ignore = "runs every storm under every strategy: half a minute of CPU"]
+fn the_table_teaches_what_the_readme_says() {
+    let table = wavetank::storm::classics::table(None, &Monitor::default());
+    let answered = |strategy: &str, storm: &str| cell(&table, strategy, storm).availability;
+    let metastable = ["retry-storm", "cache-loss", "scale-out-kills-database"];
+
+    // No balancing strategy helps against a storm that hits all instances alike. The attack of the yo-yo does not, where a hash of
+    // addresses keeps the attackers to a few of them.
+    for storm in metastable.into_iter().chain(["slow-dependency", "unfair-limiter", "reconnect"]) {
+        let as_it_is = answered("as it is", storm);
+        for (strategy, _) in Strategy::ALL {
+            let answered = answered(strategy, storm);
+            assert!(answered < as_it_is + 0.03, "{strategy} in {storm}: {answered:.3} instead of {as_it_is:.3}");
+        }
+    }
+    // Against a single bad one, any that looks at load, latency or errors does.
+    for sees in ["least_connections", "power_of_two_choices", "peak_ewma", "prequal", "c3", "reported_utilization"] {
+        assert!(answered(sees, "gray-instance") > 0.99, "{sees}");
+    }
+    for blind in ["round_robin", "weighted", "ip_hash", "ring_hash", "maglev", "random"] {
+        assert!(answered(blind, "gray-instance") < 0.95, "{blind}");
+    }
+    for storm in ["gray-instance", "breaker-makes-it-worse"] {
+        for sees in ["ejection", "breaker by instance", "peak_ewma"] {
+            assert!(answered(sees, storm) > 0.99, "{sees} in {storm}");
+        }
+    }
+
+    // A limit on how much is let in ends what is metastable.
+    for storm in metastable {
+        assert!(answered("as it is", storm) < 0.5, "{storm}");
+        for limit in ["at most 40 at once", "gradient concurrency", "AIMD concurrency"] {
+            assert!(answered(limit, storm) > 0.88, "{limit} in {storm}");
+            assert!(cell(&table, limit, storm).wasted_work < 0.05, "{limit} in {storm}");
+        }
+    }
+    // One that takes the spread of service times for a queue refuses nearly everybody; with a target above that it is like the others.
+    assert!(answered("Breakwater credits", "retry-storm") < 0.1);
+    let told = "overload.concurrency={ algorithm = 'breakwater', target = '300ms' }";
+    for storm in ["retry-storm", "cache-loss"] {
+        assert!(with(storm, &[told]).1.availability > 0.85, "{storm}");
+    }
+    // Queues that shed do it where the wait is in the instances, and nothing where it is behind them.
+    assert!(answered("CoDel", "retry-storm") > 0.9);
+    assert!((answered("CoDel", "cache-loss") - answered("as it is", "cache-loss")).abs() < 0.01);
+    // Retries within a budget end what retries keep up.
+    assert!(answered("retry budget 10 %", "retry-storm") > 0.8);
+
+    // p99 is best where nearly everybody is refused or gone.
+    let (stuck, saved) = (cell(&table, "as it is", "retry-storm"), cell(&table, "CoDel", "retry-storm"));
+    assert!(stuck.p99_ms < saved.p99_ms && stuck.wasted_work > 20.0 * saved.wasted_work, "{stuck:?}, {saved:?}");
+
+    // A remedy in the wrong place is a storm of its own.
+    let (worse, none) = ("breaker-makes-it-worse", answered("no breaker", "breaker-makes-it-worse"));
+    assert!(answered("as it is", worse) < 0.4 && none > 0.9, "a breaker for the whole service");
+    assert!(answered("as it is", "unfair-limiter") < 0.5 && answered("20/s per client", "unfair-limiter") > 0.999);
+    assert!(answered("gradient concurrency", "gray-instance") < answered("as it is", "gray-instance") - 0.05);
+}
+
+/// Counted in requests, which no machine is faster or slower at: as it ships it takes 70 million.
+#[test]
+#[ignore = "runs every storm under every strategy: half a minute of CPU"]
+fn the_table_takes_no_more_than_so_many_simulated_requests() {
+    let table = wavetank::storm::classics::table(None, &Monitor::default());
+    let attempts: u64 = table.cells.iter().flatten().flatten().map(|cell| cell.attempts).sum();
+    assert!((40_000_000..80_000_000).contains(&attempts), "{attempts} requests");
+    // A row costs what a row costs: none has a storm of its own beside those of the table.
+    for (strategy, cells) in table.strategies.iter().zip(&table.cells) {
+        let attempts: u64 = cells.iter().flatten().map(|cell| cell.attempts).sum();
+        assert!(attempts < 2_500_000, "{}: {attempts} requests", strategy.name);
+    }
 }

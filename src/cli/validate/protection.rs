@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::engine::breaker::{self, Scope, false_trips};
 use crate::engine::limiter::shared::Mode;
-use crate::engine::limiter::{self, Algorithm};
+use crate::engine::limiter::{self, Algorithm, Compare};
 use crate::engine::overload::backoff::amplification;
 use crate::engine::window::{Ppm, Window};
 use crate::scenario::Scenario;
@@ -131,8 +131,18 @@ fn breaker(scenario: &Scenario, config: &breaker::Config, peak: Option<f64>) -> 
 fn worst_case(config: &limiter::Config, scenario: &Scenario) -> String {
     let (limit, window) = (u64::from(config.limit), config.window);
     let (most, why) = match config.algorithm {
-        Algorithm::FixedWindow => (2 * limit, "the end of one window and the start of the next"),
+        Algorithm::FixedWindow => match config.burst.map(u64::from).filter(|&burst| burst != limit) {
+            Some(burst) => (burst + limit.min(burst), "a full bucket, and one step of filling"),
+            None => (2 * limit, "the end of one window and the start of the next"),
+        },
         Algorithm::SlidingLog => (limit, "exact"),
+        Algorithm::SlidingWindow if config.charge_rejected => (
+            2 * limit,
+            "the window before is taken to have been evenly filled; who goes on asking for more is shut out, as refusals count",
+        ),
+        Algorithm::SlidingWindow if config.compare == Compare::BeforeAdding => {
+            (2 * limit, "the window before is taken to have been evenly filled, and its part is rounded down")
+        }
         Algorithm::SlidingWindow => (2 * limit - 1, "the window before is taken to have been evenly filled"),
         Algorithm::InterpolatedSubWindows => {
             (2 * limit - 1, "the oldest part counts by its share, however many there are")
@@ -248,6 +258,42 @@ mod tests {
         // At most 1,000 in a minute with a burst of 100 leaves 15 a second.
         let text = lines_of("[limiter]\nalgorithm = 'token_bucket'\nlimit = 900\nwindow = '1m'\nburst = 100", 1.0);
         assert!(text.contains("900 in 1m: at most 1000 in any 1m"), "RL-03: {text}");
+    }
+
+    /// The figures are rounded to the digits that stand there, and what is printed to four: half a unit of each last one is allowed, which
+    /// of the fourth is 0.05 % at most.
+    #[test]
+    fn how_often_a_healthy_service_trips_its_breaker_is_told_for_the_scenarios_own_rate() {
+        let probability = |breaker: &str, rate: f64, error_rate: f64| {
+            let text = lines_of(&format!("service.error_rate = {error_rate}\nbreaker = {{ {breaker} }}"), rate);
+            let number = text.split("probability ").nth(1).and_then(|rest| rest.split(' ').next());
+            number.and_then(|number| number.parse::<f64>().ok()).unwrap_or_else(|| panic!("no probability in {text}"))
+        };
+        let five_a_minute = "failures = 5, window = '60s'";
+        for (id, breaker, rate, error_rate, expected, tolerance) in [
+            ("CB-20", five_a_minute, 10.0, 0.001, 0.000394, 5e-7),
+            ("CB-21", five_a_minute, 100.0, 0.001, 0.714943, 5e-7),
+            ("CB-22", "failure_rate = 0.5, minimum_calls = 5", 10.0, 0.1, 0.00856, 5e-6),
+            ("CB-23", "failure_rate = 0.5, minimum_calls = 10", 10.0, 0.1, 0.001635, 5e-7),
+            ("CB-24", "failure_rate = 0.5, minimum_calls = 20", 10.0, 0.1, 7.15e-6, 5e-9),
+            ("CB-25 10%", "consecutive = 5", 10.0, 0.1, 1.0 / 111_110.0, 0.0),
+            ("CB-25 20%", "consecutive = 5", 10.0, 0.2, 1.0 / 3905.0, 0.0),
+            ("CB-25 50%", "consecutive = 5", 10.0, 0.5, 1.0 / 62.0, 0.0),
+        ] {
+            let told = probability(breaker, rate, error_rate);
+            assert!((told - expected).abs() <= tolerance + 5e-4 * expected, "{id}: {told}, expected {expected}");
+        }
+        // A streak every 111 s on average.
+        let text = lines_of("service.error_rate = 0.1\nbreaker = { consecutive = 5 }", 1000.0);
+        assert!(text.contains("about 32.40 times an hour"), "CB-25 at 1,000/s: {text}");
+    }
+
+    #[test]
+    fn who_counts_refusals_is_told_whom_that_shuts_out() {
+        let text = lines_of("limiter = { preset = 'kong', limit = 5, window = '1s' }", 1.0);
+        assert!(text.contains("who goes on asking for more is shut out"), "RL-57: {text}");
+        let text = lines_of("limiter = { preset = 'kong', limit = 5, window = '1s', charge_rejected = false }", 1.0);
+        assert!(!text.contains("shut out"), "RL-57: {text}");
     }
 
     #[test]

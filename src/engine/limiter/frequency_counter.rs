@@ -8,8 +8,12 @@
 //! **what is refused counts too**, so a client that goes on asking stays out until it slows down, and one that was over the limit waits
 //! the longer the more it asked; the first period begins with a key's first request, and one that comes after two quiet
 //! periods begins a new one.
+//!
+//! An estimate that is rounded down before one is added stays within the limit just when the estimate without it is below the limit. So
+//! with aligned periods this is also the sliding window of those who compare before they add: Cloudflare and Upstash, who
+//! count what they let in, and Kong, which counts refusals too unless told otherwise. A cost of n is n requests at once.
 
-use super::{Left, Rule};
+use super::{Left, Rule, WindowStart};
 
 #[derive(Clone, Debug)]
 pub(super) struct FrequencyCounter {
@@ -17,24 +21,36 @@ pub(super) struct FrequencyCounter {
     pub(super) limit: u32,
     /// Length of a period \[ns\], at least 1.
     pub(super) period: u64,
+    /// When periods begin.
+    pub(super) start: WindowStart,
+    /// Whether what is refused counts.
+    pub(super) charges: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct State {
     /// When the period began \[ns\].
     start: u64,
+    /// When the last request was counted \[ns\].
+    last: u64,
     past: u64,
     current: u64,
 }
 
 impl FrequencyCounter {
-    /// The state at `now`, which lies in its period.
+    /// The state at `now`, which is not before `state.last` and lies in its period.
     fn at(&self, state: &State, now: u64) -> State {
-        let now = now.max(state.start);
+        let is_fresh = state.past == 0 && state.current == 0;
         match (now - state.start) / self.period {
-            0 => *state,
-            1 => State { start: state.start + self.period, past: state.current, current: 0 },
-            _ => State { start: now, past: 0, current: 0 },
+            0 if !is_fresh => State { last: now, ..*state },
+            1 if !is_fresh => State { start: state.start + self.period, last: now, past: state.current, current: 0 },
+            _ => {
+                let start = match self.start {
+                    WindowStart::Aligned => now - now % self.period,
+                    WindowStart::FirstRequest => now,
+                };
+                State { start, last: now, past: 0, current: 0 }
+            }
         }
     }
 
@@ -80,17 +96,22 @@ impl Rule for FrequencyCounter {
 
     #[inline]
     fn take(&self, state: &mut State, now: u64, cost: u32) -> Result<(), u64> {
-        let now = now.max(state.start);
-        *state = self.at(state, now);
-        state.current = state.current.saturating_add(u64::from(cost));
-        if self.events(state, now) <= u64::from(self.limit) {
+        let now = now.max(state.last);
+        let before = self.at(state, now);
+        let with_it = State { current: before.current.saturating_add(u64::from(cost)), ..before };
+        if self.events(&with_it, now) <= u64::from(self.limit) {
+            *state = with_it;
             return Ok(());
         }
-        Err(self.fits_at(state, u64::from(cost)).saturating_sub(now))
+        let counted = if self.charges { with_it } else { before };
+        if self.charges {
+            *state = counted;
+        }
+        Err(self.fits_at(&counted, u64::from(cost)).saturating_sub(now))
     }
 
     fn left(&self, state: &State, now: u64) -> Left {
-        let now = now.max(state.start);
+        let now = now.max(state.last);
         let state = self.at(state, now);
         let remaining = u64::from(self.limit).saturating_sub(self.events(&state, now));
         let reset_after = if remaining == u64::from(self.limit) {

@@ -222,16 +222,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn log(limit: u32, window: Span) -> Config {
-        Config {
-            algorithm: Algorithm::SlidingLog,
-            key: Key::Global,
-            limit,
-            window,
-            burst: None,
-            parts: 10,
-            delay: None,
-            warm_up: None,
-        }
+        Config::new(Algorithm::SlidingLog, Key::Global, limit, window)
     }
 
     fn of(client: u32, endpoint: u16, index: u64) -> Request {

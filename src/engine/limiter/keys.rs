@@ -147,16 +147,7 @@ mod tests {
     use crate::units::{Span, Time};
 
     fn limiter() -> Limiter {
-        let config = Config {
-            algorithm: Algorithm::Gcra,
-            key: Key::Client,
-            limit: 1,
-            window: Span::from_secs(1),
-            burst: Some(1),
-            parts: 1,
-            delay: None,
-            warm_up: None,
-        };
+        let config = Config { burst: Some(1), ..Config::new(Algorithm::Gcra, Key::Client, 1, Span::from_secs(1)) };
         Limiter::new(&config, 0)
     }
 

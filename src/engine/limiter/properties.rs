@@ -26,18 +26,24 @@ fn any_algorithm() -> impl Strategy<Value = Algorithm> {
 /// Small limits, over windows from a nanosecond to a day.
 fn configs() -> impl Strategy<Value = Config> {
     let windows = prop_oneof![1u64..20, 1u64..2_000, Just(1_000_000_000), 1u64..86_400_000_000_000];
-    (algorithms(), 1u32..12, windows, prop::option::of(1u32..15), 1u32..14).prop_map(
-        |(algorithm, limit, window, burst, parts)| Config {
-            algorithm,
-            key: Key::Global,
-            limit,
-            window: Span(window),
+    let ways = (starts_of_windows(), comparisons());
+    (algorithms(), 1u32..12, windows, prop::option::of(1u32..15), 1u32..14, ways).prop_map(
+        |(algorithm, limit, window, burst, parts, (window_start, compare))| Config {
             burst,
             parts,
-            delay: None,
-            warm_up: None,
+            window_start,
+            compare,
+            ..Config::new(algorithm, Key::Global, limit, Span(window))
         },
     )
+}
+
+fn starts_of_windows() -> impl Strategy<Value = WindowStart> {
+    prop::sample::select(WindowStart::ALL.map(|(_, start)| start).to_vec())
+}
+
+fn comparisons() -> impl Strategy<Value = Compare> {
+    prop::sample::select(Compare::ALL.map(|(_, compare)| compare).to_vec())
 }
 
 /// A moment and a cost: moments in 1/64 windows since the start or, with a chance, a nanosecond beside one of them.
@@ -191,14 +197,8 @@ proptest! {
         per_second in 1u32..1200, burst in 0u32..8, waits in prop::collection::vec(0u64..300, 1..200),
     ) {
         let gcra = Config {
-            algorithm: Algorithm::Gcra,
-            key: Key::Global,
-            limit: per_second,
-            window: Span::from_secs(1),
             burst: Some(burst + 1),
-            parts: 1,
-            delay: None,
-            warm_up: None,
+            ..Config::new(Algorithm::Gcra, Key::Global, per_second, Span::from_secs(1))
         };
         let mut limiter = Limiter::new(&gcra, 1);
         let leaky = Config { algorithm: Algorithm::LeakyBucket, burst: Some(burst), ..gcra.clone() };
@@ -311,8 +311,9 @@ proptest! {
     /// What was refused would be let in after the wait that it was told, and no nanosecond earlier.
     #[test]
     fn waits_are_exact_where_refusals_count(config in configs(), start in starts(), requests in requests()) {
-        for algorithm in [Algorithm::FrequencyCounter, Algorithm::WarmUp] {
-            let config = Config { algorithm, ..config.clone() };
+        for algorithm in [Algorithm::FrequencyCounter, Algorithm::WarmUp, Algorithm::SlidingWindow] {
+            let (compare, charge_rejected) = (Compare::BeforeAdding, true);
+            let config = Config { algorithm, compare, charge_rejected, ..config.clone() };
             let mut limiter = Limiter::new(&config, 1);
             for (at, _) in ordered(&config, start, &requests) {
                 if let Err(wait) = limiter.admit(Time(at), 0) {
@@ -329,12 +330,15 @@ proptest! {
         algorithm in any_algorithm(),
         (limit, window, burst, parts) in (any::<u32>(), any::<u64>(), any::<Option<u32>>(), any::<u32>()),
         (small_limit, small_window) in (any::<bool>(), 0u32..64),
+        (window_start, compare, charge_rejected) in (starts_of_windows(), comparisons(), any::<bool>()),
         requests in prop::collection::vec((any::<u64>(), any::<u32>(), 0u32..32), 1..40),
         in_order in any::<bool>(),
     ) {
         let limit = if small_limit { limit % 3 } else { limit };
         let window = Span(window >> small_window);
-        let mut limiter = Limiter::new(&Config { algorithm, key: Key::Global, limit, window, burst, parts, delay: None, warm_up: None }, 1);
+        let plain = Config::new(algorithm, Key::Global, limit, window);
+        let mut limiter =
+            Limiter::new(&Config { burst, parts, window_start, compare, charge_rejected, ..plain }, 1);
         let mut requests = requests;
         if in_order {
             requests.sort_by_key(|(at, ..)| *at);

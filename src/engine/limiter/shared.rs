@@ -283,16 +283,7 @@ mod tests {
     use super::*;
 
     fn config(limit: u32) -> Config {
-        Config {
-            algorithm: Algorithm::FixedWindow,
-            key: Key::Global,
-            limit,
-            window: Span::from_secs(1),
-            burst: None,
-            parts: 10,
-            delay: None,
-            warm_up: None,
-        }
+        Config::new(Algorithm::FixedWindow, Key::Global, limit, Span::from_secs(1))
     }
 
     fn shared(limit: u32, gateways: u32, mode: Mode) -> Shared {

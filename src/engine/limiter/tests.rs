@@ -44,16 +44,7 @@ fn quotas() -> impl Iterator<Item = (&'static str, Algorithm)> {
 }
 
 fn config(limit: u32, window_ms: u64) -> Config {
-    Config {
-        algorithm: Algorithm::Gcra,
-        key: Key::Global,
-        limit,
-        window: Span::from_millis(window_ms),
-        burst: None,
-        parts: 10,
-        delay: None,
-        warm_up: None,
-    }
+    Config { parts: 10, ..Config::new(Algorithm::Gcra, Key::Global, limit, Span::from_millis(window_ms)) }
 }
 
 fn tell(verdict: Verdict) -> String {
@@ -241,6 +232,16 @@ fn a_limit_that_charges_refusals_shuts_out_who_goes_on_asking() {
     assert_eq!(admitted(Algorithm::FrequencyCounter), [5, 0], "RL-57");
     let [first, rest] = admitted(Algorithm::SlidingWindow);
     assert!(first == 5 && (4 * 9..=5 * 9).contains(&rest), "RL-57, not counted: {first}, {rest}");
+    // The same with windows at multiples of their length, which is Kong's own.
+    for (charge_rejected, expected) in [(true, 0..=0), (false, 4 * 9..=5 * 9)] {
+        let compare = Compare::BeforeAdding;
+        let kong = Config { algorithm: Algorithm::SlidingWindow, compare, charge_rejected, ..config(5, 1000) };
+        let mut world = World::with(kong);
+        let mut of = |requests: std::ops::Range<u64>| requests.map(|i| world.flood(i * 100, 1)).sum::<u32>();
+        assert_eq!(of(0..10), 5, "RL-57");
+        let rest = of(10..100);
+        assert!(expected.contains(&rest), "RL-57: {rest} where refusals count: {charge_rejected}");
+    }
 }
 
 #[test]
@@ -285,6 +286,38 @@ fn redis_cell_is_matched_with_a_burst_of_one_more() {
 fn an_interval_holds_the_burst_and_what_arrives_in_it() {
     let mut world = World::with(Config { burst: Some(5), ..config(10, 1000) });
     assert_eq!((0..=1000).map(|at| world.flood(at, 6)).sum::<u32>(), 15, "RL-30");
+}
+
+#[test]
+fn a_sliding_window_compared_before_adding_lets_in_one_that_the_other_refuses() {
+    // 42 in the minute before, 18 in the first 15 s of this one: 49.5 and one more is 50.5, of 50.
+    for (compare, allowed) in [(Compare::AfterAdding, false), (Compare::BeforeAdding, true)] {
+        let config = Config { algorithm: Algorithm::SlidingWindow, compare, ..config(50, 60_000) };
+        let mut world = World::with(config);
+        assert_eq!((world.flood(0, 42), world.flood(60_000 + 1, 8)), (42, 8));
+        assert_eq!(world.flood(75_000, 10), 10);
+        assert_eq!(world.check(75_000, 1).allowed, allowed, "RL-10: {compare:?}");
+        assert!(!world.check(75_000, 1).allowed, "RL-10: {compare:?}");
+    }
+}
+
+#[test]
+fn a_window_from_the_first_request_has_its_quota_until_it_ends() {
+    let window_start = WindowStart::FirstRequest;
+    let mut world = World::with(Config { algorithm: Algorithm::FixedWindow, window_start, ..config(2, 1000) });
+    assert_eq!(world.tell(&[700, 1600, 1650, 1699, 1700]), "1 0 no(50) no(1) 1");
+    // Silence ends a window, and the next begins when somebody asks.
+    assert_eq!(world.tell(&[9900, 10_800, 10_899, 10_900]), "1 0 no(1) 1");
+}
+
+#[test]
+fn a_bucket_filled_in_steps_keeps_what_was_not_used_up_to_the_burst() {
+    let mut world = World::with(Config { algorithm: Algorithm::FixedWindow, burst: Some(10), ..config(3, 1000) });
+    assert_eq!(world.flood(0, 12), 10);
+    assert_eq!(world.tell(&[999, 1000]), "no(1) 2", "three come with the step, not by and by");
+    assert_eq!(world.flood(4500, 12), 10, "two were left, and of nine that came eight fit");
+    assert_eq!(tell(world.check(4500, 5)), "no(1500)", "five take two steps");
+    assert_eq!(world.check(4500, 0).reset_after, Span::from_millis(500 + 3 * 1000));
 }
 
 #[test]

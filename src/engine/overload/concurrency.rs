@@ -9,8 +9,10 @@
 //! ```
 //!
 //! Sources: Netflix concurrency-limits; Envoy's adaptive concurrency filter; Cho et al., *Breakwater*, OSDI 2020. There, servers hand L
-//! credits out to N clients ahead of requests; here the gateway, through which all come, keeps them, so that none lie unused at a
-//! client and none need be over-committed.
+//! credits out to N clients ahead of requests, and each gets max((L − issued) / N, 1) more than it asked for, so that it need not wait for
+//! an answer to be told of one. Here the gateway, through which all come, keeps them. It takes an unused one from whom it lies with
+//! without a message, so over-commitment decides nothing: with it and without, a request is let in just when fewer than L are in
+//! flight (a test holds the two side by side).
 //!
 //! A limiter that sees "stable latency" because every request times out at the same second would raise its limit to the maximum: a
 //! **time-out is a drop** whatever its latency says. Drops shrink gradient2 as well (×0.9), which the reference ignores.

@@ -134,6 +134,7 @@ fn codel(field: &Field) -> Option<codel::Config> {
         Some(codel::Config {
             target: s.or("target", default.target, Field::positive_span),
             interval: s.or("interval", default.interval, Field::positive_span),
+            form: s.or("form", default.form, |f| f.choice(&codel::Form::ALL)),
         })
     })
 }

@@ -128,6 +128,93 @@ fn breakwater_grants_more_below_the_target_and_less_the_more_it_is_above() {
     }
 }
 
+/// Credits as Breakwater's server keeps account of them, with what clients get beyond their demand; by client.
+#[derive(Debug)]
+struct Ledger {
+    credits: u32,
+    held: Vec<u32>,
+    in_flight: Vec<u32>,
+}
+
+impl Ledger {
+    fn issued(&self) -> u32 {
+        self.held.iter().sum()
+    }
+
+    fn over_commitment(&self) -> u32 {
+        (self.credits.saturating_sub(self.issued()) / self.held.len() as u32).max(1)
+    }
+
+    /// What client `x` may hold from now on, as it is told with an answer, or when it says that it has something to send.
+    fn grant(&mut self, x: usize, demand: u32) {
+        let most = demand + self.over_commitment();
+        let free = self.credits.saturating_sub(self.issued());
+        let held = if free > 0 { self.held[x] + free } else { self.held[x].saturating_sub(1) };
+        self.held[x] = held.min(most).max(self.in_flight[x]);
+    }
+
+    /// Takes an unused credit from somebody; true if there was one. Over a network this takes a message, and an answer.
+    fn revoke(&mut self) -> bool {
+        let unused = (0..self.held.len()).find(|&x| self.held[x] > self.in_flight[x]);
+        unused.inspect(|&x| self.held[x] -= 1).is_some()
+    }
+
+    fn admits(&mut self, x: usize) -> bool {
+        if self.held[x] == self.in_flight[x] {
+            if self.issued() >= self.credits {
+                self.revoke();
+            }
+            self.grant(x, self.in_flight[x] + 1);
+        }
+        let has_one = self.held[x] > self.in_flight[x];
+        self.in_flight[x] += u32::from(has_one);
+        has_one
+    }
+
+    fn ended(&mut self, x: usize) {
+        self.in_flight[x] -= 1;
+        self.grant(x, self.in_flight[x]);
+    }
+
+    fn set(&mut self, credits: u32) {
+        self.credits = credits;
+        while self.issued() > credits && self.revoke() {}
+    }
+}
+
+#[test]
+fn breakwater_gives_clients_a_share_of_what_is_not_issued_or_one() {
+    let ledger = |issued: u32| Ledger { credits: 1000, held: vec![issued / 50; 50], in_flight: vec![0; 50] };
+    assert_eq!([ledger(800), ledger(1200)].map(|ledger| ledger.over_commitment()), [4, 1], "CB-106");
+}
+
+proptest! {
+    /// Who keeps the credits himself lets the same in with over-commitment as without.
+    #[test]
+    fn credits_beyond_demand_change_nothing_where_the_gateway_keeps_them(
+        clients in 1usize..6,
+        steps in proptest::collection::vec((0usize..6, 0u8..8, 1u32..12), 1..200),
+    ) {
+        let mut limiter = at(Algorithm::Breakwater, 5.0);
+        let mut ledger = Ledger { credits: 5, held: vec![0; clients], in_flight: vec![0; clients] };
+        for (client, step, limit) in steps {
+            let client = client % clients;
+            match step {
+                0 => {
+                    limiter.limit = f64::from(limit);
+                    ledger.set(limit);
+                }
+                1..=4 => prop_assert_eq!(limiter.acquire(Time::ZERO), ledger.admits(client)),
+                _ if ledger.in_flight[client] == 0 => {}
+                _ => {
+                    limiter.release(Time::ZERO, Span::ZERO, End::Ignored);
+                    ledger.ended(client);
+                }
+            }
+        }
+    }
+}
+
 /// A thousand requests that all time out look stable: only a limiter that counts them as drops shrinks.
 #[test]
 fn time_outs_shrink_every_limit() {
