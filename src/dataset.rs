@@ -27,7 +27,7 @@ use cells::Cells;
 use foreign::Foreign;
 
 pub use requests::write_requests;
-pub use series::{scan_lines, write_steps};
+pub use series::{scan_lines, write_csv, write_steps};
 pub use summary::{Figure, write_summary};
 pub use timeline::write_timeline;
 

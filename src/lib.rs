@@ -16,7 +16,7 @@
 //! - intent: [`scenario`] reads and checks the file; [`manifest`] translates policies of other systems
 //! - worlds: [`sim`] drives the engine in virtual time, `live` (a feature) on the wall clock, before real sockets and processes
 //! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
-//! - search: [`storm`] kicks systems to see whether they come back
+//! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds
 //! - hands: [`cli`] is the program
 //!
 //! Imports go one way, down this list, never up.

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow};
-use sha2::{Digest, Sha256};
 
 use super::args::TuneArgs;
 use super::dataset::{Files, quoted, replayed, tables};
@@ -293,34 +292,10 @@ impl System {
     /// Fingerprint of what decides what a run leaves.
     #[cfg(feature = "history")]
     fn digest(&self, question: &Question, days: &Days) -> Result<String, Failure> {
-        let mut hash = Sha256::new();
-        hash.update(env!("CARGO_PKG_VERSION"));
-        hash.update(&self.scenario.digest);
-        hash.update(self.scenario.seed.to_le_bytes());
-        hash.update(format!("{:?}{:?}", question.rules.goals, days));
-        for path in self.dataset.iter().flat_map(|dataset| dataset.paths()) {
-            let mut file = std::fs::File::open(path).with_context(|| path.display().to_string()).or_bad_input()?;
-            std::io::copy(&mut file, &mut Feed(&mut hash))
-                .with_context(|| path.display().to_string())
-                .or_bad_input()?;
-        }
-        Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
-    }
-}
-
-/// Feeds a hash with what is written.
-#[cfg(feature = "history")]
-struct Feed<'a>(&'a mut Sha256);
-
-#[cfg(feature = "history")]
-impl Write for Feed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+        let seed = self.scenario.seed.to_string();
+        let judged = format!("{:?}{days:?}", question.rules.goals);
+        let files = self.dataset.as_ref().map_or(&[][..], Dataset::paths);
+        studies::fingerprint(&[&self.scenario.digest, &seed, &judged], files).or_bad_input()
     }
 }
 

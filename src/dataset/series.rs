@@ -96,6 +96,13 @@ pub(super) fn read(
     Ok(recognized.points(rows))
 }
 
+/// Writes the table that a CSV file with a heading holds as Parquet.
+pub fn write_csv(csv: &Path, path: &Path) -> Result<(), Error> {
+    let name = PlRefPath::try_from_path(csv).map_err(Error::table(csv))?;
+    let lazy = LazyCsvReader::new(name).with_infer_schema_length(None).finish().map_err(Error::table(csv))?;
+    store(&mut lazy.collect().map_err(Error::table(csv))?, path)
+}
+
 /// Counts the lines of a text by a streaming scan, as a yardstick for readers of logs.
 pub fn scan_lines(path: &Path) -> Result<u64, Error> {
     let failed = Error::table(path);

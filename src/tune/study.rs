@@ -38,6 +38,15 @@ pub enum Error {
         /// What SQLite says.
         cause: rusqlite::Error,
     },
+    /// A file that the study depends on cannot be read.
+    #[cfg(feature = "history")]
+    #[error("{}: {cause}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system says.
+        cause: std::io::Error,
+    },
     /// It is no study.
     #[error("{}: not a study that wavetank tune wrote", .0.display())]
     NoStudy(PathBuf),
@@ -130,4 +139,4 @@ impl Block {
 mod file;
 
 #[cfg(feature = "history")]
-pub use file::{Meta, merge, meta};
+pub use file::{Meta, fingerprint, merge, meta};

@@ -31,6 +31,9 @@ mod overload;
 /// What outlives its cause, and what ends it.
 mod storms;
 
+/// The tuner, from question to advice.
+mod tuning;
+
 /// Quotas in whole runs.
 mod quotas;
 

@@ -115,7 +115,7 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             "a scenario is made of configurations: put the type beside the configuration that it is",
         ),
         "sim" => (
-            !["report", "live", "cli", "dataset", "gate", "compare", "storm"].contains(&first),
+            !["report", "live", "cli", "dataset", "gate", "compare", "storm", "tune"].contains(&first),
             "a world leaves a Run: judge and show it in report or cli",
         ),
         "live" => (
@@ -123,7 +123,7 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             "the live world drives the engine and leaves a Run: judge and show it in report or cli, simulate in sim",
         ),
         "report" => (
-            !["sim", "live", "cli", "traffic", "dataset", "storm"].contains(&first),
+            !["sim", "live", "cli", "traffic", "dataset", "storm", "tune"].contains(&first),
             "reports read records only: put the fact into the Run",
         ),
         "dataset" => (
@@ -141,6 +141,10 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
         "storm" => (
             !["cli", "dataset", "gate", "compare"].contains(&first),
             "storms run scenarios and read records: let cli read files and arguments",
+        ),
+        "tune" => (
+            !["cli", "dataset", "gate", "compare", "storm", "live", "manifest"].contains(&first),
+            "tuning runs scenarios and reads records: let cli read files and arguments",
         ),
         "cli" | "main" | "lib" => (true, ""),
         _ => (false, "a new room needs a line in tests/it/tidy.rs that says whom it may use"),
@@ -188,6 +192,8 @@ fn the_import_table_forbids_what_it_should() {
         ("report", "cli", ""),
         ("live", "sim", "plan"),
         ("sim", "live", "driver"),
+        ("tune", "cli", ""),
+        ("report", "tune", "search"),
         ("attic", "units", "Tome"),
     ] {
         // A room that nobody has heard of may use the base, which is harmless.
@@ -210,7 +216,7 @@ const CONFINED: [(&str, &[&str], &str); 17] = [
     ("cpu_time", &["src/cli"], "let cli measure, and pass it in RunInfo"),
     (
         "rayon",
-        &["src/sim/replicate.rs", "src/storm/", "src/cli"],
+        &["src/sim/replicate.rs", "src/storm/", "src/tune/laboratory.rs", "src/cli"],
         "one replication is one thread: spread them in sim/replicate.rs",
     ),
     (
@@ -227,8 +233,16 @@ const CONFINED: [(&str, &[&str], &str); 17] = [
     ("tokio::", &["src/live", "src/cli/serve.rs", "src/cli/live.rs"], "what waits on sockets lives in live"),
     ("hyper::", &["src/live"], "HTTP is spoken in live"),
     ("yaml_rust2", &["src/gate/openslo.rs", "src/manifest/"], "OpenSLO and manifests are YAML, scenarios are TOML"),
-    ("rusqlite::", &["src/gate/history/sqlite.rs"], "databases are read and written there: pass entries"),
-    ("sha2::", &["src/report/html.rs"], "hashes are for the policy of a page"),
+    (
+        "rusqlite::",
+        &["src/gate/history/sqlite.rs", "src/tune/study"],
+        "databases are read and written there: pass entries",
+    ),
+    (
+        "sha2::",
+        &["src/report/html.rs", "src/tune/study"],
+        "hashes are for the policy of a page and the digest of a study",
+    ),
     ("thread_rng", &[], "draw from rng::Dice, which is keyed by seed, stream and index"),
 ];
 

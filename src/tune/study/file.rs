@@ -1,10 +1,11 @@
 //! A study as an SQLite database.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
 
 use super::{Error, Record, Study, Writer};
 use crate::tune::judge::Outcome;
@@ -67,6 +68,28 @@ fn value(database: &Connection, key: &str) -> Result<Option<String>, rusqlite::E
     database.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
 }
 
+/// The fingerprint of texts and of the contents of files, with that of this version of the program: 32 hex digits.
+pub fn fingerprint(texts: &[&str], files: &[PathBuf]) -> Result<String, Error> {
+    let mut hash = Sha256::new();
+    hash.update(env!("CARGO_PKG_VERSION"));
+    for text in texts {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+    for path in files {
+        let failed = |cause| Error::Unreadable { path: path.clone(), cause };
+        let mut file = std::fs::File::open(path).map_err(failed)?;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match std::io::Read::read(&mut file, &mut buffer).map_err(failed)? {
+                0 => break,
+                n => hash.update(&buffer[..n]),
+            }
+        }
+    }
+    Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// What the study at `path` is of.
 pub fn meta(path: &Path) -> Result<Meta, Error> {
     let failed = |cause| Error::Database { path: path.to_path_buf(), cause };
@@ -80,7 +103,7 @@ pub fn meta(path: &Path) -> Result<Meta, Error> {
 
 /// Puts the runs of the studies `from` into the study at `into`, which begins as a copy of the first if it is not there; how many were
 /// new. All have to be of the same.
-pub fn merge(into: &Path, from: &[std::path::PathBuf]) -> Result<usize, Error> {
+pub fn merge(into: &Path, from: &[PathBuf]) -> Result<usize, Error> {
     let first = meta(&from[0])?;
     let mut study = Study::open(into, &first)?;
     let before = study.runs().len();
