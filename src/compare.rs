@@ -88,7 +88,8 @@ pub fn write(x: &Comparison, dir: &Path) -> Result<(), report::Error> {
         report::write_chart(dir, "timelines.png", |path| report::chart::timelines(&rows, path))?;
         let (points, target) = (html::points(x), html::target_ms(x));
         let cost = x.headline()[0].title();
-        report::write_chart(dir, "front.png", |path| report::chart::front(&points, cost, target, path))?;
+        let finding = report::html::comparison::unbeaten(&points);
+        report::write_chart(dir, "front.png", |path| report::chart::front(&points, cost, target, &finding, path))?;
     }
     Ok(())
 }

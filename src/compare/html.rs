@@ -3,7 +3,7 @@
 use super::table::words;
 use super::{Comparison, Measure, Pairing, Trend};
 use crate::report::Experiment;
-use crate::report::html::comparison::{Point, front, timelines};
+use crate::report::html::comparison::{Point, front, timelines, unbeaten};
 use crate::report::html::tables::{sortable, table, value};
 use crate::report::html::{CLOSE_PAGE, contents, escape, open_page, section};
 
@@ -175,5 +175,6 @@ pub(crate) fn target_ms(x: &Comparison) -> Option<f64> {
 }
 
 fn front_of(x: &Comparison) -> String {
-    front(&points(x), x.headline()[0].title(), target_ms(x))
+    let points = points(x);
+    front(&points, x.headline()[0].title(), target_ms(x), &unbeaten(&points))
 }

@@ -15,7 +15,8 @@ pub use console::changes;
 pub use console::console;
 pub use csv::csv;
 pub use html::html;
-pub(crate) use html::points;
+#[cfg(feature = "render")]
+pub(crate) use html::{front_finding, points};
 pub use json::json;
 pub use words::{cost_unit, headline, notes};
 

@@ -205,6 +205,10 @@ impl<P: Play> Hunt<'_, '_, P> {
             // The race is among many; of a few all are looked at.
             let keep = rung.candidates.max(FINALISTS.min(first.candidates)).min(order.len());
             field = order[..keep].to_vec();
+            // What everything is compared with runs along.
+            if !field.contains(&0) {
+                field.push(0);
+            }
             self.run(&field, rung.runs)?;
             if i == 1 {
                 self.local(&mut field, rung.runs, budget / 3)?;

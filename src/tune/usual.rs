@@ -3,10 +3,11 @@
 //! | key | range |
 //! |---|---|
 //! | a target or threshold in percent | 30..90 for growing, 10..60 for shrinking |
-//! | any other target or threshold | a third to three times what it is |
+//! | any other number that is a target or threshold | a third to three times what it is, on a logarithmic scale |
 //! | `min` | from half of it to three times, up to `max` |
 //! | a step | 1 to 6 |
-//! | durations, cooldowns and windows | from 15 s or a sixth of what it is to 10 m or twice that, on a logarithmic scale |
+//! | a target or threshold that is a duration | a third to three times what it is, in steps of a twentieth |
+//! | durations, cooldowns and windows | 15 s to 10 m, or twice what it is, in steps of 15 s |
 
 use super::expression::{Constraint, number};
 use super::space::Dimension;
@@ -62,8 +63,8 @@ fn range(key: &str, value: &str, shrinks: bool, max: Option<&str>) -> Option<(u8
         }
         "step" | "scale_by" if is_whole && x > 0.0 => Some((2, "1..6".to_string())),
         "threshold" | "target" if x > 0.0 => {
-            let span = Span::from_secs_f64(x);
-            Some((3, durations(Span(span.0 / 3), span.mul_f64(3.0))))
+            let step = Span::from_millis(((x * 50.0) as u64).max(1));
+            Some((3, steps(step, Span(step.0 * 60), step)))
         }
         "duration"
         | "cooldown"
@@ -77,16 +78,17 @@ fn range(key: &str, value: &str, shrinks: bool, max: Option<&str>) -> Option<(u8
         | "scale_down_delay"
             if is_duration && x > 0.0 =>
         {
-            let span = Span::from_secs_f64(x);
-            let (low, high) = (Span(span.0 / 6).min(Span::from_secs(15)).max(Span::from_secs(1)), span.mul_f64(2.0));
-            Some((if shrinks || key.contains("down") { 4 } else { 3 }, durations(low, high.max(Span::from_mins(10)))))
+            let quarter = Span::from_secs(15);
+            let high = Span::from_secs_f64(x * 2.0).max(Span::from_mins(10));
+            Some((if shrinks || key.contains("down") { 4 } else { 3 }, steps(quarter, high, quarter)))
         }
         _ => None,
     }
 }
 
-fn durations(low: Span, high: Span) -> String {
-    format!("{}ms..{}ms log", (low.0 / 1_000_000).max(1), high.0 / 1_000_000)
+fn steps(low: Span, high: Span, step: Span) -> String {
+    let millis = |span: Span| span.0 / 1_000_000;
+    format!("{}ms..{}ms step {}ms", millis(low), millis(high), millis(step))
 }
 
 /// A fleet must not shrink at a load at which it would have to grow again: thresholds of one metric stay apart.
@@ -148,9 +150,9 @@ mod tests {
                 "autoscaler.rule.up.threshold=30..90",
                 "autoscaler.rule.down.threshold=10..60",
                 "autoscaler.min=1..6",
-                "autoscaler.scale_up_cooldown=15000ms..600000ms log",
-                "autoscaler.rule.up.duration=15000ms..600000ms log",
-                "autoscaler.rule.down.duration=15000ms..1200000ms log",
+                "autoscaler.scale_up_cooldown=15000ms..600000ms step 15000ms",
+                "autoscaler.rule.up.duration=15000ms..600000ms step 15000ms",
+                "autoscaler.rule.down.duration=15000ms..1200000ms step 15000ms",
                 "autoscaler.rule.down.threshold <= autoscaler.rule.up.threshold - 10",
             ]
         );

@@ -1,6 +1,6 @@
 //! What a study leaves behind: `tune.json`, `tune.html`, `trials.csv`, `tuned.toml`, charts, and the policy in the form that it came in.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
 use similar::TextDiff;
@@ -9,6 +9,7 @@ use super::System;
 use crate::cli::exit::{Failure, OrExit};
 use crate::manifest;
 use crate::report;
+use crate::scenario::Keys;
 use crate::tune::output::scenario::{Change, changed};
 use crate::tune::output::{self, Told};
 
@@ -30,7 +31,8 @@ pub fn write(told: &Told, system: &System, out: &Path) -> Result<(), Failure> {
         report::write_chart(out, "timelines.png", |path| report::chart::timelines(&rows, path)).or_run_failed()?;
         let target = told.question.rules.goals.iter().find(|goal| goal.name() == "p99").map(|goal| goal.bound());
         let (points, unit) = (output::points(told), output::cost_unit(told));
-        report::write_chart(out, "front.png", |path| report::chart::front(&points, unit, target, path))
+        let finding = output::front_finding(told);
+        report::write_chart(out, "front.png", |path| report::chart::front(&points, unit, target, &finding, path))
             .or_run_failed()?;
     }
     Ok(())
@@ -65,20 +67,52 @@ fn tuned_toml(told: &Told, system: &System) -> Result<String, Failure> {
         head.push_str(&format!("# - {}\n", note.replace('\n', " ")));
     }
     head.push_str(&format!("# {}\n\n", told.command));
-    let changes = comments(told);
+    let mut changes = comments(told);
     let keys = crate::scenario::keys(&system.path, None, &[]).or_bad_input()?;
     let foreign = system.policy.is_some() || imported(system).is_some();
+    let told_of = changes.len();
+    changes.extend(moved(system, &keys));
     let Some((mut document, left)) = changed(&text, &keys, &changes) else { return Ok(head + &text) };
     if left.is_empty() && !foreign {
         return Ok(head + &document.to_string());
     }
     document.remove("autoscaler");
-    for change in &changes {
+    for change in &changes[..told_of] {
         head.push_str(&format!("# {} = {}: {}\n", change.path, change.value, change.comment));
     }
     let scenario = system.load(&crate::tune::space::overrides(&told.tuned.candidate().settings)).or_run_failed()?;
     let section = scenario.autoscaler.map_or(String::new(), |config| manifest::section(&config, "wavetank tune"));
     Ok(format!("{head}\n{document}\n{section}"))
+}
+
+/// Names of files, which count from the scenario's folder, as they have to be written in another one: from the current folder.
+fn moved(system: &System, keys: &Keys) -> Vec<Change> {
+    let base = system.path.parent().unwrap_or(Path::new(""));
+    let of = |(path, value): (String, String)| {
+        let name: toml_edit::Value = value.parse().ok()?;
+        let file = base.join(name.as_str()?);
+        let is_file = path.ends_with(".path") && file.is_file() && Path::new(name.as_str()?).is_relative();
+        let value = toml_edit::Value::from(plain(&file).display().to_string()).to_string();
+        is_file.then(|| Change { path, value, comment: String::new() })
+    };
+    ["traffic", "service", "fleet", "dependency"]
+        .iter()
+        .flat_map(|section| keys.below(section))
+        .filter_map(of)
+        .collect()
+}
+
+/// A path without the folders that it goes into and out of again.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        let is_in = plain.components().next_back().is_some_and(|last| matches!(last, Component::Normal(_)));
+        match part {
+            Component::ParentDir if is_in => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// The policy as a manifest of the system that it came from, and what of it changed.

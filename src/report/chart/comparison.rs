@@ -23,8 +23,20 @@ pub(crate) fn timelines(rows: &[(String, &Experiment)], path: &Path) -> Result<(
 }
 
 /// Cost against p99; down and to the left is better.
-pub(crate) fn front(points: &[Point], cost_name: &str, target_ms: Option<f64>, path: &Path) -> Result<(), String> {
-    draw_with(path, |canvas| draw_front(points, cost_name, target_ms, canvas))
+pub(crate) fn front(
+    points: &[Point],
+    cost_name: &str,
+    target_ms: Option<f64>,
+    finding: &str,
+    path: &Path,
+) -> Result<(), String> {
+    draw_with(path, |canvas| draw_front(points, cost_name, target_ms, finding, canvas))
+}
+
+/// With a capital first.
+fn sentence_case(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn draw_timelines(rows: &[(String, &Experiment)], canvas: &Canvas) -> Result<(), Failed> {
@@ -86,16 +98,20 @@ fn draw_timelines(rows: &[(String, &Experiment)], canvas: &Canvas) -> Result<(),
     Ok(())
 }
 
-fn draw_front(points: &[Point], cost_name: &str, target_ms: Option<f64>, canvas: &Canvas) -> Result<(), Failed> {
+fn draw_front(
+    points: &[Point],
+    cost_name: &str,
+    target_ms: Option<f64>,
+    finding: &str,
+    canvas: &Canvas,
+) -> Result<(), Failed> {
     if points.is_empty() {
         return super::note(canvas, "No request succeeded: there is nothing to draw.");
     }
     let highest = |of: fn(&Point) -> f64| points.iter().map(of).fold(0.0, f64::max);
     let right = *ticks(highest(|p| p.cost) * 1.15, 6).last().unwrap_or(&1.0);
     let top = *ticks(highest(|p| p.p99_ms).max(target_ms.unwrap_or(0.0)) * 1.1, 5).last().unwrap_or(&1.0);
-    let names: Vec<&str> = points.iter().filter(|p| p.on_front).map(|p| p.label.as_str()).collect();
-    let title = format!("Nobody beats {} in both", names.join(", "));
-    let mut chart = titled(canvas, title)
+    let mut chart = titled(canvas, sentence_case(finding))
         .x_label_area_size(70)
         .y_label_area_size(110)
         .build_cartesian_2d(0.0..right, 0.0..top)?;

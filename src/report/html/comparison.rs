@@ -12,7 +12,7 @@ use crate::report::verdict::{millis, percent};
 
 /// A contender on the chart of cost against p99.
 pub(crate) struct Point {
-    /// Its name.
+    /// Its name; empty: it is told of by nobody.
     pub label: String,
     /// Its mean cost, or instance-hours.
     pub cost: f64,
@@ -20,6 +20,12 @@ pub(crate) struct Point {
     pub p99_ms: f64,
     /// Whether no other beats it in both.
     pub on_front: bool,
+}
+
+/// Whom nobody beats in both, in words.
+pub(crate) fn unbeaten(points: &[Point]) -> String {
+    let names: Vec<&str> = points.iter().filter(|p| p.on_front).map(|p| p.label.as_str()).collect();
+    format!("nobody beats {} in both", names.join(", "))
 }
 
 /// Fleets and latencies above one another; the load that all of them met comes first.
@@ -117,7 +123,7 @@ fn bounds_of_p99(rows: &[(String, &Experiment)]) -> Option<(f64, f64)> {
 }
 
 /// Cost against p99: down and to the left is better; those that nobody beats in both are joined.
-pub(crate) fn front(points: &[Point], cost_name: &str, target_ms: Option<f64>) -> String {
+pub(crate) fn front(points: &[Point], cost_name: &str, target_ms: Option<f64>, finding: &str) -> String {
     if points.is_empty() {
         return "<p>No request succeeded: there is nothing to draw.</p>".to_string();
     }
@@ -130,9 +136,7 @@ pub(crate) fn front(points: &[Point], cost_name: &str, target_ms: Option<f64>) -
     let px = |cost: f64| LEFT + cost / right * INNER;
     let py = |ms: f64| TOP + inner_h * (1.0 - ms / top);
     let best: Vec<&Point> = points.iter().filter(|p| p.on_front).collect();
-    let names: Vec<&str> = best.iter().map(|p| p.label.as_str()).collect();
-    let finding = format!("nobody beats {} in both", names.join(", "));
-    let mut svg = open_svg("front", "Cost and p99", &finding, height);
+    let mut svg = open_svg("front", "Cost and p99", finding, height);
     // Writing to a string cannot fail.
     for &v in &y_ticks {
         let y = py(v);
@@ -189,6 +193,6 @@ pub(crate) fn front(points: &[Point], cost_name: &str, target_ms: Option<f64>) -
         "<figure><figcaption><b>{} and p99</b> [across: {}; up: ms]: {}.</figcaption>{svg}</figure>\n",
         escape(cost_name),
         escape(cost_name),
-        escape(&finding)
+        escape(finding)
     )
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Told;
-use super::words::{availability, cost, cost_unit, headline, key, name, notes, p99, settings};
+use super::words::{availability, cost, cost_unit, headline, key, name, notes, p99};
 use crate::report::plain;
 use crate::report::verdict::{millis, percent, thousands};
 use crate::tune::confirm::Advice;
@@ -89,9 +89,4 @@ pub fn changes(x: &Told) -> Vec<(String, String, String)> {
         .map(|(path, value)| (path.clone(), present(path), value.to_string()))
         .filter(|(_, from, to)| from != to)
         .collect()
-}
-
-/// The settings of a candidate as the table of a page has them.
-pub(super) fn row(x: &Told, candidate: usize) -> (String, String) {
-    (name(x, candidate), settings(x, &x.tuned.found.candidates[candidate]))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Told;
-use super::console::{changes, row};
+use super::console::changes;
 use super::words::{availability, cost, cost_unit, headline, key, name, notes, p99, settings};
 use crate::report::Experiment;
 use crate::report::figure::short;
@@ -12,7 +12,9 @@ use crate::report::html::tables::{sortable, table, value};
 use crate::report::html::{CLOSE_PAGE, contents, escape, open_page, section};
 use crate::report::verdict::{millis, percent};
 use crate::tune::confirm::{Advice, Confirmed};
+use crate::tune::expression::number;
 use crate::tune::judge::{Safety, Sample, Score};
+use crate::tune::search::EQUAL_RUNS;
 
 /// The page.
 pub fn html(x: &Told) -> String {
@@ -70,21 +72,20 @@ fn word(safety: Safety) -> String {
 }
 
 fn confirmed(x: &Told) -> String {
-    let mut head = vec!["Setting".to_string(), "Values".into(), format!("#{}", cost_unit(x)), "#In search".into()];
+    let mut head = vec!["Setting".to_string(), format!("#{}", cost_unit(x)), "#In search".into()];
     head.extend(["#Change of cost".to_string(), "#p99".into(), "#Availability".into()]);
     head.extend(x.question.rules.goals.iter().map(|goal| format!("#{} bound", goal.name())));
     head.push("Targets".into());
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     let confirmation = &x.tuned.confirmation;
     let row = |(i, each): (usize, &Confirmed)| {
-        let (name, settings) = row(x, each.candidate);
         let searched = x.tuned.found.score(each.candidate, &x.question.rules);
         let change = confirmation.change(0, i).filter(|_| i != 0).map_or("–".to_string(), |change| {
             let (low, high) = change.interval(0.95);
             let shown = super::words::percent_change;
             format!("{} ({} … {})", shown(change.center), shown(low), shown(high))
         });
-        let mut row = vec![escape(&name), format!("<code>{}</code>", escape(&settings))];
+        let mut row = vec![escape(&name(x, each.candidate))];
         row.push(value(cost(x, each.score.cost), each.score.cost));
         row.push(searched.map_or("–".to_string(), |score| value(cost(x, score.cost), score.cost)));
         row.push(change);
@@ -101,7 +102,30 @@ fn confirmed(x: &Told) -> String {
         if x.days.is_cut { ", on days that the search has not seen" } else { "" },
         confirmation.confidence * 100.0
     );
-    sortable(&caption, &head, &rows)
+    let candidates: Vec<usize> = confirmation.all.iter().map(|each| each.candidate).collect();
+    sortable(&caption, &head, &rows) + &values(x, "The values of their settings.", &candidates)
+}
+
+/// The settings of candidates, a column each.
+fn values(x: &Told, caption: &str, candidates: &[usize]) -> String {
+    let space = &x.question.space;
+    let paths: Vec<&str> = space.free.iter().chain(&space.tied).map(|d| d.path.as_str()).collect();
+    let mut head = vec!["Setting".to_string()];
+    head.extend(paths.iter().map(|path| format!("#{}", key(x, path))));
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    let of = |candidate: usize, path: &str| {
+        let settings = &x.tuned.found.candidates[candidate].settings;
+        let own = settings.iter().find(|(each, _)| each == path).map(|(_, value)| value.to_string());
+        let present = || x.present.iter().find(|(each, _)| each == path).and_then(|(_, value)| value.clone());
+        let shown = own.or_else(present).unwrap_or_else(|| "–".to_string());
+        value(escape(shown.trim_matches('"')), number(&shown).unwrap_or(f64::NAN))
+    };
+    let row = |&candidate: &usize| {
+        let mut row = vec![escape(&name(x, candidate))];
+        row.extend(paths.iter().map(|path| of(candidate, path)));
+        row
+    };
+    sortable(caption, &head, &candidates.iter().map(row).collect::<Vec<_>>())
 }
 
 /// The upper bound of each goal, the worst of its days.
@@ -124,27 +148,38 @@ fn target_ms(x: &Told) -> Option<f64> {
     x.question.rules.goals.iter().find(|goal| goal.name() == "p99").map(|goal| goal.bound())
 }
 
-/// The candidates on the plane of cost and p99: those on the front, the present setting, and the recommended one, by search figures.
+/// The candidates on the plane of cost and p99: those on the front, the present setting, and the recommended one, by the figures of the
+/// search. Only those that are told of have a name.
 pub(crate) fn points(x: &Told) -> Vec<Point> {
     let tuned = x.tuned;
-    let point = |candidate: usize, on_front: bool| {
-        let samples = &tuned.found.samples[candidate];
-        let score = tuned.found.score(candidate, &x.question.rules)?;
-        let knee = tuned.knee.is_some_and(|i| tuned.front[i].candidate == candidate);
-        let label = match candidate {
-            0 => "present".to_string(),
-            c if c == tuned.confirmed().candidate => format!("{c}, recommended"),
-            c if knee => format!("{c}, knee"),
-            c => c.to_string(),
-        };
-        Some(Point { label, cost: score.cost, p99_ms: p99(samples)?, on_front })
+    let recommended = tuned.confirmed().candidate;
+    let label = |candidate: usize, is_knee: bool| match candidate {
+        0 => "present".to_string(),
+        c if c == recommended => format!("{c}, recommended"),
+        c if is_knee => format!("{c}, knee"),
+        _ => String::new(),
     };
-    let of_front: Vec<usize> = tuned.front.iter().map(|point| point.candidate).collect();
-    let others = [0, tuned.confirmed().candidate].into_iter().filter(|c| !of_front.contains(c));
-    let mut others: Vec<usize> = others.collect();
+    let of_front = tuned.front.iter().enumerate().map(|(i, point)| Point {
+        label: label(point.candidate, tuned.knee == Some(i)),
+        cost: point.cost,
+        p99_ms: point.p99_ms,
+        on_front: true,
+    });
+    let mut others = vec![0, recommended];
     others.dedup();
-    let on = of_front.iter().map(|&c| (c, true));
-    on.chain(others.into_iter().map(|c| (c, false))).filter_map(|(c, is)| point(c, is)).collect()
+    let other = |candidate: usize| {
+        let samples = &tuned.found.samples[candidate];
+        let samples = &samples[..samples.len().min(EQUAL_RUNS as usize)];
+        let cost = Score::of_runs(samples, &x.question.rules).cost;
+        Some(Point { label: label(candidate, false), cost, p99_ms: p99(samples)?, on_front: false })
+    };
+    let is_on_front = |candidate: &usize| tuned.front.iter().any(|point| point.candidate == *candidate);
+    of_front.chain(others.into_iter().filter(|c| !is_on_front(c)).filter_map(other)).collect()
+}
+
+/// What the front shows, in a sentence.
+pub(crate) fn front_finding(x: &Told) -> String {
+    format!("{} of {} candidates are beaten by none", x.tuned.front.len(), x.tuned.found.candidates.len())
 }
 
 fn front_of(x: &Told) -> String {
@@ -154,21 +189,21 @@ fn front_of(x: &Told) -> String {
         .iter()
         .enumerate()
         .map(|(i, point)| {
-            let (name, settings) = row(x, point.candidate);
             let knee = if x.tuned.knee == Some(i) { ", knee" } else { "" };
             vec![
-                escape(&format!("{name}{knee}")),
+                escape(&format!("{}{knee}", name(x, point.candidate))),
                 value(cost(x, point.cost), point.cost),
                 value(millis(point.p99_ms), point.p99_ms),
                 value(percent(point.availability), point.availability),
-                format!("<code>{}</code>", escape(&settings)),
             ]
         })
         .collect();
     let caption = "Candidates that none beats in cost, p99 and availability at once, by the figures of the search, on the runs that all of them have.";
     let unit = format!("#{}", cost_unit(x));
-    front(&points(x), cost_unit(x), target_ms(x))
-        + &sortable(caption, &["Candidate", &unit, "#p99", "#Availability", "Values"], &rows)
+    let candidates: Vec<usize> = x.tuned.front.iter().map(|point| point.candidate).collect();
+    front(&points(x), cost_unit(x), target_ms(x), &front_finding(x))
+        + &sortable(caption, &["Candidate", &unit, "#p99", "#Availability"], &rows)
+        + &values(x, "The values of their settings.", &candidates)
 }
 
 /// Parallel coordinates: a line for each candidate with enough runs, from axis to axis.
@@ -178,7 +213,7 @@ fn parallel(x: &Told) -> String {
     const TOP: f64 = 46.0;
     let tuned = x.tuned;
     let shown: Vec<(usize, &Vec<f64>, Score)> = (0..tuned.found.candidates.len())
-        .filter(|&c| tuned.found.samples[c].len() >= crate::tune::search::EQUAL_RUNS as usize)
+        .filter(|&c| tuned.found.samples[c].len() >= EQUAL_RUNS as usize)
         .filter_map(|c| {
             Some((c, tuned.found.candidates[c].point.as_ref()?, tuned.found.score(c, &x.question.rules)?))
         })

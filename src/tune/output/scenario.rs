@@ -11,7 +11,7 @@ pub struct Change {
     pub path: String,
     /// Its new value, as TOML writes it, or a plain text.
     pub value: String,
-    /// What it was, and why it changed.
+    /// What it was, and why it changed; empty: nothing is said.
     pub comment: String,
 }
 
@@ -23,12 +23,16 @@ pub fn changed<'c>(text: &str, keys: &Keys, changes: &'c [Change]) -> Option<(Do
     for change in changes {
         let steps = keys.steps(&change.path).or_else(|| missing(keys, &change.path));
         let value: Value = change.value.parse().unwrap_or_else(|_| Value::from(change.value.as_str()));
-        let is_in = steps.is_some_and(|steps| put(document.as_table_mut(), &steps, value, Some(&change.comment)));
+        let is_in = steps.is_some_and(|steps| put(document.as_table_mut(), &steps, value, said(&change.comment)));
         if !is_in {
             left.push(change);
         }
     }
     Some((document, left))
+}
+
+fn said(comment: &str) -> Option<&str> {
+    (!comment.is_empty()).then_some(comment)
 }
 
 /// The steps to a key that is not there yet, if what it belongs to is.

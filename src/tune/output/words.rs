@@ -140,12 +140,11 @@ pub fn headline(x: &Told) -> String {
             } else {
                 ". The present setting does not hold its targets"
             };
-            format!(
-                "{}{change}{slower}; {} instead of {} a day{also}.",
-                settings(x, candidate),
-                cost(x, money.1),
-                cost(x, money.0)
-            )
+            let what = match candidate.settings.len() {
+                0..4 => settings(x, candidate),
+                n => format!("change {n} settings"),
+            };
+            format!("{what}{change}{slower}; {} instead of {} a day{also}.", cost(x, money.1), cost(x, money.0))
         }
     }
 }
