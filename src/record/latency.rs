@@ -179,6 +179,8 @@ pub fn deserialize(bytes: &[u8]) -> Result<Histogram<u64>, String> {
 #[derive(Clone, Debug)]
 pub struct StepHistogram {
     counts: Vec<u32>,
+    /// A bit for each slot that holds something: a step of few latencies is read without looking at every slot between them.
+    filled: Vec<u64>,
     count: u64,
     sum_ns: u128,
     min: Span,
@@ -187,7 +189,14 @@ pub struct StepHistogram {
 
 impl Default for StepHistogram {
     fn default() -> StepHistogram {
-        StepHistogram { counts: vec![0; SLOTS], count: 0, sum_ns: 0, min: Span::MAX, max: Span::ZERO }
+        StepHistogram {
+            counts: vec![0; SLOTS],
+            filled: vec![0; SLOTS / 64],
+            count: 0,
+            sum_ns: 0,
+            min: Span::MAX,
+            max: Span::ZERO,
+        }
     }
 }
 
@@ -215,7 +224,7 @@ impl From<&Latency> for StepHistogram {
         }
         for each in latency.histogram.iter_recorded() {
             let n = u32::try_from(each.count_at_value()).unwrap_or(u32::MAX);
-            step.counts[slot(each.value_iterated_to())] += n;
+            step.add(slot(each.value_iterated_to()), n);
             step.count += u64::from(n);
         }
         (step.sum_ns, step.min, step.max) = (latency.sum_ns, latency.min, latency.max);
@@ -227,31 +236,42 @@ impl StepHistogram {
     /// Records one latency.
     #[inline]
     pub fn record(&mut self, latency: Span) {
-        let slot = slot(latency.as_micros());
-        self.counts[slot] += 1;
+        self.add(slot(latency.as_micros()), 1);
         self.count += 1;
         self.sum_ns += u128::from(latency.0);
         self.min = self.min.min(latency);
         self.max = self.max.max(latency);
     }
 
-    /// Slots that may hold something, if anything was recorded.
+    #[inline]
+    fn add(&mut self, slot: usize, n: u32) {
+        self.counts[slot] += n;
+        self.filled[slot / 64] |= u64::from(n > 0) << (slot % 64);
+    }
+
+    /// Words of `filled` that may have bits, if anything was recorded.
     fn touched(&self) -> std::ops::RangeInclusive<usize> {
-        slot(self.min.as_micros())..=slot(self.max.as_micros())
+        slot(self.min.as_micros()) / 64..=slot(self.max.as_micros()) / 64
+    }
+
+    /// Slots that hold something, ascending.
+    fn slots(&self) -> impl Iterator<Item = usize> + '_ {
+        let touched = if self.count == 0 { 0..0 } else { *self.touched().start()..*self.touched().end() + 1 };
+        touched.flat_map(|word| {
+            let mut bits = self.filled[word];
+            std::iter::from_fn(move || {
+                let bit = bits.trailing_zeros() as usize;
+                (bits != 0).then(|| {
+                    bits &= bits - 1;
+                    word * 64 + bit
+                })
+            })
+        })
     }
 
     /// Calls `each` with the lowest latency of every slot that holds something \[µs\], ascending, and its count.
     pub fn for_each(&self, mut each: impl FnMut(u64, u32)) {
-        if self.count == 0 {
-            return;
-        }
-        let touched = self.touched();
-        let first = *touched.start();
-        for (i, &n) in self.counts[touched].iter().enumerate() {
-            if n > 0 {
-                each(bounds(first + i).0, n);
-            }
-        }
+        self.slots().for_each(|slot| each(bounds(slot).0, self.counts[slot]));
     }
 
     /// Number of latencies.
@@ -269,9 +289,7 @@ impl StepHistogram {
         if other.count == 0 {
             return;
         }
-        for slot in other.touched() {
-            self.counts[slot] += other.counts[slot];
-        }
+        other.slots().for_each(|slot| self.add(slot, other.counts[slot]));
         self.count += other.count;
         self.sum_ns += other.sum_ns;
         self.min = self.min.min(other.min);
@@ -286,13 +304,11 @@ impl StepHistogram {
         let mut values = [self.max; N];
         // How many latencies are at or below each.
         let ranks = qs.map(|q| ((q * self.count as f64).ceil() as u64).max(1));
-        let touched = self.touched();
-        let first = *touched.start();
         let (mut seen, mut next) = (0u64, 0);
-        for (i, &n) in self.counts[touched].iter().enumerate() {
-            seen += u64::from(n);
+        for slot in self.slots() {
+            seen += u64::from(self.counts[slot]);
             while next < N && seen >= ranks[next] {
-                values[next] = Span::from_micros(bounds(first + i).1).min(self.max);
+                values[next] = Span::from_micros(bounds(slot).1).min(self.max);
                 next += 1;
             }
         }
@@ -319,8 +335,12 @@ impl StepHistogram {
     /// Forgets everything; costs as much as was touched.
     pub fn clear(&mut self) {
         if self.count > 0 {
-            let touched = self.touched();
-            self.counts[touched].fill(0);
+            for word in self.touched() {
+                if self.filled[word] != 0 {
+                    self.counts[word * 64..(word + 1) * 64].fill(0);
+                    self.filled[word] = 0;
+                }
+            }
         }
         (self.count, self.sum_ns) = (0, 0);
         (self.min, self.max) = (Span::MAX, Span::ZERO);

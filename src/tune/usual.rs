@@ -6,7 +6,7 @@
 //! | any other number that is a target or threshold | a third to three times what it is, on a logarithmic scale |
 //! | `min` | from half of it to three times, up to `max` |
 //! | a step | 1 to 6 |
-//! | a target or threshold that is a duration | a third to three times what it is, in steps of a twentieth |
+//! | a target or threshold that is a duration | half of it to twice that, in steps of a twentieth |
 //! | durations, cooldowns and windows | 15 s to 10 m, or twice what it is, in steps of 15 s |
 
 use super::expression::{Constraint, number};
@@ -15,7 +15,7 @@ use crate::scenario::Keys;
 use crate::units::Span;
 
 /// The most settings that are varied: the best way to tune is to have fewer knobs.
-const MOST: usize = 8;
+const MOST: usize = 6;
 
 /// The settings of the autoscaler that are worth varying, the most telling first, and what has to hold between them.
 pub fn space(keys: &Keys) -> (Vec<Dimension>, Vec<Constraint>) {
@@ -64,7 +64,7 @@ fn range(key: &str, value: &str, shrinks: bool, max: Option<&str>) -> Option<(u8
         "step" | "scale_by" if is_whole && x > 0.0 => Some((2, "1..6".to_string())),
         "threshold" | "target" if x > 0.0 => {
             let step = Span::from_millis(((x * 50.0) as u64).max(1));
-            Some((3, steps(step, Span(step.0 * 60), step)))
+            Some((3, steps(Span(step.0 * 10), Span(step.0 * 40), step)))
         }
         "duration"
         | "cooldown"

@@ -226,7 +226,7 @@ fn parallel(x: &Told) -> String {
     });
     let space = &x.question.space;
     let axes = space.free.len() + 1;
-    let at = |k: usize| 50.0 + (WIDTH - 100.0) * k as f64 / (axes - 1).max(1) as f64;
+    let at = |k: usize| 110.0 + (WIDTH - 190.0) * k as f64 / (axes - 1).max(1) as f64;
     let y = |u: f64| TOP + (HEIGHT - TOP - 34.0) * (1.0 - u);
     let mut out = format!(
         "<svg class=\"parallel\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Settings and cost of the candidates that were looked at closely\">"
