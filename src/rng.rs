@@ -56,6 +56,8 @@ pub enum Stream {
     Spread,
     /// Seeds of replications; index: replication.
     Replication,
+    /// Which of the requests that stand for others do so once more; index: moment.
+    Echo,
 }
 
 /// The weyl constant of SplitMix64: 2⁶⁴ / φ, odd.

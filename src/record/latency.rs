@@ -235,6 +235,18 @@ impl StepHistogram {
         self.max = self.max.max(latency);
     }
 
+    /// Records `n` latencies that are the same.
+    pub fn record_n(&mut self, latency: Span, n: u64) {
+        if n > 0 {
+            let count = &mut self.counts[slot(latency.as_micros())];
+            *count = u32::try_from(u64::from(*count) + n).unwrap_or(u32::MAX);
+            self.count += n;
+            self.sum_ns += u128::from(latency.0) * u128::from(n);
+            self.min = self.min.min(latency);
+            self.max = self.max.max(latency);
+        }
+    }
+
     /// Slots that may hold something, if anything was recorded.
     fn touched(&self) -> std::ops::RangeInclusive<usize> {
         slot(self.min.as_micros())..=slot(self.max.as_micros())
