@@ -463,6 +463,20 @@ impl Engine {
         }
     }
 
+    /// Counts so many requests as offered, for drivers that do not follow each.
+    pub fn offered_many(&mut self, requests: u64) {
+        if let Some(scraper) = &mut self.scraper {
+            scraper.offered_many(requests);
+        }
+    }
+
+    /// Counts so many attempts as ended in the same way, for drivers that do not follow each. Only metrics hear of it.
+    pub fn ended_many(&mut self, latency: Span, failed: bool, attempts: u64) {
+        if let Some(scraper) = &mut self.scraper {
+            scraper.ended_many(latency, failed, attempts);
+        }
+    }
+
     /// Learns, after the end of an attempt that an instance refused, how long it asked to be left alone (`Retry-After`).
     pub fn hinted(&mut self, now: Time, id: InstanceId, retry_after: Span) {
         self.balancer.hinted(now, id, retry_after);

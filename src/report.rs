@@ -24,6 +24,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::record::Run;
+use crate::record::fidelity::Faithfulness;
 use crate::record::interval::{Interval, student_t};
 use crate::record::latency::Latency;
 use crate::record::outcome::Counts;
@@ -209,6 +210,18 @@ impl Experiment<'_> {
     pub fn client_fairness(&self) -> Option<f64> {
         let all: Option<Vec<f64>> = self.runs.iter().map(|run| run.client_fairness).collect();
         all.filter(|all| !all.is_empty()).map(|all| all.iter().sum::<f64>() / all.len() as f64)
+    }
+
+    /// How faithfully it was simulated: the share of simulated requests its mean over the replications, the spread that of the farthest
+    /// one; `None` where all requests were to be simulated.
+    pub fn fidelity(&self) -> Option<Faithfulness> {
+        let all: Vec<&Faithfulness> = self.runs.iter().filter_map(|run| run.fidelity.as_ref()).collect();
+        // If any had to be simulated in full, that and why is what matters.
+        let told = all.iter().find(|told| told.reason.is_some()).or(all.first())?;
+        let spreads = all.iter().filter_map(|told| told.spread);
+        let farthest = spreads.max_by(|a, b| a.of_bounds().total_cmp(&b.of_bounds()));
+        let share = all.iter().map(|told| told.simulated_share).sum::<f64>() / all.len() as f64;
+        Some(Faithfulness { simulated_share: share, spread: farthest, ..(*told).clone() })
     }
 
     /// A figure's mean and 95 % interval over the replications; `None` with a single one.

@@ -64,6 +64,8 @@ pub enum Stream {
     TuneRandom,
     /// Seeds that only a tuner's confirmation uses; index: run.
     TuneFresh,
+    /// Which of the requests that stand for others do so once more; index: moment.
+    Echo,
 }
 
 /// The weyl constant of SplitMix64: 2⁶⁴ / φ, odd.

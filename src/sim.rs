@@ -24,6 +24,7 @@ mod client;
 mod dependency;
 mod fault;
 mod fleet;
+mod forward;
 mod hold;
 pub mod instance;
 mod intake;
@@ -34,12 +35,14 @@ pub mod plan;
 mod probe;
 pub mod replicate;
 pub mod sharing;
+pub mod survey;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Request};
 use crate::engine::{Command, Engine};
 use crate::record::fairness::Fairness;
+use crate::record::fidelity::Faithfulness;
 use crate::record::outcome::Failure;
 use crate::record::run::Ended;
 use crate::record::{Recorder, Run};
@@ -50,6 +53,7 @@ use crate::sim::calendar::{Calendar, Kind};
 use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::{Pool, Waits};
 use crate::sim::fault::Faults;
+use crate::sim::forward::FastForward;
 use crate::sim::hold::Holding;
 use crate::sim::instance::Instance;
 use crate::sim::intake::{Intake, Upcoming};
@@ -103,6 +107,8 @@ struct World<'a> {
     pressure: Option<Box<Pressure>>,
     /// Whether a request may meet more than the plain way: probes, or overload control at clients or instances.
     has_extras: bool,
+    /// What leaves requests out, where not every one is simulated.
+    forward: Option<Box<FastForward>>,
     commands: Vec<Command>,
     // What is left.
     recorder: Recorder,
@@ -176,6 +182,9 @@ impl World<'_> {
         }
         self.agenda.push(Time::ZERO + self.recorder.step_length(), Entry::StepEnds);
         self.schedule_faults();
+        if self.forward.is_some() {
+            self.look_ahead();
+        }
     }
 
     /// A calendar event happens.
@@ -602,6 +611,9 @@ impl World<'_> {
         while let Some(entry) = self.agenda.pop_step(self.now) {
             self.attend(entry);
         }
+        if self.forward.is_some() {
+            self.look_ahead();
+        }
     }
 
     fn attend(&mut self, entry: Entry) {
@@ -614,6 +626,8 @@ impl World<'_> {
             Entry::HoldLimit => self.hold_limit(),
             Entry::FaultStarts(fault) => self.fault_starts(fault),
             Entry::FaultEnds(fault) => self.fault_ends(fault),
+            // What is to be done then is seen to after every control event.
+            Entry::SampleEnds => {}
             Entry::StepEnds => self.step_ends(),
         }
     }
@@ -658,8 +672,17 @@ impl World<'_> {
         debug_assert!(self.engine.in_flight() == 0, "in-flight counts fall on every way a request can end");
         let instances = self.summaries();
         let client_fairness = self.fairness.and_then(|fairness| fairness.index());
+        let passed = self.forward.as_ref().map_or(0, |forward| forward.passed());
         let run = self.recorder.finish(self.seed, self.ended, self.end, self.events, instances);
-        Run { client_fairness, ..run }
+        let share = run.simulated as f64 / (run.simulated + passed).max(1) as f64;
+        let fidelity = self.forward.map(|_| Faithfulness {
+            asked: self.plan.fidelity(),
+            used: self.plan.fidelity(),
+            reason: None,
+            simulated_share: share,
+            spread: None,
+        });
+        Run { client_fairness, fidelity, ..run }
     }
 }
 

@@ -11,13 +11,15 @@
 //! what is a function of the arrival's index. What is absent: answers. Arrivals do not wait for them (open loop),
 //! and timeouts and retries are the driver's.
 
+pub mod ahead;
 pub mod arrivals;
 pub mod formats;
 pub mod population;
 pub mod replay;
 pub mod shape;
 
-pub use arrivals::{Arrival, Arrivals, Origin};
+pub use ahead::Ahead;
+pub use arrivals::{Arrival, Arrivals, Origin, Place};
 pub use population::{ClientsConfig, EndpointMix, Population, Region};
 pub use shape::{Attack, Kind, Noise, Overlay, Rate, Segment};
 

@@ -6,8 +6,10 @@ mod tune;
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::record::fidelity::Fidelity;
 use crate::units::Span;
 #[cfg(feature = "live")]
 pub use live::*;
@@ -102,6 +104,11 @@ pub struct RunArgs {
     /// Folder for the report; with several scenarios, one folder each inside it [default: reports/NAME]
     #[arg(long, short, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// How much is simulated request by request: full (all), hybrid (all near saturation and around changes, and a twenty-fifth of
+    /// the rest) or fluid (a hundredth of the rest); what samples would distort is simulated in full, and the report says why
+    /// [default: full]
+    #[arg(long, value_name = "FIDELITY", value_parser = fidelity())]
+    pub fidelity: Option<Fidelity>,
     /// Print report.json on standard output and nothing else; write files only with --out
     #[arg(long)]
     pub json: bool,
@@ -111,6 +118,13 @@ pub struct RunArgs {
     /// A note that the report shows
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
+}
+
+/// The names of all fidelities.
+fn fidelity() -> impl TypedValueParser<Value = Fidelity> {
+    let named =
+        |name: String| Fidelity::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, fidelity)| fidelity);
+    PossibleValuesParser::new(Fidelity::ALL.map(|(name, _)| name)).map(move |name| named(name).unwrap_or_default())
 }
 
 /// `wavetank sim`.

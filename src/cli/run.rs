@@ -18,6 +18,7 @@ use super::stand_in::{self, Meeting};
 use crate::engine::autoscaler;
 use crate::engine::metrics::Metric;
 use crate::record::Run;
+use crate::record::fidelity::Fidelity;
 use crate::record::latency::Latency;
 use crate::record::run::Ended;
 use crate::report::{self, Experiment, Mode, RecordedService, RunInfo, Threshold};
@@ -41,7 +42,7 @@ pub fn sim(args: SimArgs) -> Result<Exit, Failure> {
     for (scenario, path) in scenarios.into_iter().zip(&args.scenarios) {
         let out = args.run.out.clone().map(|out| if several { out.join(&scenario.name) } else { out });
         let command = format!("wavetank sim {}{}", quoted(path), shown(&args.run));
-        let plan = Plan::new(told(scenario, &args.run)).or_bad_input()?;
+        let plan = Plan::new(told(scenario, &args.run)).or_bad_input()?.with_fidelity(fidelity(&args.run));
         let worst = run(&plan, command, out, &args.run, false, None)?;
         exit = if worst == Exit::Done { exit } else { worst };
     }
@@ -82,15 +83,19 @@ pub fn replay(args: ReplayArgs) -> Result<Exit, Failure> {
             stand_in::meet(&keys, args.scale.is_some(), &args.run.overrides)?;
         eprintln!("{}", scenario.description);
         scenario.duration = args.duration;
-        let plan = Plan::with(told(scenario, &args.run), Some(dataset));
+        let plan = Plan::with(told(scenario, &args.run), Some(dataset)).with_fidelity(fidelity(&args.run));
         return run(&plan, command, args.run.out.clone(), &args.run, args.compare_recorded, Some(&text));
     };
     let mut overrides = args.run.overrides.clone();
     overrides.insert(0, format!("traffic={{ replay = {{ {keys} }} }}"));
     let mut scenario = scenario::load(path, &overrides).or_bad_input()?;
     scenario.duration = args.duration;
-    let plan = Plan::new(told(scenario, &args.run)).or_bad_input()?;
+    let plan = Plan::new(told(scenario, &args.run)).or_bad_input()?.with_fidelity(fidelity(&args.run));
     run(&plan, command, args.run.out.clone(), &args.run, args.compare_recorded, None)
+}
+
+fn fidelity(args: &RunArgs) -> Fidelity {
+    args.fidelity.unwrap_or_default()
 }
 
 /// A scenario with what the flags say of every run.
@@ -117,6 +122,9 @@ fn shown(args: &RunArgs) -> String {
     }
     if let Some(seed) = args.seed {
         text.push_str(&format!(" --seed {seed}"));
+    }
+    if let Some(fidelity) = args.fidelity {
+        text.push_str(&format!(" --fidelity {}", fidelity.name()));
     }
     text
 }

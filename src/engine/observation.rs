@@ -57,11 +57,11 @@ impl Default for Coarse {
 }
 
 impl Coarse {
-    fn record(&mut self, latency: Span) {
+    fn record(&mut self, latency: Span, n: u32) {
         let us = latency.as_micros();
         let shift = (us | 63).ilog2() - 5;
         let slot = shift as usize * 32 + (us >> shift) as usize;
-        self.counts[slot.min(COARSE_SLOTS - 1)] += 1;
+        self.counts[slot.min(COARSE_SLOTS - 1)] += n;
     }
 
     /// Highest value of a slot \[ms\].
@@ -192,7 +192,17 @@ impl Scraper {
         self.current.failures += u64::from(failed);
         self.current.latency_sum += u128::from(latency.0);
         if let Some(latencies) = &mut self.current.latencies {
-            latencies.record(latency);
+            latencies.record(latency, 1);
+        }
+    }
+
+    /// So many attempts ended in the same way, for drivers that do not look at single ones.
+    pub fn ended_many(&mut self, latency: Span, failed: bool, attempts: u64) {
+        self.current.attempts += attempts;
+        self.current.failures += if failed { attempts } else { 0 };
+        self.current.latency_sum += u128::from(latency.0) * u128::from(attempts);
+        if let Some(latencies) = &mut self.current.latencies {
+            latencies.record(latency, u32::try_from(attempts).unwrap_or(u32::MAX));
         }
     }
 

@@ -243,9 +243,20 @@ impl StepHistogram {
         self.max = self.max.max(latency);
     }
 
+    /// Records `n` latencies that are the same.
+    pub fn record_n(&mut self, latency: Span, n: u64) {
+        if n > 0 {
+            self.add(slot(latency.as_micros()), u32::try_from(n).unwrap_or(u32::MAX));
+            self.count += n;
+            self.sum_ns += u128::from(latency.0) * u128::from(n);
+            self.min = self.min.min(latency);
+            self.max = self.max.max(latency);
+        }
+    }
+
     #[inline]
     fn add(&mut self, slot: usize, n: u32) {
-        self.counts[slot] += n;
+        self.counts[slot] = self.counts[slot].saturating_add(n);
         self.filled[slot / 64] |= u64::from(n > 0) << (slot % 64);
     }
 

@@ -3,6 +3,8 @@
 //! Warm-up is dropped once, by *scheduled* time: a request scheduled in it is offered and ends, is seen in the timeline, and
 //! is in no statistic. Per request the recorder touches a handful of counters and one slot of a flat histogram.
 
+mod echo;
+
 use crate::engine::events::{Event, EventKind};
 use crate::engine::request::InstanceId;
 use crate::record::cost::{Billing, Cost};
@@ -10,6 +12,8 @@ use crate::record::elasticity::{elasticity, instances_needed};
 use crate::record::heat::Heating;
 use crate::record::latency::{Latency, StepHistogram};
 use crate::record::outcome::{Counts, Failure};
+pub use crate::record::recorder::echo::Echoed;
+use crate::record::recorder::echo::{Echo, Heard};
 use crate::record::regret::{self, Regret};
 use crate::record::run::{Ended, EndpointSummary, FleetSummary, InstanceSummary, Run};
 use crate::record::timeline::{Column, Timeline};
@@ -122,6 +126,7 @@ pub struct Recorder {
     measured_seconds: f64,
     ready_min: Option<u32>,
     ready_max: u32,
+    echo: Echo,
 }
 
 impl Recorder {
@@ -158,6 +163,7 @@ impl Recorder {
             measured_seconds: 0.0,
             ready_min: None,
             ready_max: 0,
+            echo: Echo::default(),
             settings,
         }
     }
@@ -183,6 +189,9 @@ impl Recorder {
     /// An attempt beyond the first of a request was sent.
     pub fn retried(&mut self, scheduled_at: Time, endpoint: u16) {
         self.step.retries += 1;
+        if self.echo.listening {
+            self.echo.hear(Heard::Retried { endpoint });
+        }
         if scheduled_at >= self.warmup_end {
             self.counts.retries += 1;
             if self.endpoints.len() > 1 {
@@ -195,6 +204,9 @@ impl Recorder {
     #[inline]
     pub fn succeeded(&mut self, now: Time, scheduled_at: Time, waiting: Span, service: Span, endpoint: u16) {
         let latency = now.since(scheduled_at);
+        if self.echo.listening {
+            self.echo.hear(Heard::Succeeded { latency, waiting, service, endpoint });
+        }
         self.step.succeeded += 1;
         self.completions += u64::from(now >= self.warmup_end && now < self.end);
         if scheduled_at < self.warmup_end {
@@ -218,6 +230,9 @@ impl Recorder {
 
     /// A request failed for good at `now`.
     pub fn failed(&mut self, now: Time, scheduled_at: Time, reason: Failure, endpoint: u16) {
+        if self.echo.listening {
+            self.echo.hear(Heard::Failed { latency: now.since(scheduled_at), reason, endpoint });
+        }
         self.step.failed += 1;
         self.step.rate_limited += u64::from(reason == Failure::RateLimited);
         let served = matches!(reason, Failure::ServerError | Failure::Timeout | Failure::Connection);
@@ -236,6 +251,9 @@ impl Recorder {
 
     /// Instances worked for `service` on an attempt that was of no use: nobody waited for its answer, or it was an error.
     pub fn wasted(&mut self, scheduled_at: Time, service: Span) {
+        if self.echo.listening {
+            self.echo.hear(Heard::Wasted { service });
+        }
         if scheduled_at >= self.warmup_end {
             self.wasted = Span(self.wasted.0.saturating_add(service.0));
         }
@@ -465,6 +483,7 @@ impl Recorder {
             latency_heat: Some(self.heating.finish()),
             failures_seen: self.failures_seen,
             simulated: self.simulated,
+            fidelity: None,
         }
     }
 }

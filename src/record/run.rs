@@ -3,6 +3,7 @@
 use crate::engine::events::Event;
 use crate::record::cost::Cost;
 use crate::record::elasticity::Elasticity;
+use crate::record::fidelity::Faithfulness;
 use crate::record::heat::LatencyHeat;
 use crate::record::latency::{Latency, StepHistogram};
 use crate::record::outcome::{Counts, Failure};
@@ -76,8 +77,10 @@ pub struct Run {
     pub latency_heat: Option<LatencyHeat>,
     /// When requests of the measured part first and last ended with each reason, in the order of [`Failure::ALL`]; `None` if none did.
     pub failures_seen: [Option<(Time, Time)>; Failure::ALL.len()],
-    /// Requests simulated: for the speed of the simulator, warm-up included.
+    /// Requests simulated one by one: for the speed of the simulator, warm-up included.
     pub simulated: u64,
+    /// How faithfully it was simulated; `None`: every request was, as nobody asked for less.
+    pub fidelity: Option<Faithfulness>,
 }
 
 /// The fleet over the measured part of a run.

@@ -109,6 +109,9 @@ fn headline(out: &mut String, x: &Experiment, ink: &Ink) {
             thousands(counts.succeeded)
         ),
     );
+    if let Some(told) = x.fidelity() {
+        line("fidelity", told.in_words());
+    }
     line("availability", counts.availability().map_or("no requests".to_string(), percent));
     let wasted = x.mean(|run| run.wasted_work);
     if wasted >= 0.005 {

@@ -8,6 +8,7 @@ use crate::engine::analyzer::advice::Advice;
 use crate::engine::analyzer::verdict::WEIGHTS;
 use crate::engine::events::{Event, EventKind, Scaling, Spike};
 use crate::record::Run;
+use crate::record::fidelity::{Faithfulness, Spread};
 use crate::record::heat::{LatencyHeat, bounds_us};
 use crate::record::latency::Latency;
 use crate::record::outcome::{Counts, Failure};
@@ -92,6 +93,9 @@ fn sections(x: &Experiment) -> Vec<(&'static str, Section)> {
     if let Some(then) = &x.recorded {
         let at = sections.len() - 1;
         sections.insert(at, ("recorded", recorded(then)));
+    }
+    if let Some(told) = x.fidelity() {
+        sections.push(("fidelity", fidelity(&told)));
     }
     if let Some(heat) = &first.latency_heat {
         sections.push(("latency_heat", latency_heat(heat)));
@@ -284,6 +288,24 @@ fn encoded(latency: &Latency) -> Value {
         ("sum_ns", value!(encoded.sum_ns.to_string())),
         ("min_ns", latency.min().map_or(Value::Null, |min| value!(min.0))),
         ("max_ns", latency.max().map_or(Value::Null, |max| value!(max.0))),
+    ])
+}
+
+fn fidelity(told: &Faithfulness) -> Value {
+    object([
+        ("asked", value!(told.asked.name())),
+        ("used", value!(told.used.name())),
+        ("reason", value!(told.reason)),
+        ("simulated_share", number(told.simulated_share)),
+        ("spread", told.spread.as_ref().map_or(Value::Null, spread)),
+    ])
+}
+
+fn spread(spread: &Spread) -> Value {
+    object([
+        ("availability_points", number(spread.availability_points)),
+        ("p99_percent", number(spread.p99_percent)),
+        ("instance_hours_percent", number(spread.instance_hours_percent)),
     ])
 }
 

@@ -358,6 +358,7 @@ fn run(at: At) -> Result<Run, String> {
         latency_heat: None,
         failures_seen: failures_seen(&at.at("failures_seen"))?,
         simulated: at.at("simulated").whole()?,
+        fidelity: None,
     })
 }
 

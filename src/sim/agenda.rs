@@ -25,6 +25,8 @@ pub enum Entry {
     FaultStarts(u32),
     /// A fault is over: its number among those that struck.
     FaultEnds(u32),
+    /// It may be time to begin or end a sample, where not every request is simulated.
+    SampleEnds,
     /// A step of the timeline ends.
     StepEnds,
 }

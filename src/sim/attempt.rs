@@ -132,6 +132,23 @@ impl Slab {
         self.free.push(slot);
     }
 
+    /// Every attempt in the making began later by so much, but none that began before `warmup_end` after it. O(slots).
+    pub fn leap(&mut self, by: Span, warmup_end: Time) {
+        for attempt in self.slots.iter_mut().filter(|attempt| attempt.stage != Stage::Free) {
+            let began_before = attempt.scheduled_at < warmup_end;
+            attempt.scheduled_at += by;
+            if began_before {
+                attempt.scheduled_at = attempt.scheduled_at.min(Time(warmup_end.0 - 1));
+            }
+            attempt.sent_at += by;
+        }
+    }
+
+    /// How many slots there are, free ones included.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Whether no slot is taken.
     pub fn is_empty(&self) -> bool {
         self.slots.len() == self.free.len()

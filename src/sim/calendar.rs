@@ -18,7 +18,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// What a pending event is; the order is the order at equal times: what ends at t frees capacity for what starts at t.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -321,13 +321,23 @@ impl Calendar {
         keys.into_iter().for_each(|key| self.insert(key));
     }
 
+    /// Puts off every event by the same time; their order stays. O(events).
+    pub fn leap(&mut self, by: Span) {
+        let keys = self.drain();
+        self.base = ((self.base << self.shift) + by.0) >> self.shift;
+        keys.into_iter().for_each(|key| self.insert(key + (u128::from(by.0) << 64)));
+    }
+
     fn drain(&mut self) -> Vec<u128> {
         let mut keys: Vec<u128> = self.rest.drain().map(|Reverse(key)| key).collect();
-        for (bucket, fill) in self.ring.iter_mut().zip(&mut self.fill) {
-            keys.extend_from_slice(&bucket[..usize::from(std::mem::take(fill))]);
-            *bucket = [NO_KEY; DEPTH];
+        for (i, word) in self.occupied.iter_mut().enumerate() {
+            while *word != 0 {
+                let bucket = i * 64 + word.trailing_zeros() as usize;
+                *word &= *word - 1;
+                keys.extend_from_slice(&self.ring[bucket][..usize::from(std::mem::take(&mut self.fill[bucket]))]);
+                self.ring[bucket] = [NO_KEY; DEPTH];
+            }
         }
-        self.occupied.fill(0);
         (self.near, self.rest_least) = (0, NO_KEY);
         self.least = Least::in_rest(NO_KEY);
         keys
@@ -371,6 +381,11 @@ mod tests {
                 if n == reshape_at {
                     (calendar.pushes, calendar.beyond) = (REVIEW_EVERY - 1, REVIEW_EVERY);
                     calendar.crowded = if kind > 3 { REVIEW_EVERY } else { 0 };
+                }
+                if n + 1 == reshape_at {
+                    // Nothing is late after a leap: what is pending was not due yet.
+                    calendar.leap(Span(1 << stretch));
+                    model.iter_mut().for_each(|event| event.0 += 1 << stretch);
                 }
                 if pop {
                     let expected = (0..model.len()).min_by_key(|&i| (model[i].0, model[i].1, model[i].2));

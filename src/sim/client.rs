@@ -39,6 +39,16 @@ impl Patience {
         }
     }
 
+    /// Puts off every end of patience by the same time.
+    pub fn leap(&mut self, by: Span) {
+        self.waiting.iter_mut().for_each(|(at, _, _)| *at = at.saturating_add(by));
+    }
+
+    /// How many may give up, those with an answer included.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// When the next client may give up; [`Time::MAX`] if none ever does.
     #[inline]
     pub fn next_at(&self) -> Time {
@@ -53,6 +63,8 @@ pub struct RetryPolicy {
     on: RetryOn,
     /// By slot: the tokens that the attempt there was paid with, if it is a retry.
     took: Vec<u32>,
+    /// Time that was left out: what requests deposit lasts for as many requests as ever.
+    left_out: Span,
 }
 
 /// Numbers of attempts from here on are those of copies, which take no tokens.
@@ -61,7 +73,7 @@ const COPIES: u16 = 1 << 15;
 impl RetryPolicy {
     /// No deposits yet, and all tokens.
     pub fn new(retry: &Retry) -> RetryPolicy {
-        RetryPolicy { retries: Retries::new(&retry.policy), on: retry.on, took: Vec::new() }
+        RetryPolicy { retries: Retries::new(&retry.policy), on: retry.on, took: Vec::new(), left_out: Span::ZERO }
     }
 
     /// The attempt in `slot`, its request's `number`-th, is answered well.
@@ -83,10 +95,15 @@ impl RetryPolicy {
         }
     }
 
+    /// Time goes on by so much, in which requests were left out.
+    pub fn leap(&mut self, by: Span) {
+        self.left_out += by;
+    }
+
     /// A request begins.
     #[inline]
     pub fn offered(&mut self, now: Time) {
-        self.retries.offered(now);
+        self.retries.offered(now.saturating_sub(self.left_out));
     }
 
     /// How long a client waits before its next attempt, and the tokens that this takes; `None` if there is none. The server may have
@@ -103,6 +120,7 @@ impl RetryPolicy {
             return None;
         }
         let failed = Failed { attempt: u32::from(attempt.number), timed_out: failure == Failure::Timeout, hint };
+        let now = now.saturating_sub(self.left_out);
         self.retries.next(now, failed, |retry| dice.sub(attempt.index, u64::from(retry)).unit())
     }
 }
@@ -200,6 +218,9 @@ impl World<'_> {
         if self.has_extras && self.goes_on_without(&mut attempt, failure) {
             return;
         }
+        if let (Some(forward), Failure::QueueFull) = (&mut self.forward, failure) {
+            forward.goes_beyond(-(attempt.demand.0 as f64));
+        }
         let (now, dice) = (self.now, self.retry_dice);
         let wait = self.retry.as_mut().and_then(|retry| retry.wait(now, &attempt, failure, hint, dice));
         match wait {
@@ -232,6 +253,9 @@ impl World<'_> {
         let attempt = &mut self.slab[slot];
         attempt.sent_at = self.now;
         let (scheduled_at, endpoint, last) = (attempt.scheduled_at, attempt.endpoint, attempt.instance);
+        if let Some(forward) = &mut self.forward {
+            forward.goes_beyond(attempt.demand.0 as f64);
+        }
         self.recorder.retried(scheduled_at, endpoint);
         self.send_under_pressure(slot, Some(last));
     }

@@ -169,6 +169,19 @@ impl Instance {
         self.touched_at = now;
     }
 
+    /// Stands still for so long after `now`, for which `areas` are added.
+    pub fn leap(&mut self, now: Time, by: Span, areas: Areas) {
+        self.touch(now);
+        self.areas.serving += areas.serving;
+        self.areas.calling += areas.calling;
+        self.areas.queued += areas.queued;
+        self.areas.shared_cpu += areas.shared_cpu;
+        self.touched_at = now + by;
+        if let Some(sharing) = &mut self.sharing {
+            sharing.leap(now, by);
+        }
+    }
+
     /// Puts an attempt at the end of the queue.
     #[inline]
     pub fn enqueue(&mut self, slab: &mut Slab, slot: u32) {

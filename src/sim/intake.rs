@@ -7,9 +7,10 @@ use crate::distribution::Sampler;
 use crate::rng::{Dice, Stream};
 use crate::scenario::service::Endpoint;
 use crate::sim::Plan;
+use crate::sim::survey::Survey;
 use crate::traffic::formats::Work;
 use crate::traffic::replay::Truncation;
-use crate::traffic::{Arrival, Arrivals, EndpointMix, Origin, Population};
+use crate::traffic::{Arrival, Arrivals, EndpointMix, Origin, Place, Population};
 use crate::units::{Span, Time};
 
 /// Requests looked up at a time.
@@ -128,6 +129,61 @@ impl Intake {
             Upcoming { at, index, demand, client, endpoint }
         }));
         self.next_at = self.batch.first().map_or(Time::MAX, |first| first.at);
+    }
+
+    /// Leaves out what would arrive before `until`, by a survey of these very requests; how many that are.
+    pub fn leap(&mut self, plan: &Plan, until: Time, survey: &Survey) -> u64 {
+        let mut passed = self.pass_batch(until);
+        if self.taken < self.batch.len() {
+            return passed;
+        }
+        let place = survey.before(until).place;
+        if let Some(arrivals) = &mut self.arrivals
+            && let Some(here) = arrivals.place()
+            && place.arrivals() > here.arrivals()
+        {
+            passed += place.arrivals() - here.arrivals();
+            arrivals.resume(place);
+        }
+        loop {
+            self.refill(plan);
+            passed += self.pass_batch(until);
+            if self.taken < self.batch.len() || self.batch.is_empty() {
+                return passed;
+            }
+        }
+    }
+
+    /// Leaves out what of the batch would arrive before `until`.
+    fn pass_batch(&mut self, until: Time) -> u64 {
+        let passed = self.batch[self.taken..].iter().take_while(|upcoming| upcoming.at < until).count();
+        self.taken += passed;
+        self.next_at = self.batch.get(self.taken).map_or(Time::MAX, |next| next.at);
+        passed as u64
+    }
+
+    /// Follows all arrivals to their end, and tells `mark` of each where it is looked for, when it comes and its demand. Sources without
+    /// [places](Arrivals::place) have nothing to tell.
+    pub fn follow(mut self, mut mark: impl FnMut(Place, Time, Span)) {
+        let Some(arrivals) = &mut self.arrivals else { return };
+        let mut places = [Place::default(); BATCH];
+        loop {
+            self.bare.clear();
+            while self.bare.len() < BATCH
+                && let Some(place) = arrivals.place()
+                && let Some(arrival) = arrivals.next()
+            {
+                places[self.bare.len()] = place;
+                self.bare.push(arrival);
+            }
+            if self.bare.is_empty() {
+                return;
+            }
+            for (arrival, place) in self.bare.iter().zip(places) {
+                let model = &self.demands[usize::from(self.mix.endpoint(arrival.index))];
+                mark(place, arrival.at, model.sampler.sample(&mut self.dice.draws(arrival.index)));
+            }
+        }
     }
 
     /// A request that is not planned: `index` says all about it but who asks.

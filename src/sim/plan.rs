@@ -1,5 +1,6 @@
 //! A plan: a scenario made ready to run, with its tables built and its dataset opened. Shared by all replications.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::distribution::Sampler;
@@ -7,6 +8,7 @@ use crate::engine::balancer::Strategy;
 use crate::engine::limiter::Key;
 use crate::engine::request::InstanceId;
 use crate::engine::{self, Engine};
+use crate::record::fidelity::{Faithfulness, Fidelity, Spread};
 use crate::record::recorder::Settings;
 use crate::record::run::Ended;
 use crate::record::{Recorder, Run};
@@ -19,11 +21,13 @@ use crate::sim::calendar::Calendar;
 use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::{Pool, Waits};
 use crate::sim::fault::Faults;
+use crate::sim::forward::{self, FastForward, Take};
 use crate::sim::hold::Holding;
 use crate::sim::intake::Intake;
 use crate::sim::observation::Observer;
 use crate::sim::overload::Pressure;
 use crate::sim::probe::Probing;
+use crate::sim::survey::Survey;
 use crate::sim::{Monitor, World};
 use crate::traffic::replay::{self, Dataset};
 use crate::traffic::{Arrivals, EndpointMix, Population};
@@ -31,6 +35,9 @@ use crate::units::{Span, Time};
 
 /// Rows of the endpoint table that the paths of a log may fill; the rest is "other paths".
 const LOG_ENDPOINTS: usize = 24;
+
+/// Share of simulated requests above which two sets of samples cost more than all requests.
+const MOST_IN_PART: f64 = 0.5;
 
 /// A scenario made ready to run.
 #[derive(Debug)]
@@ -47,6 +54,8 @@ pub struct Plan {
     boot: Sampler,
     think: Option<Sampler>,
     spotlight: Vec<(Time, Time)>,
+    fidelity: Fidelity,
+    survey: Option<Arc<Survey>>,
 }
 
 impl Plan {
@@ -87,6 +96,8 @@ impl Plan {
             recorded,
             attack_endpoints,
             spotlight: Vec::new(),
+            fidelity: Fidelity::Full,
+            survey: None,
             scenario,
         }
     }
@@ -94,6 +105,41 @@ impl Plan {
     /// Has answers in these stretches, in order and apart, counted for themselves as well: [`Run::spotlight`].
     pub fn with_spotlight(self, spotlight: Vec<(Time, Time)>) -> Plan {
         Plan { spotlight, ..self }
+    }
+
+    /// Has no more of its runs simulated request by request than `fidelity` says; default [`Fidelity::Full`]. A scenario that this
+    /// would distort is simulated in full all the same, and [`Run::fidelity`] tells why.
+    pub fn with_fidelity(self, fidelity: Fidelity) -> Plan {
+        Plan { fidelity, ..self }
+    }
+
+    /// Looks through its requests under `seed`, once for all plans with the same traffic and endpoints: the candidates of a search
+    /// share it by [`Plan::with_survey`]. It takes about a fifth of the time of a full run.
+    pub fn survey(&self, seed: u64) -> Result<Survey, replay::Error> {
+        Ok(Survey::of(self, seed, self.intake(seed)?))
+    }
+
+    /// Spares runs that do not simulate all requests a survey of their own. One of other requests is of no use, and is not used.
+    pub fn with_survey(self, survey: Arc<Survey>) -> Plan {
+        Plan { survey: Some(survey), ..self }
+    }
+
+    /// A survey of the requests under `seed`: the one it was given, if it is that.
+    pub(super) fn surveyed(&self, seed: u64) -> Result<Arc<Survey>, replay::Error> {
+        match &self.survey {
+            Some(survey) if survey.is_of(self, seed) => Ok(Arc::clone(survey)),
+            _ => self.survey(seed).map(Arc::new),
+        }
+    }
+
+    /// How much of its runs is simulated request by request.
+    pub fn fidelity(&self) -> Fidelity {
+        self.fidelity
+    }
+
+    /// The endpoints of the scenario, and those of the dataset.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 
     /// The scenario.
@@ -111,32 +157,84 @@ impl Plan {
         self.dataset.as_ref()
     }
 
-    /// Plays one replication with `seed`.
+    /// Plays one replication with `seed`. Where less than all of it is to be simulated, that is done twice, with samples of other
+    /// requests; if they agree, the first stands, and if not, all is simulated after all.
     pub fn run(&self, seed: u64, monitor: &Monitor) -> Result<Run, replay::Error> {
         let before = monitor.progress_ms.load(Ordering::Relaxed);
-        let run = self.world(seed, monitor)?.run();
+        let reason = match self.fidelity {
+            Fidelity::Full => None,
+            _ => self.unfit(seed)?,
+        };
+        let run = match (self.fidelity, reason) {
+            (Fidelity::Full, _) => self.world(seed, monitor, None)?.run(),
+            (_, Some(reason)) => self.in_full(seed, monitor, reason)?,
+            (_, None) => self.in_part(seed, monitor)?,
+        };
         debug_assert!(monitor.progress_ms.load(Ordering::Relaxed) >= before, "progress only grows");
         Ok(run)
     }
 
-    fn world<'a>(&'a self, seed: u64, monitor: &'a Monitor) -> Result<World<'a>, replay::Error> {
+    /// Why no part of it would do, if none would.
+    fn unfit(&self, seed: u64) -> Result<Option<String>, replay::Error> {
+        if let Some(reason) = forward::unfit(self) {
+            return Ok(Some(reason));
+        }
+        let requests = forward::ahead(self, seed)?.requests(Time(self.duration.0));
+        Ok((requests < forward::WORTH_IT)
+            .then(|| "there are too few requests for samples to spare anything".to_string()))
+    }
+
+    fn in_full(&self, seed: u64, monitor: &Monitor, reason: String) -> Result<Run, replay::Error> {
+        let run = self.world(seed, monitor, None)?.run();
+        Ok(self.told_full(run, reason))
+    }
+
+    /// A run of all requests, with why it is that.
+    fn told_full(&self, run: Run, reason: String) -> Run {
+        let (asked, reason) = (self.fidelity, Some(reason));
+        let told = Faithfulness { asked, used: Fidelity::Full, reason, simulated_share: 1.0, spread: None };
+        Run { fidelity: Some(told), ..run }
+    }
+
+    fn in_part(&self, seed: u64, monitor: &Monitor) -> Result<Run, replay::Error> {
+        let survey = self.surveyed(seed)?;
+        let part = |take| FastForward::new(self, seed, Arc::clone(&survey), take);
+        let mut run = self.world(seed, monitor, Some(part(Take::First)?))?.run();
+        let share = |run: &Run| run.fidelity.as_ref().map_or(1.0, |told| told.simulated_share);
+        if run.ended != Ended::Completed {
+            return Ok(run);
+        }
+        if share(&run) == 1.0 {
+            return Ok(self.told_full(run, "it is never calm".to_string()));
+        }
+        if share(&run) > MOST_IN_PART {
+            return self.in_full(seed, monitor, format!("{:.0} % of it is not calm", share(&run) * 100.0));
+        }
+        // The second take is no progress; it is short enough to be waited for.
+        let again = self.world(seed, &Monitor::default(), Some(part(Take::Second)?))?.run();
+        let spread = Spread::between(&run, &again);
+        if !spread.is_small() {
+            return self.in_full(seed, monitor, format!("two sets of samples disagree by {spread}"));
+        }
+        if let Some(told) = &mut run.fidelity {
+            told.spread = Some(spread);
+            told.simulated_share += share(&again);
+        }
+        Ok(run)
+    }
+
+    pub(super) fn world<'a>(
+        &'a self,
+        seed: u64,
+        monitor: &'a Monitor,
+        forward: Option<FastForward>,
+    ) -> Result<World<'a>, replay::Error> {
         let scenario = &self.scenario;
         let end = Time(self.duration.0);
-        let population = self.population.reseeded(seed);
-        let (arrivals, attackers, users) = match &scenario.traffic {
-            Traffic::Open(config) => {
-                (Some(Arrivals::new(config, seed, end)), population.attackers(config.attacks()), 0)
-            }
-            Traffic::Replay { changes, .. } => {
-                let dataset = self.dataset.as_ref().expect("a replayed plan has a dataset");
-                (Some(Arrivals::replay(dataset, changes, seed, end)?), population.attackers(changes.attacks()), 0)
-            }
-            Traffic::Closed(users) => (None, Vec::new(), users.count),
-        };
-        let weights: Vec<f64> = scenario.service.endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        let users = if let Traffic::Closed(users) = &scenario.traffic { users.count } else { 0 };
         let settings =
             Settings { spotlight: self.spotlight.clone(), ..scenario.recording(self.duration, &self.endpoints) };
-        let mix = EndpointMix::new(&weights, seed);
+        let intake = self.intake(seed)?;
         Ok(World {
             plan: self,
             monitor,
@@ -148,7 +246,7 @@ impl Plan {
             dependency_dice: Dice::new(seed, Stream::Dependency),
             think_dice: Dice::new(seed, Stream::Think),
             boot_dice: Dice::new(seed, Stream::Boot),
-            intake: Intake::new(arrivals, population, attackers, mix, &self.endpoints, seed),
+            intake,
             turns: vec![0; users as usize],
             engine: Engine::new(&self.engine_config(seed)),
             instances: Vec::new(),
@@ -167,6 +265,7 @@ impl Plan {
             has_extras: scenario.balancer.strategy == Strategy::Prequal
                 || scenario.balancer.strategy.takes_reports()
                 || scenario.overload.is_on(),
+            forward: forward.map(Box::new),
             commands: Vec::new(),
             recorder: Recorder::new(settings),
             observer: Observer::default(),
@@ -174,6 +273,24 @@ impl Plan {
             events: Vec::new(),
             ended: Ended::Completed,
         })
+    }
+
+    /// The requests under `seed`, none of them looked up.
+    fn intake(&self, seed: u64) -> Result<Intake, replay::Error> {
+        let scenario = &self.scenario;
+        let end = Time(self.duration.0);
+        let population = self.population.reseeded(seed);
+        let (arrivals, attackers) = match &scenario.traffic {
+            Traffic::Open(config) => (Some(Arrivals::new(config, seed, end)), population.attackers(config.attacks())),
+            Traffic::Replay { changes, .. } => {
+                let dataset = self.dataset.as_ref().expect("a replayed plan has a dataset");
+                (Some(Arrivals::replay(dataset, changes, seed, end)?), population.attackers(changes.attacks()))
+            }
+            Traffic::Closed(_) => (None, Vec::new()),
+        };
+        let weights: Vec<f64> = scenario.service.endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        let mix = EndpointMix::new(&weights, seed);
+        Ok(Intake::new(arrivals, population, attackers, mix, &self.endpoints, seed))
     }
 
     fn engine_config(&self, seed: u64) -> engine::Config {

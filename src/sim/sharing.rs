@@ -103,6 +103,18 @@ impl Sharing {
         self.jobs.len() < before
     }
 
+    /// Stands still for so long after `now`.
+    pub fn leap(&mut self, now: Time, by: Span) {
+        self.advance(now);
+        self.updated_at = now + by;
+        self.due = self.due.saturating_add(by);
+    }
+
+    /// The slots of everybody inside, in no order.
+    pub fn slots(&self) -> impl Iterator<Item = u32> {
+        self.jobs.iter().map(|Reverse((_, _, slot))| *slot)
+    }
+
     /// Removes everybody.
     pub fn clear(&mut self, now: Time) {
         self.advance(now);

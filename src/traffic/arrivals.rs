@@ -58,6 +58,22 @@ pub enum Origin {
     },
 }
 
+/// A place between two arrivals, from which what comes next follows without what came before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The arrival before \[ns\].
+    at: u64,
+    candidate: u64,
+    index: u64,
+}
+
+impl Place {
+    /// Arrivals before it.
+    pub fn arrivals(&self) -> u64 {
+        self.index
+    }
+}
+
 /// First index of the requests of attack `k`.
 fn attack_index(k: usize) -> u64 {
     (k as u64 + 1) << 48
@@ -129,6 +145,21 @@ impl Arrivals {
             Sources::One(Flow::Poisson(flow)) => batch.extend(std::iter::from_fn(|| flow.next()).take(count)),
             Sources::One(flow) => batch.extend(std::iter::from_fn(|| flow.next()).take(count)),
             Sources::Many(flows) => batch.extend(std::iter::from_fn(|| next_of(flows)).take(count)),
+        }
+    }
+
+    /// Where the next arrival will be looked for; `None`: this source has no such place, and can only be followed.
+    pub fn place(&self) -> Option<Place> {
+        match &self.sources {
+            Sources::One(Flow::Poisson(flow)) if flow.windows.modulation.is_none() => Some(flow.place()),
+            _ => None,
+        }
+    }
+
+    /// Goes on at a place that these arrivals would come to, as if they had been followed to it.
+    pub fn resume(&mut self, place: Place) {
+        if let Sources::One(Flow::Poisson(flow)) = &mut self.sources {
+            flow.resume(place);
         }
     }
 
@@ -380,6 +411,16 @@ impl Poisson {
                 return Some(arrival);
             }
         }
+    }
+
+    #[inline]
+    fn place(&self) -> Place {
+        Place { at: self.at, candidate: self.candidate, index: self.index }
+    }
+
+    fn resume(&mut self, place: Place) {
+        while self.windows.now.end <= place.at && self.windows.advance() {}
+        Place { at: self.at, candidate: self.candidate, index: self.index } = place;
     }
 
     #[inline]

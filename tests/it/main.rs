@@ -49,6 +49,9 @@ mod ahead;
 /// The same seed, the same bytes.
 mod determinism;
 
+/// What samples tell beside the full simulation.
+mod fidelity;
+
 /// Every worked example is a test.
 mod worked_examples;
 
