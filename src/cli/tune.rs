@@ -18,6 +18,7 @@ use super::progress::Progress;
 use super::run::{Stopwatch, experiment, folder_name, stop_on_ctrl_c};
 use crate::gate::{Bound, Criterion};
 use crate::record::Run;
+use crate::record::fidelity::Fidelity;
 use crate::report::RunInfo;
 use crate::scenario::slo::Target;
 use crate::scenario::{self, Keys, LoadError, Scenario, Traffic};
@@ -79,7 +80,8 @@ pub fn tune(args: TuneArgs) -> Result<Exit, Failure> {
             .map_err(|_| anyhow!("--time: found {time:?}, expected a duration such as 10m"))
             .or_bad_input()?;
         let mut aside = Study::in_memory();
-        let mut pilot = laboratory(&load, &question, &all_days, &mut aside, &monitor, &progress, None)?;
+        let mut pilot =
+            laboratory(&load, &question, &all_days, &mut aside, &monitor, &progress, (None, system.fidelity))?;
         let per_second = pool.install(|| speed(&mut pilot, days.searched.len(), pool.current_num_threads()))?;
         let runs = (time.as_secs_f64() * per_second) as u64;
         let after = expected(&question, &days) - question.budget;
@@ -98,7 +100,8 @@ pub fn tune(args: TuneArgs) -> Result<Exit, Failure> {
         eprintln!("{had} runs are in the study already and are not played again");
     }
     let (tuned, timelines) = {
-        let mut lab = laboratory(&load, &question, &all_days, &mut study, &monitor, &progress, share)?;
+        let mut lab =
+            laboratory(&load, &question, &all_days, &mut study, &monitor, &progress, (share, system.fidelity))?;
         let _bar = Progress::of_study(&progress, expected(&question, &days));
         let tuned = match pool.install(|| answer(&question, &days, &mut lab)) {
             Ok(tuned) => tuned,
@@ -204,6 +207,7 @@ pub(super) struct System {
     path: PathBuf,
     policy: Option<PathBuf>,
     seed: Option<u64>,
+    fidelity: Fidelity,
     overrides: Vec<String>,
     pub scenario: Scenario,
     pub keys: Keys,
@@ -234,7 +238,18 @@ impl System {
             Traffic::Open(_) | Traffic::Closed(_) => None,
         };
         let keys = scenario::keys(&path, args.policy.as_deref(), &overrides).or_bad_input()?;
-        Ok(System { path, policy: args.policy.clone(), seed: args.seed, overrides, scenario, keys, dataset })
+        let fidelity = Fidelity::ALL.iter().find(|(name, _)| *name == args.fidelity);
+        let fidelity = fidelity.map_or(Fidelity::Full, |(_, fidelity)| *fidelity);
+        Ok(System {
+            path,
+            policy: args.policy.clone(),
+            seed: args.seed,
+            fidelity,
+            overrides,
+            scenario,
+            keys,
+            dataset,
+        })
     }
 
     /// The scenario with more overrides.
@@ -295,7 +310,8 @@ impl System {
         let seed = self.scenario.seed.to_string();
         let judged = format!("{:?}{days:?}", question.rules.goals);
         let files = self.dataset.as_ref().map_or(&[][..], Dataset::paths);
-        studies::fingerprint(&[&self.scenario.digest, &seed, &judged], files).or_bad_input()
+        let texts = [&*self.scenario.digest, &seed, &judged, self.fidelity.name()];
+        studies::fingerprint(&texts, files).or_bad_input()
     }
 }
 
@@ -355,9 +371,10 @@ fn laboratory<'a>(
     study: &'a mut Study,
     monitor: &'a Monitor,
     progress: &'a laboratory::Progress,
-    share: Option<Share>,
+    (share, fidelity): (Option<Share>, Fidelity),
 ) -> Result<Laboratory<'a>, Failure> {
-    Laboratory::new(Setup { load, rules: &question.rules, days, study, monitor, progress, share }).or_bad_input()
+    let rules = &question.rules;
+    Laboratory::new(Setup { load, rules, days, study, monitor, progress, share, fidelity }).or_bad_input()
 }
 
 /// Runs per second of wall time, by a pilot with the present setting.
@@ -428,6 +445,9 @@ fn shown(args: &TuneArgs) -> String {
     args.cvar.iter().for_each(|share| add("cvar", share.to_string()));
     args.seed.iter().for_each(|seed| add("seed", seed.to_string()));
     add("method", args.method.clone());
+    if args.fidelity != "full" {
+        add("fidelity", args.fidelity.clone());
+    }
     add("budget", args.budget.to_string());
     add("seeds-confirm", args.seeds_confirm.to_string());
     add("confidence", args.confidence.to_string());

@@ -43,7 +43,7 @@ impl Series {
 impl Ahead {
     /// The rate that `config` plans.
     pub fn new(config: &Config, seed: u64) -> Ahead {
-        Ahead { rate: Rate::new(&config.shape, config.noise, &config.overlay, seed), series: None }
+        Ahead { rate: config.rate(seed), series: None }
     }
 
     /// The rate that is recorded in `dataset`, a series, modified by the noise and overlays of `config`. Reads the file again.
@@ -126,7 +126,7 @@ mod tests {
             arrivals: Process::Poisson,
             shape: vec![Segment { kind: step, lasts: None }],
             noise: Some(Noise { sigma: 0.01, slot: Span::from_secs(30) }),
-            overlay: Vec::new(),
+            ..Config::default()
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -16,10 +16,12 @@ use super::space::{Value, overrides};
 use super::study::{self, Record, Study};
 use crate::distribution::Distribution;
 use crate::record::Run;
+use crate::record::fidelity::Fidelity;
 use crate::record::run::Ended;
 use crate::report::figure::short;
 use crate::rng::{Dice, Stream, replication_seed};
 use crate::scenario::{LoadError, Scenario, Traffic};
+use crate::sim::survey::Survey;
 use crate::sim::{Monitor, Plan};
 use crate::traffic::replay::{self, Dataset};
 use crate::traffic::shape::Kind;
@@ -150,6 +152,10 @@ pub struct Laboratory<'a> {
     priced: bool,
     block: Block,
     stress: Stress,
+    /// How the search's runs are simulated; confirmation's are in full.
+    fidelity: Fidelity,
+    /// Where the requests of a day with a seed are, once for all candidates.
+    surveys: BTreeMap<(usize, u32), Arc<Survey>>,
     study: &'a mut Study,
     monitor: &'a Monitor,
     progress: &'a Progress,
@@ -192,6 +198,8 @@ pub struct Setup<'a> {
     pub progress: &'a Progress,
     /// The share that is played here; `None`: everything.
     pub share: Option<Share>,
+    /// How the search's runs are simulated; confirmation's are in full.
+    pub fidelity: Fidelity,
 }
 
 impl<'a> Laboratory<'a> {
@@ -215,6 +223,8 @@ impl<'a> Laboratory<'a> {
             priced: scenario.fleet.billing.price_per_hour > 0.0,
             block: Block::Search,
             stress: Stress::None,
+            fidelity: setup.fidelity,
+            surveys: BTreeMap::new(),
             study: setup.study,
             monitor: setup.monitor,
             progress: setup.progress,
@@ -266,7 +276,13 @@ impl<'a> Laboratory<'a> {
         if self.monitor.stop.load(Ordering::Relaxed) {
             return Err(Stop::Interrupted);
         }
-        let plan = self.plan(&candidate.settings, trial.day)?;
+        let mut plan = self.plan(&candidate.settings, trial.day)?;
+        if self.samples() {
+            plan = plan.with_fidelity(self.fidelity);
+            if let Some(survey) = self.surveys.get(&(trial.day, trial.seed)) {
+                plan = plan.with_survey(Arc::clone(survey));
+            }
+        }
         let run = plan.run(self.seed_of(trial.seed), self.monitor)?;
         match &run.ended {
             Ended::Completed => Ok(Outcome::of(&run, &self.rules.goals, self.priced)),
@@ -277,6 +293,29 @@ impl<'a> Laboratory<'a> {
                 problem: problem.clone(),
             }),
         }
+    }
+
+    /// Whether runs leave out what samples tell of: screening may, deciding must not.
+    fn samples(&self) -> bool {
+        self.block == Block::Search && self.fidelity != Fidelity::Full
+    }
+
+    /// Surveys the requests of what is to be played, where that has not been done.
+    fn survey(&mut self, trials: impl Iterator<Item = Trial>) -> Result<(), Stop> {
+        if !self.samples() {
+            return Ok(());
+        }
+        let mut wanted: Vec<(usize, u32)> = trials.map(|trial| (trial.day, trial.seed)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.retain(|place| !self.surveys.contains_key(place));
+        let survey = |&(day, seed): &(usize, u32)| {
+            let plan = self.plan(&[], day)?.with_fidelity(self.fidelity);
+            Ok(((day, seed), Arc::new(plan.survey(self.seed_of(seed))?)))
+        };
+        let surveys: Vec<_> = wanted.par_iter().map(survey).collect::<Result<_, Stop>>()?;
+        self.surveys.extend(surveys);
+        Ok(())
     }
 
     fn record(&self, candidate: &Candidate, trial: &Trial) -> Record {
@@ -304,6 +343,7 @@ impl Play for Laboratory<'_> {
             None => wanted.clone(),
             Some(share) => wanted.iter().copied().filter(|i| *i as u32 % share.of == share.index).collect(),
         };
+        self.survey(own.iter().map(|&i| trials[i]))?;
         let this = &*self;
         let writer = self.study.writer();
         let played: Vec<(usize, Result<Outcome, Stop>)> = own

@@ -33,6 +33,11 @@ pub struct TuneArgs {
     /// How candidates are found: race, sobol, random or grid
     #[arg(long, value_name = "METHOD", default_value = "race", value_parser = ["race", "sobol", "random", "grid"])]
     pub method: String,
+    /// How the search's runs are simulated: full, hybrid or fluid; the last two leave out calms that samples tell of, in runs of
+    /// two million requests and more. Confirmation is always in full
+    #[arg(long, value_name = "FIDELITY", default_value = "full", value_parser = ["full", "hybrid", "fluid"])]
+    #[serde(default = "full")]
+    pub fidelity: String,
     /// Runs of a day that the search may take, about; confirmation takes more
     #[arg(long, value_name = "RUNS", default_value_t = 1500, value_parser = clap::value_parser!(u64).range(16..))]
     pub budget: u64,
@@ -123,4 +128,8 @@ pub struct MergeArgs {
     /// Threads for what is left to be played [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+}
+
+fn full() -> String {
+    "full".to_string()
 }
