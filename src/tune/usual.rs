@@ -80,7 +80,14 @@ fn range(key: &str, value: &str, shrinks: bool, max: Option<&str>) -> Option<(u8
         {
             let quarter = Span::from_secs(15);
             let high = Span::from_secs_f64(x * 2.0).max(Span::from_mins(10));
-            Some((if shrinks || key.contains("down") { 4 } else { 3 }, steps(quarter, high, quarter)))
+            Some((
+                if shrinks || ["scale_down", "downscale", "scale_in"].iter().any(|start| key.starts_with(start)) {
+                    4
+                } else {
+                    3
+                },
+                steps(quarter, high, quarter),
+            ))
         }
         _ => None,
     }
