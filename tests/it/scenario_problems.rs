@@ -504,7 +504,7 @@ fn a_recording_is_a_file_beside_the_scenario_and_needs_no_duration() {
         }
         .replace(&*folder.path().to_string_lossy(), "FOLDER")
     };
-    assert_snapshot!(check("path = 'some.log', format = 'common', speed = 2"), @r#"None Replay { recording: Recording { paths: ["FOLDER/some.log"], options: Options { format: Common, log_format: None, time: None, value: None, kind: None, zone: Zone { rules: None, hour: None, last: 0 }, demand: Recorded, filter: Filter { conditions: [], text: "" }, from: None, to: None, speed: 2.0, scale: 1.0, repeat: 1, step: None, max_bad_lines: 0.01, max_clients: 1000000, tables: None } }, changes: Config { arrivals: Poisson, shape: [], noise: None, overlay: [] } }"#);
+    assert_snapshot!(check("path = 'some.log', format = 'common', speed = 2"), @r#"None Replay { recording: Recording { paths: ["FOLDER/some.log"], options: Options { format: Common, log_format: None, time: None, value: None, kind: None, zone: Zone { rules: None, hour: None, last: 0 }, demand: Recorded, filter: Filter { conditions: [], text: "" }, from: None, to: None, speed: 2.0, scale: 1.0, repeat: 1, step: None, max_bad_lines: 0.01, max_clients: 1000000, tables: None } }, changes: Config { arrivals: Poisson, shape: [], noise: None, overlay: [], skip: Span(0) } }"#);
     assert_snapshot!(check("path = 'other.log'"), @r#"x.toml:1:27: traffic.replay.path: found "other.log", expected a file that is there, as "FOLDER/other.log" or from here"#);
     assert_snapshot!(check("path = 'some.log', format = 'clf', speed = 0, scale = 2000, max_bad_lines = 5, loop = true"), @r#"
     x.toml:1:48: traffic.replay.format: found "clf", expected one of auto, common, combined, custom, json, haproxy, elb, w3c, trace-csv, trace-json, csv, ndjson, prometheus, cloudwatch, numbers, wide, parquet
@@ -513,6 +513,12 @@ fn a_recording_is_a_file_beside_the_scenario_and_needs_no_duration() {
     x.toml:1:96: traffic.replay.max_bad_lines: found 5, expected a ratio from 0 to 1: write 0.05 or "5%"
     x.toml:1:99: traffic.replay.loop: unknown key, expected one of path, format, log_format, time, value, kind, tz, demand, filter, from, to, speed, scale, repeat, step, max_bad_lines, max_clients
     "#);
+    let entered = |text: &str| {
+        let text = format!("scenario.duration = '1m'\n{text}\ntraffic.skip = '9d'\nservice.time = '40ms'\n");
+        scenario::parse(&text, "x.toml", folder.path(), &[]).unwrap_err().to_string()
+    };
+    assert_snapshot!(entered("traffic.replay = { path = 'some.log' }"), @"x.toml:3:16: traffic.skip: a recording is entered by replay.from: remove this or replay");
+    assert_snapshot!(entered("traffic.users = { count = 3 }"), @"x.toml:3:16: traffic.skip: users ask when they have an answer, not at a rate: remove this or users");
     assert_snapshot!(check("fromat = 'csv'"), @r#"
     x.toml:1:18: traffic.replay.path: missing, expected for example path = "access.log"
     x.toml:1:20: traffic.replay.fromat: unknown key, did you mean "format"?
