@@ -124,6 +124,16 @@ fn headline(out: &mut String, x: &Experiment, ink: &Ink) {
         line("fairness", format!("{index:.2} over clients (Jain's index: 1 if all are served alike)"));
     }
     line("latency", format!("p50 {}   p95 {}   p99 {}   max {max}", ms(0.5), ms(0.95), ms(0.99)));
+    if let Some(generator) = &x.first().generator {
+        let lag = |q: f64| generator.lag.quantile(q).map_or("–".to_string(), |lag| millis(lag.as_millis_f64()));
+        let cpu = generator.cpu.map_or(String::new(), |cpu| format!(", {} of its cores", percent(cpu)));
+        let (sent, due, pool) = (thousands(generator.sent), thousands(generator.due), generator.pool);
+        line(
+            "generator",
+            format!("sent {sent} of {due}, lag p50 {} p99 {}, {pool} workers{cpu}", lag(0.5), lag(0.99)),
+        );
+        return;
+    }
     let (min, most) = x.fleet_range();
     let fleet = if min == most {
         format!("{min} instances")

@@ -165,6 +165,9 @@ fn why(x: &Experiment) -> Vec<String> {
         let at = figure::clock(*at, end);
         lines.push(format!("The worst of it: p99 {} in the step at {at}; {failed}.", millis(p99)));
     }
+    if first.generator.is_some() {
+        return lines;
+    }
     let (ups, downs) = (x.mean(|run| f64::from(run.fleet.scale_ups)), x.mean(|run| f64::from(run.fleet.scale_downs)));
     let slowest = x.runs.iter().filter_map(|run| run.fleet.longest_scale_up).max();
     let slowest =

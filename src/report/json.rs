@@ -8,6 +8,7 @@ use crate::engine::analyzer::advice::Advice;
 use crate::engine::analyzer::verdict::WEIGHTS;
 use crate::engine::events::{Event, EventKind, Scaling, Spike};
 use crate::record::Run;
+use crate::record::generator::Generator;
 use crate::record::heat::{LatencyHeat, bounds_us};
 use crate::record::latency::Latency;
 use crate::record::outcome::{Counts, Failure};
@@ -93,6 +94,9 @@ fn sections(x: &Experiment) -> Vec<(&'static str, Section)> {
         let at = sections.len() - 1;
         sections.insert(at, ("recorded", recorded(then)));
     }
+    if let Some(of) = &first.generator {
+        sections.push(("generator", generator(of)));
+    }
     if let Some(heat) = &first.latency_heat {
         sections.push(("latency_heat", latency_heat(heat)));
     }
@@ -170,6 +174,23 @@ fn recorded(then: &RecordedService) -> Value {
         ("answered", value!(then.answered)),
         ("failed", value!(then.failed)),
         ("availability", then.availability().map_or(Value::Null, number)),
+    ])
+}
+
+fn generator(of: &Generator) -> Value {
+    object([
+        ("faults", Value::Array(of.faults().into_iter().map(|fault| value!(fault.name())).collect())),
+        ("pool", value!(of.pool)),
+        ("pool_needed", value!(of.pool_needed)),
+        ("due", value!(of.due)),
+        ("sent", value!(of.sent)),
+        ("found_busy", value!(of.found_busy)),
+        ("cpu", of.cpu.map_or(Value::Null, number)),
+        ("lag_limit_ns", value!(of.lag_limit.0)),
+        ("lag_ms", latency(&of.lag, "sent")),
+        ("first_byte_ms", latency(&of.first_byte, "answered")),
+        ("lag", encoded(&of.lag)),
+        ("first_byte", encoded(&of.first_byte)),
     ])
 }
 
