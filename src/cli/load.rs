@@ -12,7 +12,7 @@ use super::exit::{Exit, Failure, OrExit};
 use super::run::{Stopwatch, experiment_of, folder_name};
 use super::serve::runtime;
 use super::{dataset, tune};
-use crate::load::attack::{self, Outcome, Settings, attack};
+use crate::load::attack::{self, Attack, Outcome, Settings};
 use crate::load::schedule::{Plan, Share};
 use crate::load::stop::Stop;
 use crate::load::target::Target;
@@ -31,6 +31,8 @@ pub fn load(args: &LoadArgs) -> Result<Exit, Failure> {
     }
     let seed = args.seed.unwrap_or(scenario.seed);
     let plan = Plan::new(scenario).or_bad_input()?;
+    let settings = Settings { target, seed, pool: args.pool, share };
+    let attack = Attack::new(&plan, &settings).map_err(told)?;
     let write_files = args.out.is_some() || !args.json;
     let default = || Path::new("reports").join(folder_name(&format!("{}-load", plan.scenario().name)));
     let out = args.out.clone().unwrap_or_else(default);
@@ -41,16 +43,19 @@ pub fn load(args: &LoadArgs) -> Result<Exit, Failure> {
     if let Some(dataset) = plan.dataset() {
         eprintln!("{}: {}", dataset::names(dataset), dataset.summary());
     }
-    let settings = Settings { target, seed, pool: args.pool, share };
+    for left_out in plan.left_out() {
+        eprintln!("note: nothing is done here for {left_out}");
+    }
+    eprintln!("sending to {} for {}", settings.target.base(), plan.duration());
     let stopwatch = Stopwatch::start();
-    let outcome = runtime()?.block_on(until_told(&plan, &settings))?;
+    let outcome = runtime()?.block_on(until_told(attack))?;
     // The pacer sleeps, and whoever works are the runtime's threads.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     show(&plan, outcome, args, write_files.then_some(out.as_path()), stopwatch, cores)
 }
 
 /// Sends until the end, or until a signal comes.
-async fn until_told(plan: &Plan, settings: &Settings) -> Result<Outcome, Failure> {
+async fn until_told(attack: Attack) -> Result<Outcome, Failure> {
     let stop = Arc::new(Stop::default());
     // Before goose, whose second Ctrl-C would end the process without a report: only one handler is allowed. Some shells and CI runners
     // deliver two signals for one, so the second does nothing here; the first ends the run within seconds.
@@ -64,11 +69,7 @@ async fn until_told(plan: &Plan, settings: &Settings) -> Result<Outcome, Failure
     };
     ctrlc::set_handler(handle).context("cannot listen to Ctrl-C").or_run_failed()?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals").or_run_failed()?;
-    for left_out in plan.left_out() {
-        eprintln!("note: nothing is done here for {left_out}");
-    }
-    eprintln!("sending to {} for {}", settings.target.base(), plan.duration());
-    let attacking = attack(plan, settings, &stop);
+    let attacking = attack.run(&stop);
     tokio::pin!(attacking);
     let outcome = tokio::select! {
         outcome = &mut attacking => outcome,
@@ -78,13 +79,16 @@ async fn until_told(plan: &Plan, settings: &Settings) -> Result<Outcome, Failure
             attacking.await
         }
     };
-    outcome.map_err(|error| {
-        let exit = match error {
-            attack::Error::Schedule(_) | attack::Error::Client { .. } => Exit::BadInput,
-            attack::Error::Goose(_) | attack::Error::EndedEarly | attack::Error::Thread(_) => Exit::RunFailed,
-        };
-        Failure { exit, source: error.into() }
-    })
+    outcome.map_err(told)
+}
+
+/// What cannot be sent is bad input where the input says it, else a failed run.
+fn told(error: attack::Error) -> Failure {
+    let exit = match error {
+        attack::Error::Schedule(_) | attack::Error::Client { .. } => Exit::BadInput,
+        attack::Error::Goose(_) | attack::Error::EndedEarly | attack::Error::Thread(_) => Exit::RunFailed,
+    };
+    Failure { exit, source: error.into() }
 }
 
 fn show(

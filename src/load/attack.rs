@@ -112,56 +112,68 @@ struct Crew {
     all_there: Notify,
 }
 
-/// Sends the arrivals of a plan, and says what came of it. One run at a time in a process: goose's switch to end a run is the process's.
-pub async fn attack(plan: &Plan, settings: &Settings, stop: &Arc<Stop>) -> Result<Outcome, Error> {
-    let schedule = plan.schedule(settings.seed, settings.share)?;
-    let patience = plan.scenario().clients.timeout.unwrap_or(PATIENCE);
-    let pool = settings.pool.max(1);
-    let crew = Arc::new(Crew {
-        client: client(&settings.target, patience, pool)?,
-        urls: plan.paths().iter().map(|path| settings.target.url(path)).collect(),
-        names: plan.paths().to_vec(),
-        queue: Queue::new(pool as usize),
-        ledger: Ledger::new(plan, pool),
-        clock: OnceLock::new(),
-        cut: watch::Sender::new(false),
-        missing: AtomicUsize::new(pool as usize),
-        all_there: Notify::new(),
-    });
-    Log::install();
-    let goose = goose(&crew, &settings.target, patience, pool)?;
-    let executing = goose.execute();
-    tokio::pin!(executing);
-    let conducted = tokio::select! {
-        ended = &mut executing => Err(ended.map_or_else(|error| Error::Goose(Box::new(error)), |_| Error::EndedEarly)),
-        conducted = conduct(&crew, schedule, Time(plan.duration().0), patience, stop) => conducted,
-    };
-    let (ended, metrics) = match conducted {
-        Ok(ended) => (ended, executing.await),
-        // What was recorded until then is kept, if time had begun.
-        Err(error) => match crew.clock.get() {
-            None => return Err(error),
-            Some(clock) => {
-                stop.stop();
-                (Ended::TrafficLost { at: clock.now(), problem: error.to_string() }, Ok(GooseMetrics::default()))
-            }
-        },
-    };
-    let ended = match (ended, &metrics) {
-        (Ended::Completed, Err(error)) => Ended::TrafficLost { at: now(&crew), problem: format!("goose: {error}") },
-        (ended, _) => ended,
-    };
-    let now = match &ended {
-        Ended::Completed => Time(plan.duration().0),
-        Ended::Interrupted { at } | Ended::TrafficLost { at, .. } => *at,
-    };
-    let (sent, counted_by_goose) = (crew.ledger.sent(), counted(&metrics.unwrap_or_default()));
-    let run = crew.ledger.finish(settings.seed, ended, now).ok_or(Error::EndedEarly)?;
-    Ok(Outcome { run, sent, counted_by_goose })
+/// Load that is ready to be sent: everything that an input can have wrong with it was looked at.
+#[derive(Debug)]
+pub struct Attack {
+    crew: Arc<Crew>,
+    schedule: Schedule,
+    settings: Settings,
+    patience: Span,
+    end: Time,
 }
 
-fn now(crew: &Crew) -> Time {
-    crew.clock.get().map_or(Time::ZERO, Clock::now)
+impl Attack {
+    /// Makes the arrivals of a plan ready.
+    pub fn new(plan: &Plan, settings: &Settings) -> Result<Attack, Error> {
+        let patience = plan.scenario().clients.timeout.unwrap_or(PATIENCE);
+        let settings = Settings { pool: settings.pool.max(1), ..settings.clone() };
+        let crew = Crew {
+            client: client(&settings.target, patience, settings.pool)?,
+            urls: plan.paths().iter().map(|path| settings.target.url(path)).collect(),
+            names: plan.paths().to_vec(),
+            queue: Queue::new(settings.pool as usize),
+            ledger: Ledger::new(plan, settings.pool),
+            clock: OnceLock::new(),
+            cut: watch::Sender::new(false),
+            missing: AtomicUsize::new(settings.pool as usize),
+            all_there: Notify::new(),
+        };
+        let schedule = plan.schedule(settings.seed, settings.share)?;
+        Ok(Attack { crew: Arc::new(crew), schedule, settings, patience, end: Time(plan.duration().0) })
+    }
+
+    /// Sends it, until its end or until somebody asks to stop, and says what came of it. One at a time in a process: goose's switch to end
+    /// a run is the process's.
+    pub async fn run(self, stop: &Arc<Stop>) -> Result<Outcome, Error> {
+        let Attack { crew, schedule, settings, patience, end } = self;
+        Log::install();
+        let executing = goose(&crew, &settings, patience)?.execute();
+        tokio::pin!(executing);
+        let conducted = tokio::select! {
+            over = &mut executing => Err(over.map_or_else(|error| Error::Goose(Box::new(error)), |_| Error::EndedEarly)),
+            ended = conduct(&crew, schedule, end, patience, stop) => ended,
+        };
+        let (ended, counted_by_goose) = match conducted {
+            Ok(ended) => match executing.await {
+                Ok(metrics) => (ended, counted(&metrics)),
+                // All of it was sent and recorded; what is lost is the other account.
+                Err(_) => (ended, 0),
+            },
+            // What was recorded until then is kept, if time had begun.
+            Err(error) => {
+                let Some(clock) = crew.clock.get() else { return Err(error) };
+                stop.stop();
+                (Ended::TrafficLost { at: clock.now(), problem: error.to_string() }, 0)
+            }
+        };
+        let now = match &ended {
+            Ended::Completed => end,
+            Ended::Interrupted { at } | Ended::TrafficLost { at, .. } => *at,
+        };
+        let sent = crew.ledger.sent();
+        let run = crew.ledger.finish(settings.seed, ended, now).ok_or(Error::EndedEarly)?;
+        Ok(Outcome { run, sent, counted_by_goose })
+    }
 }
 
 /// Requests in goose's tables.
@@ -213,12 +225,13 @@ fn client(target: &Target, patience: Span, pool: u32) -> Result<Client, Error> {
     builder.build().map_err(|source| Error::Client { source })
 }
 
-fn goose(crew: &Arc<Crew>, target: &Target, patience: Span, pool: u32) -> Result<GooseAttack, Error> {
+fn goose(crew: &Arc<Crew>, settings: &Settings, patience: Span) -> Result<GooseAttack, Error> {
+    let Settings { target, pool, .. } = settings;
     let problem = |error| Error::Goose(Box::new(error));
     // Some of its fields are private, so that there is no other way to fill it in.
     let mut configuration = GooseConfiguration::default();
     configuration.host = Some(target.base().to_string());
-    configuration.users = Some(pool as usize);
+    configuration.users = Some(*pool as usize);
     configuration.increase_rate = Some("100000".to_string());
     configuration.quiet = 3;
     configuration.no_telnet = true;
