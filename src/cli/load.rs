@@ -100,7 +100,7 @@ fn show(
     cores: usize,
 ) -> Result<Exit, Failure> {
     let info = stopwatch.stop(cores);
-    let Outcome { mut run, sent, counted_by_goose } = outcome;
+    let Outcome { mut run, sent, by_goose } = outcome;
     if let Some(generator) = &mut run.generator {
         generator.cpu = info.cpu_seconds.map(|cpu| cpu / (info.wall_seconds * cores as f64).max(1e-9));
     }
@@ -113,8 +113,8 @@ fn show(
     experiment.notes.extend(args.shard.iter().map(|shard| format!("share {shard} of the arrivals")));
     experiment.notes.extend(plan.left_out().map(|what| format!("nothing was done for {what}")));
     experiment.notes.extend(args.note.clone());
-    if counted_by_goose != sent {
-        let differ = format!("{sent} requests were sent, and goose counted {counted_by_goose}");
+    if by_goose != Some(sent) {
+        let differ = format!("two accounts of this run differ, ours and that of goose: {sent:?}, {by_goose:?}");
         eprintln!("warning: {differ}");
         experiment.notes.push(differ);
     }

@@ -26,7 +26,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::live::callers;
 use crate::live::clock::{Clock, duration};
 use crate::live::gateway::fields;
-use crate::load::ledger::{Attempt, Ledger};
+use crate::load::ledger::{Attempt, Ledger, Sum};
 use crate::load::pacer::pace;
 use crate::load::queue::Queue;
 use crate::load::schedule::{self, Job, Plan, Schedule, Share};
@@ -89,10 +89,10 @@ pub struct Settings {
 pub struct Outcome {
     /// Its record.
     pub run: Run,
-    /// Requests that were sent, warm-up included.
-    pub sent: u64,
-    /// Requests that goose counted; the same unless something is wrong with either account.
-    pub counted_by_goose: u64,
+    /// What was sent.
+    pub sent: Sum,
+    /// The same by goose's account; `None`: goose failed after all was sent, and left none.
+    pub by_goose: Option<Sum>,
 }
 
 /// What all workers share.
@@ -153,17 +153,16 @@ impl Attack {
             over = &mut executing => Err(over.map_or_else(|error| Error::Goose(Box::new(error)), |_| Error::EndedEarly)),
             ended = conduct(&crew, schedule, end, patience, stop) => ended,
         };
-        let (ended, counted_by_goose) = match conducted {
+        let (ended, by_goose) = match conducted {
             Ok(ended) => match executing.await {
-                Ok(metrics) => (ended, counted(&metrics)),
-                // All of it was sent and recorded; what is lost is the other account.
-                Err(_) => (ended, 0),
+                Ok(metrics) => (ended, Some(sum(&metrics))),
+                Err(_) => (ended, None),
             },
             // What was recorded until then is kept, if time had begun.
             Err(error) => {
                 let Some(clock) = crew.clock.get() else { return Err(error) };
                 stop.stop();
-                (Ended::TrafficLost { at: clock.now(), problem: error.to_string() }, 0)
+                (Ended::TrafficLost { at: clock.now(), problem: error.to_string() }, None)
             }
         };
         let now = match &ended {
@@ -172,13 +171,17 @@ impl Attack {
         };
         let sent = crew.ledger.sent();
         let run = crew.ledger.finish(settings.seed, ended, now).ok_or(Error::EndedEarly)?;
-        Ok(Outcome { run, sent, counted_by_goose })
+        Ok(Outcome { run, sent, by_goose })
     }
 }
 
-/// Requests in goose's tables.
-fn counted(metrics: &GooseMetrics) -> u64 {
-    metrics.requests.values().map(|row| (row.success_count + row.fail_count) as u64).sum()
+/// What is in goose's tables.
+fn sum(metrics: &GooseMetrics) -> Sum {
+    metrics.requests.values().fold(Sum::default(), |sum, row| Sum {
+        requests: sum.requests + (row.success_count + row.fail_count) as u64,
+        micros: sum.micros + row.raw_data.total_time_us,
+        longest: sum.longest.max(row.raw_data.maximum_time_us),
+    })
 }
 
 /// From the arrival of the last worker to the end of the last request.

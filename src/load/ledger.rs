@@ -31,6 +31,17 @@ pub struct Attempt {
     pub failure: Option<Failure>,
 }
 
+/// Requests that were sent, warm-up included, and their latencies: what two accounts of one run must agree on exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// How many.
+    pub requests: u64,
+    /// All of their latencies, each in whole microseconds \[µs\].
+    pub micros: u64,
+    /// The longest of them \[µs\].
+    pub longest: u64,
+}
+
 /// The account of a run.
 #[derive(Debug)]
 pub struct Ledger {
@@ -47,8 +58,7 @@ struct Books {
     warmup_end: Time,
     end: Time,
     step_ends: Time,
-    /// Requests that were sent, warm-up included.
-    sent: u64,
+    sent: Sum,
     /// Requests that have not ended, warm-up included.
     open: u64,
     /// The second that the last request was due in, its requests, and the most of any second.
@@ -71,7 +81,7 @@ impl Ledger {
                 warmup_end: Time(scenario.warmup.0),
                 end: Time(plan.duration().0),
                 step_ends: Time::ZERO + recorder.step_length(),
-                sent: 0,
+                sent: Sum::default(),
                 open: 0,
                 second: 0,
                 in_second: 0,
@@ -114,7 +124,10 @@ impl Ledger {
                 Some(failure) => books.recorder.failed(attempt.done, job.at, failure, job.endpoint),
             }
             let Some(sent) = attempt.sent else { return };
-            books.sent += 1;
+            let latency = attempt.done.since(job.at).as_micros();
+            books.sent.requests += 1;
+            books.sent.micros += latency;
+            books.sent.longest = books.sent.longest.max(latency);
             if job.at < books.warmup_end {
                 return;
             }
@@ -127,8 +140,8 @@ impl Ledger {
         });
     }
 
-    /// Requests that were sent so far, warm-up included.
-    pub fn sent(&self) -> u64 {
+    /// What was sent so far.
+    pub fn sent(&self) -> Sum {
         self.with(|books| books.sent)
     }
 
@@ -158,7 +171,7 @@ impl Books {
                 ..FleetSample::default()
             };
             self.recorder.step_ended(self.step_ends, &sample);
-            self.step_ends = self.step_ends + self.recorder.step_length();
+            self.step_ends += self.recorder.step_length();
         }
     }
 }
@@ -304,7 +317,7 @@ mod tests {
         ledger.due(&job(0, 10), false);
         let done = Time(50 * MS);
         ledger.ended(&job(0, 10), &Attempt { sent: None, head: None, done, failure: Some(Failure::Timeout) });
-        assert_eq!(ledger.sent(), 0);
+        assert_eq!(ledger.sent(), Sum::default());
         let run = ledger.finish(1, Ended::Interrupted { at: done }, done).unwrap();
         assert!(ledger.finish(1, Ended::Completed, done).is_none());
         assert_eq!((run.counts.offered, run.counts.failed_for(Failure::Timeout)), (1, 1));

@@ -110,7 +110,7 @@ pub fn judge(target: &Target, runs: usize, observed: Option<f64>, ci: Option<(f6
 impl Experiment<'_> {
     /// Every target with its verdict, in the order of the scenario.
     pub fn verdicts(&self) -> Vec<Verdict> {
-        let blamed = self.generator_faults().next().is_some();
+        let blamed = self.generator_faults().is_some();
         let verdict = |target: &Target| {
             let observed = of_all(target, self);
             let interval = self.interval(|run| of_run(target, run).unwrap_or(f64::NAN));
@@ -124,16 +124,19 @@ impl Experiment<'_> {
         self.slo.iter().map(verdict).collect()
     }
 
-    /// Why it was the generator of load that was measured and not its target, in words; nothing if it was not.
-    fn generator_faults(&self) -> impl Iterator<Item = String> {
+    /// Why it was the generator of load that was measured and not its target, in words; `None` if it was not.
+    pub fn generator_faults(&self) -> Option<String> {
         let generators = self.runs.iter().filter_map(|run| run.generator.as_ref());
-        generators.flat_map(|generator| generator.faults().into_iter().map(|fault| generator.says(fault)))
+        let faults: Vec<String> =
+            generators.flat_map(|each| each.faults().into_iter().map(|fault| each.says(fault))).collect();
+        (!faults.is_empty())
+            .then(|| format!("the generator of load was measured and not its target: {}", faults.join("; ")))
     }
 
     /// The worst verdict; `None` without targets. A run that was cut short passes nothing, and one that measured its own generator of load
     /// decides nothing.
     pub fn overall(&self) -> Option<Outcome> {
-        if self.generator_faults().next().is_some() {
+        if self.generator_faults().is_some() {
             return Some(Outcome::Inconclusive);
         }
         let worst = self.verdicts().into_iter().map(|verdict| verdict.outcome).max()?;
@@ -142,9 +145,8 @@ impl Experiment<'_> {
 
     /// One sentence: what held, or what did not and by how much.
     pub fn sentence(&self) -> String {
-        let faults: Vec<String> = self.generator_faults().collect();
-        if !faults.is_empty() {
-            return format!("Undecided, for the generator was measured and not the target: {}.", faults.join("; "));
+        if let Some(faults) = self.generator_faults() {
+            return format!("Undecided: {faults}.");
         }
         let verdicts = self.verdicts();
         let words = |verdict: &Verdict| {
