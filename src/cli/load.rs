@@ -86,7 +86,9 @@ async fn until_told(attack: Attack) -> Result<Outcome, Failure> {
 fn told(error: attack::Error) -> Failure {
     let exit = match error {
         attack::Error::Schedule(_) | attack::Error::Client { .. } => Exit::BadInput,
-        attack::Error::Goose(_) | attack::Error::EndedEarly | attack::Error::Thread(_) => Exit::RunFailed,
+        attack::Error::Goose(_) | attack::Error::Panic(_) | attack::Error::EndedEarly | attack::Error::Thread(_) => {
+            Exit::RunFailed
+        }
     };
     Failure { exit, source: error.into() }
 }

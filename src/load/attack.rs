@@ -10,6 +10,7 @@
 //! - Its client follows redirects and proxies of the environment, says `goose/…` and asks for compressed bodies: users get one of ours.
 //! - Its client cannot be built where a system has no CA certificates, even for plain HTTP: there neither of them checks any.
 
+use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once, OnceLock};
@@ -21,6 +22,7 @@ use goose::goose::{GooseUser, Scenario, Transaction, TransactionFunction, Transa
 use goose::metrics::GooseMetrics;
 use goose::{GooseAttack, GooseError};
 use reqwest::{Client, Url, redirect};
+use rustix::io::Errno;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::live::callers;
@@ -63,6 +65,9 @@ pub enum Error {
     /// Goose did not start, or gave up.
     #[error("goose: {0}")]
     Goose(Box<GooseError>),
+    /// It panicked.
+    #[error("goose: {0}")]
+    Panic(tokio::task::JoinError),
     /// It ended without a word before the run was over.
     #[error("goose ended before the run did")]
     EndedEarly,
@@ -147,17 +152,18 @@ impl Attack {
     pub async fn run(self, stop: &Arc<Stop>) -> Result<Outcome, Error> {
         let Attack { crew, schedule, settings, patience, end } = self;
         Log::install();
-        let executing = goose(&crew, &settings, patience)?.execute();
-        tokio::pin!(executing);
+        // A task of its own: if goose panics, what was recorded is kept all the same.
+        let mut executing = tokio::spawn(goose(&crew, &settings, patience)?.execute());
         let conducted = tokio::select! {
-            over = &mut executing => Err(over.map_or_else(|error| Error::Goose(Box::new(error)), |_| Error::EndedEarly)),
+            over = &mut executing => Err(match over {
+                Ok(Ok(_)) => Error::EndedEarly,
+                Ok(Err(error)) => Error::Goose(Box::new(error)),
+                Err(panic) => Error::Panic(panic),
+            }),
             ended = conduct(&crew, schedule, end, patience, stop) => ended,
         };
         let (ended, by_goose) = match conducted {
-            Ok(ended) => match executing.await {
-                Ok(metrics) => (ended, Some(sum(&metrics))),
-                Err(_) => (ended, None),
-            },
+            Ok(ended) => (ended, executing.await.ok().and_then(Result::ok).as_ref().map(sum)),
             // What was recorded until then is kept, if time had begun.
             Err(error) => {
                 let Some(clock) = crew.clock.get() else { return Err(error) };
@@ -319,13 +325,25 @@ impl Crew {
             Ok::<_, reqwest::Error>(failure)
         };
         let failure = tokio::select! {
-            asked = asking => asked.unwrap_or_else(|error| {
-                Some(if error.is_timeout() { Failure::Timeout } else { Failure::Connection })
-            }),
+            asked = asking => match asked {
+                Ok(failure) => failure,
+                Err(error) if is_ours(&error) => return (failed(None, None, Failure::Connection), None),
+                Err(error) if error.is_timeout() => Some(Failure::Timeout),
+                Err(_) => Some(Failure::Connection),
+            },
             _ = cut.wait_for(|cut| *cut) => Some(Failure::Timeout),
         };
         (Attempt { sent: Some(sent), head, done: clock.now(), failure }, status)
     }
+}
+
+/// Whether it was this machine that had no connection left to give: of its files, or of its ports. Such a request was never sent, and the target
+/// is not to blame.
+fn is_ours(error: &reqwest::Error) -> bool {
+    const EXHAUSTED: [Errno; 3] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL];
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let code = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>()?.raw_os_error();
+    causes.filter_map(code).any(|code| EXHAUSTED.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 /// Warnings of goose and what it uses, on standard error.

@@ -21,7 +21,7 @@ use crate::units::{Span, Time};
 /// What became of a request that was taken by a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
-    /// When it was sent; `None`: it never was, for the run ended first.
+    /// When it was sent; `None`: it never was, for the run ended first, or this machine had no connection left.
     pub sent: Option<Time>,
     /// When the head of its answer came; `None`: none did.
     pub head: Option<Time>,

@@ -122,6 +122,7 @@ impl Plan {
         let asked = [
             ("clients.retry: every arrival is one attempt", scenario.clients.retry.is_some()),
             ("clients.regions: the network is the real one", regions.iter().any(|region| !region.rtt.is_zero())),
+            ("overload: clients do not throttle, hedge or give up", scenario.overload.is_on()),
             ("[[fault]]: of the simulator only", !scenario.faults.is_empty()),
         ];
         asked.into_iter().filter_map(|(what, is_asked)| is_asked.then_some(what))

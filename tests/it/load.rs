@@ -167,6 +167,10 @@ fn load(folder: &Path, target: &str, args: &[&str]) -> Output {
     command(folder, target, args).output().unwrap()
 }
 
+fn wavetank_in_shell(folder: &Path, line: &str) -> Output {
+    Command::new("sh").args(["-c", line]).current_dir(folder).stdin(Stdio::null()).output().unwrap()
+}
+
 /// `report.json` on standard output, which has nothing else on it.
 fn report(output: &Output, exit: i32) -> Value {
     assert_eq!(output.status.code(), Some(exit), "{}", stderr(output));
@@ -253,6 +257,21 @@ fn a_pool_that_is_too_small_leaves_the_run_inconclusive_and_says_what_would_do()
     assert!(gate.status.code() == Some(3) && told.contains("the generator of load was measured"), "{told}");
     let lag = report["generator"]["lag_ms"]["max"].as_f64().unwrap();
     assert!(lag > 60.0, "whoever waits for a worker waits for the request before: {lag}");
+}
+
+#[test]
+fn connections_that_this_machine_cannot_make_are_no_failures_of_the_target() {
+    let folder = folder(&[("it.toml", SHOP.as_bytes())]);
+    let server = Server::start(Manner::Takes(Duration::from_secs(1)));
+    let program = env!("CARGO_BIN_EXE_wavetank");
+    let few = format!("ulimit -n 50; exec {program} load --target {} it.toml --json", server.url());
+    let output = wavetank_in_shell(folder.path(), &few);
+    let report = report(&output, 3);
+    assert_eq!(report["verdict"], "inconclusive");
+    assert!(report["generator"]["faults"].as_array().unwrap().contains(&"generator_saturated".into()), "{report}");
+    let offered = report["requests"]["offered"].as_u64().unwrap();
+    assert_eq!(offered, report["requests"]["succeeded"].as_u64().unwrap() + failed(&report["requests"]));
+    assert_eq!(server.seen().len() as u64, report["generator"]["sent"].as_u64().unwrap());
 }
 
 #[test]
