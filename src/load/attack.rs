@@ -4,8 +4,8 @@
 //! would get in the way is closed off here:
 //!
 //! - It prints on standard output, unless users are given without iterations and metrics are not printed: so they are.
-//! - It logs to standard output: our [`Log`] comes first, and writes warnings to standard error.
-//! - It forgets what was counted until all users run: time begins [`SETTLE`] after they do.
+//! - It logs to standard output: a logger of ours comes first, and writes warnings to standard error.
+//! - It forgets what was counted until all users run: time begins a second after they do.
 //! - Its second Ctrl-C ends the process without a report: whoever runs this takes the signal first, as only one handler is allowed.
 //! - Its client follows redirects and proxies of the environment, says `goose/…` and asks for compressed bodies: users get one of ours.
 //! - Its client cannot be built where a system has no CA certificates, even for plain HTTP: there neither of them checks any.

@@ -1,6 +1,8 @@
 //! `report.json`: the contract. Keys in the order of its documentation, floats to nine significant digits (so that the order of
 //! a sum never shows), NaN as null. The same runs give the same bytes but for `run`.
 
+mod generator;
+
 use serde_json::{Map, Value, json as value};
 
 use super::{Experiment, RecordedService, Threshold, verdict};
@@ -8,7 +10,6 @@ use crate::engine::analyzer::advice::Advice;
 use crate::engine::analyzer::verdict::WEIGHTS;
 use crate::engine::events::{Event, EventKind, Scaling, Spike};
 use crate::record::Run;
-use crate::record::generator::Generator;
 use crate::record::heat::{LatencyHeat, bounds_us};
 use crate::record::latency::Latency;
 use crate::record::outcome::{Counts, Failure};
@@ -95,7 +96,7 @@ fn sections(x: &Experiment) -> Vec<(&'static str, Section)> {
         sections.insert(at, ("recorded", recorded(then)));
     }
     if let Some(of) = &first.generator {
-        sections.push(("generator", generator(of)));
+        sections.push(("generator", generator::generator(of)));
     }
     if let Some(heat) = &first.latency_heat {
         sections.push(("latency_heat", latency_heat(heat)));
@@ -174,23 +175,6 @@ fn recorded(then: &RecordedService) -> Value {
         ("answered", value!(then.answered)),
         ("failed", value!(then.failed)),
         ("availability", then.availability().map_or(Value::Null, number)),
-    ])
-}
-
-fn generator(of: &Generator) -> Value {
-    object([
-        ("faults", Value::Array(of.faults().into_iter().map(|fault| value!(fault.name())).collect())),
-        ("pool", value!(of.pool)),
-        ("pool_needed", value!(of.pool_needed)),
-        ("due", value!(of.due)),
-        ("sent", value!(of.sent)),
-        ("found_busy", value!(of.found_busy)),
-        ("cpu", of.cpu.map_or(Value::Null, number)),
-        ("lag_limit_ns", value!(of.lag_limit.0)),
-        ("lag_ms", latency(&of.lag, "sent")),
-        ("first_byte_ms", latency(&of.first_byte, "answered")),
-        ("lag", encoded(&of.lag)),
-        ("first_byte", encoded(&of.first_byte)),
     ])
 }
 
