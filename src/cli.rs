@@ -22,6 +22,8 @@ mod import;
 mod import_traffic;
 #[cfg(feature = "live")]
 mod live;
+#[cfg(feature = "load")]
+mod load;
 mod policies;
 mod progress;
 mod report;
@@ -76,6 +78,8 @@ pub fn main() -> ExitCode {
         Verb::Generate(args) => generate::generate(args),
         #[cfg(feature = "live")]
         Verb::Live(args) => live::live(&args),
+        #[cfg(feature = "load")]
+        Verb::Load(args) => load::load(&args),
         #[cfg(feature = "live")]
         Verb::Backend(args) => live::backend(&args),
         #[cfg(feature = "live")]

@@ -14,7 +14,8 @@
 //! - nature: [`traffic`] yields arrivals, [`engine`] decides what to do with them
 //! - memory: [`record`] keeps what happened
 //! - intent: [`scenario`] reads and checks the file; [`manifest`] translates policies of other systems
-//! - worlds: [`sim`] drives the engine in virtual time, `live` (a feature) on the wall clock, before real sockets and processes
+//! - worlds: [`sim`] drives the engine in virtual time, `live` (a feature) on the wall clock, before real sockets and processes; `load` (a feature)
+//!   sends a scenario's arrivals to a URL
 //! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
 //! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds
 //! - hands: [`cli`] is the program
@@ -62,6 +63,8 @@ pub mod engine;
 pub mod gate;
 #[cfg(feature = "live")]
 pub mod live;
+#[cfg(feature = "load")]
+pub mod load;
 pub mod manifest;
 pub mod queueing;
 pub mod record;

@@ -7,6 +7,7 @@ pub mod cost;
 pub mod elasticity;
 pub mod fairness;
 pub mod fidelity;
+pub mod generator;
 pub mod heat;
 pub mod interval;
 pub mod latency;

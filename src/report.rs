@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use crate::record::Run;
 use crate::record::fidelity::Faithfulness;
+use crate::record::generator::Generator;
 use crate::record::interval::{Interval, student_t};
 use crate::record::latency::Latency;
 use crate::record::outcome::Counts;
@@ -157,6 +158,12 @@ impl Experiment<'_> {
     /// The first replication: what timelines and decisions show.
     pub fn first(&self) -> &Run {
         &self.runs[0]
+    }
+
+    /// What the generator of load did; `None` where the run was not one of load against a target that nobody sees into. Then there is no fleet
+    /// to show.
+    pub fn generator(&self) -> Option<&Generator> {
+        self.first().generator.as_ref()
     }
 
     /// The fewest and the most instances that took traffic, of all replications.

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "live")]
 mod live;
+#[cfg(feature = "load")]
+mod load;
 mod tune;
 
 use std::path::PathBuf;
@@ -13,6 +15,8 @@ use crate::record::fidelity::Fidelity;
 use crate::units::Span;
 #[cfg(feature = "live")]
 pub use live::*;
+#[cfg(feature = "load")]
+pub use load::*;
 pub use tune::*;
 
 /// Puts an auto-scaling system through the storm before production does.
@@ -71,6 +75,9 @@ pub enum Verb {
     /// Run a scenario on this machine, with real processes behind a real gateway, and write the same report
     #[cfg(feature = "live")]
     Live(LiveArgs),
+    /// Send a scenario's arrivals to a URL, each when it is due, and write the same report
+    #[cfg(feature = "load")]
+    Load(LoadArgs),
     /// Serve a scenario's [service] as one real instance
     #[cfg(feature = "live")]
     Backend(BackendArgs),

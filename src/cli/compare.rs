@@ -224,6 +224,9 @@ fn notes(contenders: &[Contender]) -> Vec<String> {
         if each.experiment.cut_short().is_some() {
             notes.push(format!("{} was cut short.", each.label));
         }
+        if let Some(faults) = each.experiment.generator_faults() {
+            notes.push(format!("{}: {faults}.", each.label));
+        }
     }
     notes
 }

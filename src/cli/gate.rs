@@ -54,6 +54,8 @@ struct Case {
     notes: Vec<String>,
     /// Why what was handed in cannot be judged: a run in it failed.
     failed: Option<String>,
+    /// Whether a run in it measured its own generator of load, so that nobody can tell; a note says which.
+    blamed: bool,
 }
 
 /// Judges.
@@ -63,6 +65,7 @@ pub fn gate(args: GateArgs) -> Result<Exit, Failure> {
     let case = read(&args)?;
     let (judged, runs) = match &case.failed {
         Some(problem) => (Err(problem.clone()), Vec::new()),
+        None if case.blamed => (Ok(Judgement::undecided(&case.criteria, &case.design)), Vec::new()),
         None => judge(&case, &args, clock)?,
     };
     let (judgement, failed_run) = match judged {
@@ -70,7 +73,9 @@ pub fn gate(args: GateArgs) -> Result<Exit, Failure> {
         Err(problem) => (Judgement::undecided(&case.criteria, &case.design), Some(problem)),
     };
     let trend = match (&args.history, &failed_run) {
-        (Some(path), None) => Some(remember(path, &case, &judgement, &runs, &args, started).or_run_failed()?),
+        (Some(path), None) if !case.blamed => {
+            Some(remember(path, &case, &judgement, &runs, &args, started).or_run_failed()?)
+        }
         _ => None,
     };
     let (started, command) = (started.to_string(), command(&args));
@@ -111,6 +116,7 @@ fn read(args: &GateArgs) -> Result<Case, Failure> {
     let mut notes = Vec::new();
     let mut baseline = finished(&args.baseline, args, &mut notes)?;
     let mut failed = baseline.failed.take();
+    let mut blamed = baseline.blamed;
     let mut digest = None;
     let (name, subject, own) = match args.subjects.as_slice() {
         [path] if is_scenario(path) => {
@@ -132,6 +138,7 @@ fn read(args: &GateArgs) -> Result<Case, Failure> {
             let subject = finished(paths, args, &mut notes)?;
             digest = digest.or(subject.digest);
             failed = failed.or(subject.failed);
+            blamed |= subject.blamed;
             (subject.name, Subject::Finished(subject.samples), subject.slo)
         }
     };
@@ -158,7 +165,7 @@ fn read(args: &GateArgs) -> Result<Case, Failure> {
     };
     let criteria = criteria(args, own, baseline_name.is_some())?;
     let design = design(args, &subject)?;
-    Ok(Case { name, subject, baseline, baseline_name, criteria, design, notes, failed })
+    Ok(Case { name, subject, baseline, baseline_name, criteria, design, notes, failed, blamed })
 }
 
 fn load(path: &Path, policy: Option<&Path>, args: &GateArgs, seed: Option<u64>) -> Result<Scenario, Failure> {
@@ -191,6 +198,8 @@ struct Finished {
     seed: Option<u64>,
     /// Why one of them is no run to judge.
     failed: Option<String>,
+    /// Whether one of them measured its own generator of load.
+    blamed: bool,
 }
 
 fn finished(paths: &[PathBuf], args: &GateArgs, notes: &mut Vec<String>) -> Result<Finished, Failure> {
@@ -200,6 +209,10 @@ fn finished(paths: &[PathBuf], args: &GateArgs, notes: &mut Vec<String>) -> Resu
         if let Some(saved) = our_report(path, tool)? {
             if let Some(problem) = saved.runs.iter().find_map(unfinished) {
                 all.failed = Some(format!("{}: {problem}", path.display()));
+            }
+            if let Some(faults) = saved.experiment().generator_faults() {
+                notes.push(format!("{}: {faults}", path.display()));
+                all.blamed = true;
             }
             if let Some(digest) =
                 all.digest.as_ref().filter(|digest| **digest != saved.digest && !args.allow_different)

@@ -351,7 +351,7 @@ fn goals(args: &TuneArgs, scenario: &Scenario) -> Result<Vec<Goal>, Failure> {
 }
 
 /// `I/N`, or `/N` with the index that Kubernetes gave.
-fn share(text: &str) -> anyhow::Result<Share> {
+pub(super) fn share(text: &str) -> anyhow::Result<Share> {
     let expected = || anyhow!("--shard: found {text:?}, expected I/N with I from 0 to N − 1, such as 0/4");
     let (index, of) = text.split_once('/').ok_or_else(expected)?;
     let of: u32 = of.parse().ok().filter(|n| *n > 0).ok_or_else(expected)?;

@@ -254,7 +254,7 @@ impl Callers {
 }
 
 /// Why a request failed, from its answer; `None`: it did not.
-fn failure(status: StatusCode, headers: &HeaderMap) -> Option<Failure> {
+pub fn failure(status: StatusCode, headers: &HeaderMap) -> Option<Failure> {
     let refused = headers.get(REFUSED).and_then(|why| why.to_str().ok());
     if let Some(why) = refused.and_then(|why| Failure::ALL.into_iter().find(|failure| failure.name() == why)) {
         return Some(why);

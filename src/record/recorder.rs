@@ -482,6 +482,7 @@ impl Recorder {
             timeline: self.timeline,
             latency_heat: Some(self.heating.finish()),
             failures_seen: self.failures_seen,
+            generator: None,
             simulated: self.simulated,
             fidelity: None,
         }

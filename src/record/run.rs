@@ -4,6 +4,7 @@ use crate::engine::events::Event;
 use crate::record::cost::Cost;
 use crate::record::elasticity::Elasticity;
 use crate::record::fidelity::Faithfulness;
+use crate::record::generator::Generator;
 use crate::record::heat::LatencyHeat;
 use crate::record::latency::{Latency, StepHistogram};
 use crate::record::outcome::{Counts, Failure};
@@ -77,6 +78,9 @@ pub struct Run {
     pub latency_heat: Option<LatencyHeat>,
     /// When requests of the measured part first and last ended with each reason, in the order of [`Failure::ALL`]; `None` if none did.
     pub failures_seen: [Option<(Time, Time)>; Failure::ALL.len()],
+    /// What the generator of load did, in a run against a target that was not ours to see into; `None` everywhere else. Fleet, elasticity and
+    /// regret of such a run are empty.
+    pub generator: Option<Generator>,
     /// Requests simulated one by one: for the speed of the simulator, warm-up included.
     pub simulated: u64,
     /// How faithfully it was simulated; `None`: every request was, as nobody asked for less.

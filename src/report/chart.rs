@@ -198,7 +198,13 @@ fn steps(points: &[(f64, f64)], step: f64) -> Vec<(f64, f64)> {
 }
 
 fn timeline(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
-    let (upper, lower) = canvas.split_vertically(500);
+    let (upper, lower) = match x.generator() {
+        Some(_) => (canvas.clone(), None),
+        None => {
+            let (upper, lower) = canvas.split_vertically(500);
+            (upper, Some(lower))
+        }
+    };
     let timeline = &x.first().timeline;
     let end = end_of(x);
     let column = |c: Column| timeline.column(c);
@@ -214,11 +220,18 @@ fn timeline(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     line(x, &mut chart, column(Column::SucceededRps), SERVED, 2, "served")?;
     line(x, &mut chart, column(Column::OfferedRps), OFFERED, 2, "offered")?;
     legend(&mut chart)?;
+    lower.map_or(Ok(()), |lower| instances(x, &lower))
+}
 
+/// Instances wanted, paid for, ready and needed, and when that changed.
+fn instances(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
+    let timeline = &x.first().timeline;
+    let end = end_of(x);
+    let column = |c: Column| timeline.column(c);
     let all =
         most(column(Column::InstancesTotal)).max(most(column(Column::Needed))).max(most(column(Column::Optimal)));
     let top = *ticks(all * 1.1, 5).last().unwrap_or(&1.0);
-    let mut chart = ChartBuilder::on(&lower)
+    let mut chart = ChartBuilder::on(canvas)
         .margin(16)
         .margin_right(48)
         .margin_top(0)

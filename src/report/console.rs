@@ -127,6 +127,16 @@ fn headline(out: &mut String, x: &Experiment, ink: &Ink) {
         line("fairness", format!("{index:.2} over clients (Jain's index: 1 if all are served alike)"));
     }
     line("latency", format!("p50 {}   p95 {}   p99 {}   max {max}", ms(0.5), ms(0.95), ms(0.99)));
+    if let Some(generator) = x.generator() {
+        let lag = |q: f64| generator.lag.quantile(q).map_or("–".to_string(), |lag| millis(lag.as_millis_f64()));
+        let cpu = generator.cpu.map_or(String::new(), |cpu| format!(", {} of its cores", percent(cpu)));
+        let (sent, due, pool) = (thousands(generator.sent), thousands(generator.due), generator.pool);
+        line(
+            "generator",
+            format!("sent {sent} of {due}, lag p50 {} p99 {}, {pool} workers{cpu}", lag(0.5), lag(0.99)),
+        );
+        return;
+    }
     let (min, most) = x.fleet_range();
     let fleet = if min == most {
         format!("{min} instances")
@@ -181,8 +191,10 @@ fn storm(out: &mut String, x: &Experiment, width: usize, ink: &Ink) {
         let _ = writeln!(out, "  {} {bars} {}", ink.dim(&format!("{label:<9}")), ink.dim(&peak));
     };
     row("offered", offered, "34", format!("peak {}/s", short(most(offered))));
-    let ready = timeline.column(Column::InstancesReady);
-    row("ready", ready, "35", format!("peak {:.0} instances", most(ready)));
+    if x.generator().is_none() {
+        let ready = timeline.column(Column::InstancesReady);
+        row("ready", ready, "35", format!("peak {:.0} instances", most(ready)));
+    }
     let p99 = timeline.column(Column::P99Ms);
     row("p99", p99, "33", format!("peak {}", millis(most(p99))));
     let end = timeline.t.last().copied().unwrap_or(0.0) + timeline.step_seconds;

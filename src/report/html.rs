@@ -39,6 +39,12 @@ pub fn html(x: &Experiment) -> String {
         ("cost", "Cost and elasticity", tables::cost(x)),
         ("identity", "This run", tables::identity(x)),
     ];
+    let mut sections = sections.to_vec();
+    if let Some(generator) = x.generator() {
+        // Nobody sees into the target: who generated the load is what there is to know beside it.
+        sections.retain(|(id, ..)| !["decisions", "instances", "cost"].contains(id));
+        sections.insert(sections.len() - 1, ("generator", "Load generator", tables::generator(generator)));
+    }
     let mut out = open_page(x.name);
     header(&mut out, x);
     out.push_str(&contents(sections.iter().map(|(id, title, _)| (*id, *title))));
@@ -164,6 +170,9 @@ fn why(x: &Experiment) -> Vec<String> {
         };
         let at = figure::clock(*at, end);
         lines.push(format!("The worst of it: p99 {} in the step at {at}; {failed}.", millis(p99)));
+    }
+    if x.generator().is_some() {
+        return lines;
     }
     let (ups, downs) = (x.mean(|run| f64::from(run.fleet.scale_ups)), x.mean(|run| f64::from(run.fleet.scale_downs)));
     let slowest = x.runs.iter().filter_map(|run| run.fleet.longest_scale_up).max();

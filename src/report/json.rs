@@ -1,6 +1,8 @@
 //! `report.json`: the contract. Keys in the order of its documentation, floats to nine significant digits (so that the order of
 //! a sum never shows), NaN as null. The same runs give the same bytes but for `run`.
 
+mod generator;
+
 use serde_json::{Map, Value, json as value};
 
 use super::{Experiment, RecordedService, Threshold, verdict};
@@ -96,6 +98,9 @@ fn sections(x: &Experiment) -> Vec<(&'static str, Section)> {
     }
     if let Some(told) = x.fidelity() {
         sections.push(("fidelity", fidelity(&told)));
+    }
+    if let Some(of) = &first.generator {
+        sections.push(("generator", generator::generator(of)));
     }
     if let Some(heat) = &first.latency_heat {
         sections.push(("latency_heat", latency_heat(heat)));

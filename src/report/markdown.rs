@@ -54,6 +54,14 @@ pub fn markdown(x: &Experiment) -> String {
         ("regret", console::regret(x)),
         ("runs", format!("{} (seed {})", x.runs.len(), x.seed)),
     ];
+    if let Some(generator) = x.generator() {
+        rows.retain(|(name, _)| !["instances", "scaling", "too few instances", "regret"].contains(name));
+        let words: Vec<String> = generator.faults().into_iter().map(|fault| generator.says(fault)).collect();
+        rows.push((
+            "generator",
+            if words.is_empty() { "nothing speaks against it".into() } else { words.join("; ") },
+        ));
+    }
     for reason in Failure::ALL.into_iter().filter(|reason| counts.failed_for(*reason) > 0) {
         rows.push((reason.name(), thousands(counts.failed_for(reason))));
     }

@@ -14,6 +14,7 @@ use super::{Experiment, Mode, RunInfo, Threshold};
 use crate::record::Run;
 use crate::record::cost::Cost;
 use crate::record::elasticity::Elasticity;
+use crate::record::generator::Generator;
 use crate::record::heat::{self, LatencyHeat};
 use crate::record::latency::{Encoded, Latency, StepHistogram};
 use crate::record::outcome::{Counts, Failure};
@@ -121,6 +122,7 @@ pub fn parse(report: &Value) -> Result<Saved, String> {
     first.instances = root.list("instances", instance)?;
     first.latency_heat = root.at("latency_heat").optional(latency_heat)?;
     first.endpoints = root.list("endpoints", endpoint)?;
+    first.generator = root.at("generator").optional(generator)?;
     let latency = runs.iter().fold(Latency::default(), |mut all, run| {
         all.merge(&run.latency);
         all
@@ -300,6 +302,20 @@ fn latency_heat(at: &At) -> Result<LatencyHeat, String> {
     Ok(LatencyHeat { column_seconds, columns })
 }
 
+fn generator(at: &At) -> Result<Generator, String> {
+    Ok(Generator {
+        pool: at.at("pool").count()?,
+        due: at.at("due").whole()?,
+        sent: at.at("sent").whole()?,
+        found_busy: at.at("found_busy").whole()?,
+        lag: latency(&at.at("lag"))?,
+        first_byte: latency(&at.at("first_byte"))?,
+        lag_limit: Span(at.at("lag_limit_ns").whole()?),
+        pool_needed: at.at("pool_needed").whole()?,
+        cpu: at.at("cpu").optional(At::number)?,
+    })
+}
+
 fn target(at: &At) -> Result<Target, String> {
     let (name, bound) = (at.at("name").text()?, at.at("target").number()?);
     Target::from_name(name, bound).ok_or_else(|| format!("slo: found {name:?}, which this version does not know"))
@@ -357,6 +373,7 @@ fn run(at: At) -> Result<Run, String> {
         timeline: Timeline::new(1.0),
         latency_heat: None,
         failures_seen: failures_seen(&at.at("failures_seen"))?,
+        generator: None,
         simulated: at.at("simulated").whole()?,
         fidelity: None,
     })

@@ -66,7 +66,8 @@ pub fn of_run(target: &Target, run: &Run) -> Option<f64> {
         Target::Quantile { q, .. } => run.latency.quantile(*q).map(Span::as_millis_f64),
         Target::Mean(_) => run.latency.mean().map(Span::as_millis_f64),
         Target::Availability(_) => run.counts.availability(),
-        Target::Cost(_) => Some(run.fleet.cost.cost),
+        // Nobody sees the fleet of a target that load was sent to.
+        Target::Cost(_) => run.generator.is_none().then_some(run.fleet.cost.cost),
         Target::ScaleUpTime(_) => run.fleet.longest_scale_up.map(Span::as_millis_f64),
     }
 }
@@ -76,7 +77,10 @@ fn of_all(target: &Target, experiment: &Experiment) -> Option<f64> {
         Target::Quantile { q, .. } => experiment.latency().quantile(*q).map(Span::as_millis_f64),
         Target::Mean(_) => experiment.latency().mean().map(Span::as_millis_f64),
         Target::Availability(_) => experiment.counts().availability(),
-        Target::Cost(_) => Some(experiment.mean(|run| run.fleet.cost.cost)),
+        Target::Cost(_) => {
+            let seen = experiment.runs.iter().all(|run| run.generator.is_none());
+            seen.then(|| experiment.mean(|run| run.fleet.cost.cost))
+        }
         // A run without a scale-up has nothing to say; the slowest of the others counts.
         Target::ScaleUpTime(_) => {
             experiment.runs.iter().filter_map(|run| run.fleet.longest_scale_up).max().map(Span::as_millis_f64)
@@ -106,23 +110,44 @@ pub fn judge(target: &Target, runs: usize, observed: Option<f64>, ci: Option<(f6
 impl Experiment<'_> {
     /// Every target with its verdict, in the order of the scenario.
     pub fn verdicts(&self) -> Vec<Verdict> {
+        let blamed = self.generator_faults().is_some();
         let verdict = |target: &Target| {
             let observed = of_all(target, self);
             let interval = self.interval(|run| of_run(target, run).unwrap_or(f64::NAN));
             let ci = interval.map(|i| (i.low, i.high));
-            Verdict { target: *target, observed, ci, outcome: judge(target, self.runs.len(), observed, ci) }
+            let outcome = match blamed {
+                true => Outcome::Inconclusive,
+                false => judge(target, self.runs.len(), observed, ci),
+            };
+            Verdict { target: *target, observed, ci, outcome }
         };
         self.slo.iter().map(verdict).collect()
     }
 
-    /// The worst verdict; `None` without targets. A run that was cut short passes nothing.
+    /// Why it was the generator of load that was measured and not its target, in words; `None` if it was not.
+    pub fn generator_faults(&self) -> Option<String> {
+        let generators = self.runs.iter().filter_map(|run| run.generator.as_ref());
+        let faults: Vec<String> =
+            generators.flat_map(|each| each.faults().into_iter().map(|fault| each.says(fault))).collect();
+        (!faults.is_empty())
+            .then(|| format!("the generator of load was measured and not its target: {}", faults.join("; ")))
+    }
+
+    /// The worst verdict; `None` without targets. A run that was cut short passes nothing, and one that measured its own generator of load
+    /// decides nothing.
     pub fn overall(&self) -> Option<Outcome> {
+        if self.generator_faults().is_some() {
+            return Some(Outcome::Inconclusive);
+        }
         let worst = self.verdicts().into_iter().map(|verdict| verdict.outcome).max()?;
         Some(if self.cut_short().is_some() { worst.max(Outcome::Inconclusive) } else { worst })
     }
 
     /// One sentence: what held, or what did not and by how much.
     pub fn sentence(&self) -> String {
+        if let Some(faults) = self.generator_faults() {
+            return format!("Undecided: {faults}.");
+        }
         let verdicts = self.verdicts();
         let words = |verdict: &Verdict| {
             let observed = verdict.observed.map_or("nothing".to_string(), |x| figure(&verdict.target, x));

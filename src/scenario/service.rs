@@ -51,7 +51,40 @@ pub struct Endpoint {
     pub cost: u32,
 }
 
+/// Rows of the endpoint table that the paths of a log may fill; the rest is [`OTHER`].
+const LOG_ENDPOINTS: usize = 24;
+/// The row of all paths that have none of their own.
+const OTHER: &str = "other paths";
+
 impl Service {
+    /// The endpoints with those that the paths of a log add, and where each of these paths is among them. A path that the scenario names is
+    /// that endpoint; any other gets a row of its own while there are some.
+    pub fn with_paths(&self, paths: &[String]) -> (Vec<Endpoint>, Vec<u16>) {
+        let mut endpoints = self.endpoints.clone();
+        let places = paths.iter().map(|path| self.place_of(path, &mut endpoints)).collect();
+        (endpoints, places)
+    }
+
+    fn place_of(&self, path: &str, endpoints: &mut Vec<Endpoint>) -> u16 {
+        let find = |endpoints: &[Endpoint], path: &str| endpoints.iter().position(|endpoint| endpoint.path == path);
+        if let Some(i) = find(endpoints, path) {
+            return i as u16;
+        }
+        let path = if endpoints.len() < LOG_ENDPOINTS { path } else { OTHER };
+        let place = find(endpoints, path).unwrap_or_else(|| {
+            endpoints.push(Endpoint {
+                path: path.to_string(),
+                weight: 0.0,
+                time: self.time.clone(),
+                error_rate: self.error_rate,
+                criticality: 0,
+                cost: 1,
+            });
+            endpoints.len() - 1
+        });
+        place as u16
+    }
+
     /// Mean demand over the endpoint mix \[s\].
     pub fn mean_demand(&self) -> f64 {
         let total: f64 = self.endpoints.iter().map(|e| e.weight).sum();

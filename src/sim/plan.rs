@@ -33,9 +33,6 @@ use crate::traffic::replay::{self, Dataset};
 use crate::traffic::{Arrivals, EndpointMix, Population};
 use crate::units::{Span, Time};
 
-/// Rows of the endpoint table that the paths of a log may fill; the rest is "other paths".
-const LOG_ENDPOINTS: usize = 24;
-
 /// Share of simulated requests above which two sets of samples cost more than all requests.
 const MOST_IN_PART: f64 = 0.5;
 
@@ -72,9 +69,8 @@ impl Plan {
     pub fn with(scenario: Scenario, dataset: Option<Dataset>) -> Plan {
         let recorded_for = dataset.as_ref().map(Dataset::duration);
         let duration = scenario.duration.or(recorded_for).unwrap_or(Span::ZERO);
-        let mut endpoints = scenario.service.endpoints.clone();
         let paths = dataset.as_ref().map_or(&[][..], |dataset| &dataset.summary().endpoints);
-        let recorded = paths.iter().map(|path| place_of(path, &mut endpoints, &scenario)).collect();
+        let (endpoints, recorded) = scenario.service.with_paths(paths);
         let attack_endpoints = match &scenario.traffic {
             Traffic::Open(config) | Traffic::Replay { changes: config, .. } => {
                 config.attacks().map(|attack| attack.endpoint).collect()
@@ -350,28 +346,6 @@ impl Plan {
     pub fn warmup_slowdown(&self, left: Span) -> f64 {
         self.scenario.fleet.warmup.map_or(1.0, |warmup| warmup.factor(left))
     }
-}
-
-/// The endpoint for a path of a log: the scenario's if it has it, else a row of its own while there are some.
-fn place_of(path: &str, endpoints: &mut Vec<Endpoint>, scenario: &Scenario) -> u16 {
-    const OTHER: &str = "other paths";
-    let find = |endpoints: &[Endpoint], path: &str| endpoints.iter().position(|endpoint| endpoint.path == path);
-    if let Some(i) = find(endpoints, path) {
-        return i as u16;
-    }
-    let path = if endpoints.len() < LOG_ENDPOINTS { path } else { OTHER };
-    let place = find(endpoints, path).unwrap_or_else(|| {
-        endpoints.push(Endpoint {
-            path: path.to_string(),
-            weight: 0.0,
-            time: scenario.service.time.clone(),
-            error_rate: scenario.service.error_rate,
-            criticality: 0,
-            cost: 1,
-        });
-        endpoints.len() - 1
-    });
-    place as u16
 }
 /// Whether clients share a quota, and none has one of its own.
 fn shares_a_quota(scenario: &Scenario) -> bool {

@@ -81,6 +81,10 @@ mod gateway;
 #[cfg(feature = "live")]
 mod live;
 
+/// A scenario's arrivals against real servers.
+#[cfg(feature = "load")]
+mod load;
+
 /// Processes that come and go, and who controls them.
 #[cfg(feature = "live")]
 mod serving;

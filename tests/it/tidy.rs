@@ -115,15 +115,20 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             "a scenario is made of configurations: put the type beside the configuration that it is",
         ),
         "sim" => (
-            !["report", "live", "cli", "dataset", "gate", "compare", "storm", "tune"].contains(&first),
+            !["report", "live", "load", "cli", "dataset", "gate", "compare", "storm", "tune"].contains(&first),
             "a world leaves a Run: judge and show it in report or cli",
         ),
         "live" => (
             ["engine", "record", "scenario", "traffic"].contains(&first),
             "the live world drives the engine and leaves a Run: judge and show it in report or cli, simulate in sim",
         ),
+        "load" => (
+            ["record", "scenario", "traffic"].contains(&first)
+                || (first == "live" && ["callers", "clock", "gateway"].contains(&second)),
+            "load sends what the scenario says and decides nothing: the engine is the target's, judge and show in report or cli",
+        ),
         "report" => (
-            !["sim", "live", "cli", "traffic", "dataset", "storm", "tune"].contains(&first),
+            !["sim", "live", "load", "cli", "traffic", "dataset", "storm", "tune"].contains(&first),
             "reports read records only: put the fact into the Run",
         ),
         "dataset" => (
@@ -143,7 +148,7 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             "storms run scenarios and read records: let cli read files and arguments",
         ),
         "tune" => (
-            !["cli", "dataset", "gate", "compare", "storm", "live", "manifest"].contains(&first),
+            !["cli", "dataset", "gate", "compare", "storm", "live", "load", "manifest"].contains(&first),
             "tuning runs scenarios and reads records: let cli read files and arguments",
         ),
         "cli" | "main" | "lib" => (true, ""),
@@ -193,6 +198,11 @@ fn the_import_table_forbids_what_it_should() {
         ("live", "sim", "plan"),
         ("sim", "live", "driver"),
         ("tune", "cli", ""),
+        ("load", "engine", "balancer"),
+        ("load", "live", "driver"),
+        ("load", "sim", "plan"),
+        ("sim", "load", "schedule"),
+        ("report", "load", "attack"),
         ("report", "tune", "search"),
         ("attic", "units", "Tome"),
     ] {
@@ -206,7 +216,7 @@ fn the_import_table_forbids_what_it_should() {
 }
 
 /// A word, the files that may have it (by the beginning of their path), and what others should do.
-const CONFINED: [(&str, &[&str], &str); 17] = [
+const CONFINED: [(&str, &[&str], &str); 19] = [
     ("plotters::", &["src/report/chart"], "draw in report/chart.rs: the library must build without it"),
     ("polars::", &["src/dataset/", "src/dataset.rs"], "tables are read and written in dataset: pass plain values"),
     ("clap::", &["src/cli"], "parse arguments in cli, and pass plain values"),
@@ -230,7 +240,13 @@ const CONFINED: [(&str, &[&str], &str); 17] = [
         &["src/cli", "src/live/clock.rs"],
         "time is passed in as units::Time, or asked of live/clock.rs",
     ),
-    ("tokio::", &["src/live", "src/cli/serve.rs", "src/cli/live.rs"], "what waits on sockets lives in live"),
+    (
+        "tokio::",
+        &["src/live", "src/load/", "src/cli/serve.rs", "src/cli/live.rs", "src/cli/load.rs"],
+        "what waits on sockets lives in live and load",
+    ),
+    ("goose::", &["src/load/attack.rs"], "goose's users are workers in load/attack.rs: pass plain values"),
+    ("reqwest::", &["src/load/attack.rs", "src/load/target.rs"], "HTTP is sent in load/attack.rs"),
     ("hyper::", &["src/live"], "HTTP is spoken in live"),
     ("yaml_rust2", &["src/gate/openslo.rs", "src/manifest/"], "OpenSLO and manifests are YAML, scenarios are TOML"),
     (

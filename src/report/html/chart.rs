@@ -63,6 +63,9 @@ pub(in crate::report) fn panels(x: &Experiment) -> Vec<Panel<'static>> {
     let timeline = &x.first().timeline;
     let some = |c: Column| timeline.column(c).iter().any(|v| v.is_finite() && *v > 0.0);
     let of = |name, class, c, form| series(x, name, class, c, form);
+    if x.generator().is_some() {
+        return vec![load(x), latency(x)];
+    }
     let mut panels = vec![load(x), fleet(x), latency(x)];
     let (most, at) = peak(x, Column::CpuUtilization);
     let mut utilization = Panel {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::escape;
+use crate::record::generator::{Fault, Generator};
 use crate::record::latency::Latency;
 use crate::record::outcome::{Counts, Failure};
 use crate::record::timeline::Column;
@@ -108,7 +109,11 @@ pub fn headline(x: &Experiment) -> String {
         ),
         (percent(x.mean(|run| run.elasticity.under_provisioned_share)), "of the time too few instances".to_string()),
     ];
-    if x.price_per_hour > 0.0 {
+    if let Some(generator) = x.generator() {
+        tiles.truncate(4);
+        tiles.push((quantile(&generator.lag, 0.99), "p99 lag of the generator".to_string()));
+        tiles.push((percent(generator.busy_share()), "of requests waited for a worker".to_string()));
+    } else if x.price_per_hour > 0.0 {
         tiles.insert(6, (format!("{cost:.2}"), "cost".to_string()));
     }
     let items: String =
@@ -304,6 +309,29 @@ pub fn cost(x: &Experiment) -> String {
         &["Figure", "#Mean", "#95 % interval"],
         &rows,
     )
+}
+
+/// What the generator of load did, and what of that speaks against the run.
+pub fn generator(of: &Generator) -> String {
+    let faults = of.faults();
+    let row = |what: &str, found: String, tolerated: String, fault: Fault| {
+        let verdict = if faults.contains(&fault) { of.says(fault) } else { "fine".to_string() };
+        vec![what.to_string(), found, tolerated, verdict]
+    };
+    let rows = [
+        row("due requests sent", percent(of.sent_share()), "at least 99.9 %".into(), Fault::Saturated),
+        row("p99 of lag", quantile(&of.lag, 0.99), format!("at most {}", of.lag_limit), Fault::Late),
+        row("found all workers busy", percent(of.busy_share()), "at most 0.1 %".into(), Fault::PoolExhausted),
+        row("of its cores", of.cpu.map_or("–".into(), percent), "at most 80 %".into(), Fault::Cpu),
+    ];
+    let caption = format!(
+        "{} requests were due, {} sent by {} workers; {} workers would do. Lag is the time from due to sent, and part of every latency.",
+        thousands(of.due),
+        thousands(of.sent),
+        of.pool,
+        of.pool_needed
+    );
+    table(&caption, &["Generator", "#Found", "#Tolerated", "Verdict"], &rows)
 }
 
 /// What was run, and how to run it again.

@@ -1,0 +1,327 @@
+//! The account of a run: what the target did with every request, and what the generator did.
+//!
+//! One lock, held for a microsecond at a time, and never across a wait. Steps of the timeline are closed by whoever comes first after their
+//! end, so that no timer is needed and what happened in a step is in its row.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::load::schedule::{Job, Plan};
+use crate::record::elasticity::Elasticity;
+use crate::record::generator::Generator;
+use crate::record::latency::Latency;
+use crate::record::outcome::Failure;
+use crate::record::recorder::FleetSample;
+use crate::record::regret::Regret;
+use crate::record::run::{Ended, FleetSummary};
+use crate::record::timeline::Column;
+use crate::record::{Recorder, Run};
+use crate::scenario::slo::Target;
+use crate::units::{Span, Time};
+
+/// What became of a request that was taken by a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// When it was sent; `None`: it never was, for the run ended first, or this machine had no connection left.
+    pub sent: Option<Time>,
+    /// When the head of its answer came; `None`: none did.
+    pub head: Option<Time>,
+    /// When its body had been read, or it failed.
+    pub done: Time,
+    /// Why it failed; `None`: it did not.
+    pub failure: Option<Failure>,
+}
+
+/// Requests that were sent, warm-up included, and their latencies: what two accounts of one run must agree on exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// How many.
+    pub requests: u64,
+    /// All of their latencies, each in whole microseconds \[µs\].
+    pub micros: u64,
+    /// The longest of them \[µs\].
+    pub longest: u64,
+}
+
+/// The account of a run.
+#[derive(Debug)]
+pub struct Ledger {
+    /// `None`: closed.
+    books: Mutex<Option<Books>>,
+}
+
+#[derive(Debug)]
+struct Books {
+    recorder: Recorder,
+    generator: Generator,
+    /// From sent to done, of all that were sent.
+    service: Latency,
+    warmup_end: Time,
+    end: Time,
+    step_ends: Time,
+    sent: Sum,
+    /// Requests that have not ended, warm-up included.
+    open: u64,
+    /// The second that the last request was due in, its requests, and the most of any second.
+    second: u64,
+    in_second: u64,
+    busiest: u64,
+}
+
+impl Ledger {
+    /// The empty account of a run of `plan` with `pool` workers.
+    pub fn new(plan: &Plan, pool: u32) -> Ledger {
+        let scenario = plan.scenario();
+        let recorder = Recorder::new(scenario.recording(plan.duration(), plan.endpoints()));
+        let generator =
+            Generator { pool, lag_limit: Generator::lag_limit(tightest(&scenario.slo)), ..Generator::default() };
+        Ledger {
+            books: Mutex::new(Some(Books {
+                generator,
+                service: Latency::default(),
+                warmup_end: Time(scenario.warmup.0),
+                end: Time(plan.duration().0),
+                step_ends: Time::ZERO + recorder.step_length(),
+                sent: Sum::default(),
+                open: 0,
+                second: 0,
+                in_second: 0,
+                busiest: 0,
+                recorder,
+            })),
+        }
+    }
+
+    fn with<T: Default>(&self, write: impl FnOnce(&mut Books) -> T) -> T {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(write).unwrap_or_default()
+    }
+
+    /// The time of a request has come, and it found every worker busy, or not.
+    pub fn due(&self, job: &Job, found_busy: bool) {
+        self.with(|books| {
+            books.close_steps(job.at);
+            books.recorder.offered(job.at, job.endpoint);
+            books.open += 1;
+            if job.at >= books.warmup_end {
+                books.generator.due += 1;
+                books.generator.found_busy += u64::from(found_busy);
+            }
+            let second = job.at.0 / Span::from_secs(1).0;
+            books.in_second = if second == books.second { books.in_second + 1 } else { 1 };
+            books.second = second;
+            books.busiest = books.busiest.max(books.in_second);
+        });
+    }
+
+    /// A request has ended.
+    pub fn ended(&self, job: &Job, attempt: &Attempt) {
+        self.with(|books| {
+            books.close_steps(attempt.done);
+            books.open -= 1;
+            let service = attempt.sent.map_or(Span::ZERO, |sent| attempt.done.since(sent));
+            match attempt.failure {
+                // What the target did within the service is its own affair.
+                None => books.recorder.succeeded(attempt.done, job.at, Span::ZERO, service, job.endpoint),
+                Some(failure) => books.recorder.failed(attempt.done, job.at, failure, job.endpoint),
+            }
+            let Some(sent) = attempt.sent else { return };
+            let latency = attempt.done.since(job.at).as_micros();
+            books.sent.requests += 1;
+            books.sent.micros += latency;
+            books.sent.longest = books.sent.longest.max(latency);
+            if job.at < books.warmup_end {
+                return;
+            }
+            books.generator.sent += 1;
+            books.generator.lag.record(sent.since(job.at));
+            books.service.record(service);
+            if let Some(head) = attempt.head {
+                books.generator.first_byte.record(head.since(sent));
+            }
+        });
+    }
+
+    /// What was sent so far.
+    pub fn sent(&self) -> Sum {
+        self.with(|books| books.sent)
+    }
+
+    /// What was recorded of a run that ended at `now`; `None` if it was asked for before. What is told afterwards is not written down.
+    pub fn finish(&self, seed: u64, ended: Ended, now: Time) -> Option<Run> {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let now = now.min(books.end);
+        books.close_steps(now);
+        let Books { recorder, mut generator, service, busiest, .. } = books;
+        let slow = service.quantile(0.999).unwrap_or(Span::ZERO);
+        generator.pool_needed = Generator::pool_for(busiest as f64, slow);
+        let run = recorder.finish(seed, ended, now, Vec::new(), Vec::new());
+        Some(without_a_fleet(Run { generator: Some(generator), ..run }))
+    }
+}
+
+impl Books {
+    /// Closes the steps that ended until `now`.
+    fn close_steps(&mut self, now: Time) {
+        while self.step_ends <= now.min(self.end) {
+            let sample = FleetSample {
+                cpu: f64::NAN,
+                memory: f64::NAN,
+                baseline_rps: f64::NAN,
+                forecast_rps: f64::NAN,
+                active: self.open as f64,
+                ..FleetSample::default()
+            };
+            self.recorder.step_ended(self.step_ends, &sample);
+            self.step_ends += self.recorder.step_length();
+        }
+    }
+}
+
+/// The tightest target of latency; `None` if there is none.
+fn tightest(slo: &[Target]) -> Option<Span> {
+    let latency = |target: &Target| match target {
+        Target::Quantile { at_most, .. } | Target::Mean(at_most) => Some(*at_most),
+        Target::Availability(_) | Target::Cost(_) | Target::ScaleUpTime(_) => None,
+    };
+    slo.iter().filter_map(latency).min()
+}
+
+/// A run without what nobody can see from outside: how many instances the target has, and what they cost.
+fn without_a_fleet(mut run: Run) -> Run {
+    let unseen = [
+        Column::InstancesReady,
+        Column::InstancesTotal,
+        Column::Desired,
+        Column::Needed,
+        Column::Optimal,
+        Column::CapacityRps,
+        Column::QueueLength,
+        Column::BreakerOpen,
+    ];
+    let steps = run.timeline.len();
+    for column in unseen {
+        run.timeline.set(column, vec![f64::NAN; steps]);
+    }
+    (run.fleet, run.elasticity, run.regret) = (FleetSummary::default(), Elasticity::default(), Regret::default());
+    run
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::generator::Fault;
+
+    const MS: u64 = 1_000_000;
+
+    fn plan(lines: &str) -> Plan {
+        let text = format!(
+            "scenario.duration = \"10s\"\ntraffic.shape = [{{ kind = \"constant\", rate = 1 }}]\nservice.time = \"1ms\"\n{lines}"
+        );
+        Plan::new(crate::scenario::parse(&text, "plan.toml", "".as_ref(), &[]).unwrap()).unwrap()
+    }
+
+    fn job(i: u64, at_ms: u64) -> Job {
+        Job { at: Time(at_ms * MS), index: i, client: 0, endpoint: 0, path: 0 }
+    }
+
+    fn good(sent_ms: u64, done_ms: u64) -> Attempt {
+        let (sent, done) = (Time(sent_ms * MS), Time(done_ms * MS));
+        Attempt { sent: Some(sent), head: Some(done), done, failure: None }
+    }
+
+    /// Tells a ledger of requests (due, sent, done, busy) \[ms\], in the order of what happens.
+    fn run_of(plan: &Plan, pool: u32, requests: &[(u64, u64, u64, bool)]) -> Run {
+        let ledger = Ledger::new(plan, pool);
+        let jobs = || requests.iter().zip(0..);
+        let mut happens: Vec<(u64, bool, u64)> = jobs().map(|(&(due, ..), i)| (due, true, i)).collect();
+        happens.extend(jobs().map(|(&(_, _, done, _), i)| (done, false, i)));
+        happens.sort_unstable();
+        for (_, is_due, i) in happens {
+            let (due, sent, done, busy) = requests[i as usize];
+            match is_due {
+                true => ledger.due(&job(i, due), busy),
+                false => ledger.ended(&job(i, due), &good(sent, done)),
+            }
+        }
+        ledger.finish(1, Ended::Completed, Time(10_000 * MS)).unwrap()
+    }
+
+    #[test]
+    fn a_server_that_freezes_for_a_second_is_late_to_everybody_who_was_due_meanwhile() {
+        // 1,000 requests, one each 10 ms, served in 1 ms; from 5 s to 6 s nobody is, and then all at once.
+        let requests: Vec<_> = (0..1000)
+            .map(|i| {
+                let due = i * 10;
+                let done = if (5000..6000).contains(&due) { 6001 } else { due + 1 };
+                (due, due, done, false)
+            })
+            .collect();
+        let run = run_of(&plan(""), 1000, &requests);
+        let ms = |q: f64| run.latency.quantile(q).unwrap().as_millis_f64().round();
+        assert_eq!(run.latency.count(), 1000);
+        assert_eq!([ms(0.5), ms(0.9), ms(0.95), ms(0.99), ms(0.999)], [1.0, 1.0, 501.0, 901.0, 991.0]);
+        assert_eq!(run.latency.mean(), Some(Span::from_micros(51_500)));
+        assert_eq!(run.generator.unwrap().faults(), []);
+    }
+
+    #[test]
+    fn a_pool_of_two_is_told_apart_from_a_target_that_is_slow() {
+        // Due every 10 ms, service 30 ms: with two workers most wait for one.
+        let sent = [0, 10, 30, 40, 60, 70, 90, 100];
+        let requests: Vec<_> = (0..8).map(|i| (i * 10, sent[i as usize], sent[i as usize] + 30, i > 1)).collect();
+        let run = run_of(&plan(""), 2, &requests);
+        let generator = run.generator.as_ref().unwrap();
+        assert_eq!((generator.due, generator.sent, generator.found_busy), (8, 8, 6));
+        assert_eq!(generator.lag.max(), Some(Span::from_millis(30)));
+        assert_eq!(run.latency.max(), Some(Span::from_millis(60)));
+        assert_eq!(run.service_time.max(), Some(Span::from_millis(30)));
+        assert_eq!(generator.faults(), [Fault::Late, Fault::PoolExhausted]);
+        assert!(
+            generator.says(Fault::PoolExhausted).contains("16 would do"),
+            "{}",
+            generator.says(Fault::PoolExhausted)
+        );
+        let four: Vec<_> = (0..8).map(|i| (i * 10, i * 10, i * 10 + 30, false)).collect();
+        let run = run_of(&plan(""), 4, &four);
+        assert_eq!(run.generator.unwrap().faults(), []);
+        assert_eq!(
+            (run.latency.min(), run.latency.max()),
+            (Some(Span::from_millis(30)), Some(Span::from_millis(30)))
+        );
+    }
+
+    #[test]
+    fn rows_of_the_timeline_hold_what_happened_in_them_though_nobody_watches_the_clock() {
+        let run = run_of(&plan(""), 4, &[(100, 100, 200, false), (4_500, 4_500, 6_100, false)]);
+        assert_eq!(run.timeline.column(Column::OfferedRps), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(run.timeline.column(Column::SucceededRps), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(run.timeline.column(Column::ActiveConnections)[5], 1.0);
+        assert!(run.timeline.column(Column::InstancesReady).iter().all(|n| n.is_nan()));
+    }
+
+    #[test]
+    fn what_is_due_in_the_warm_up_is_sent_and_counts_nowhere() {
+        let run = run_of(
+            &plan("scenario.warmup = \"5s\""),
+            4,
+            &[(4_999, 4_999, 5_100, true), (5_000, 5_000, 5_001, false)],
+        );
+        assert_eq!((run.counts.offered, run.counts.succeeded, run.simulated), (1, 1, 2));
+        let generator = run.generator.unwrap();
+        assert_eq!((generator.due, generator.sent, generator.found_busy, generator.lag.count()), (1, 1, 0, 1));
+    }
+
+    #[test]
+    fn a_request_that_the_end_cut_off_before_it_was_sent_failed_and_was_not_sent() {
+        let plan = plan("slo.p99 = \"1s\"");
+        let ledger = Ledger::new(&plan, 1);
+        ledger.due(&job(0, 10), false);
+        let done = Time(50 * MS);
+        ledger.ended(&job(0, 10), &Attempt { sent: None, head: None, done, failure: Some(Failure::Timeout) });
+        assert_eq!(ledger.sent(), Sum::default());
+        let run = ledger.finish(1, Ended::Interrupted { at: done }, done).unwrap();
+        assert!(ledger.finish(1, Ended::Completed, done).is_none());
+        assert_eq!((run.counts.offered, run.counts.failed_for(Failure::Timeout)), (1, 1));
+        let generator = run.generator.unwrap();
+        assert_eq!((generator.faults(), generator.lag_limit), (vec![Fault::Saturated], Span::from_millis(50)));
+    }
+}
