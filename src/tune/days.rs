@@ -221,11 +221,14 @@ impl Cutter<'_> {
         }
         let date = at(from).map(|at| at.strftime("%a %Y-%m-%d").to_string());
         let name = match date {
-            Some(date) if from.0 % 3_600_000_000_000 == 0 => date,
+            Some(date) if from.0.is_multiple_of(3_600_000_000_000) => date,
             _ => format!("day {}", from.0 / DAY.0 + 1),
         };
-        let name =
-            if to - from < LEAST_DAY || from.0 % DAY.0 != 0 { format!("{name} ({})", number + 1) } else { name };
+        let name = if to - from < LEAST_DAY || !from.0.is_multiple_of(DAY.0) {
+            format!("{name} ({})", number + 1)
+        } else {
+            name
+        };
         Day { name, from, to, overrides }
     }
 
@@ -252,7 +255,7 @@ impl Cutter<'_> {
         let rates: Vec<f64> = match (&self.scenario.traffic, self.dataset) {
             (Traffic::Open(config), _) => {
                 let rate = config.rate(self.scenario.seed);
-                let minutes = ((day.to - day.from).0 / 60_000_000_000).min(1440).max(2);
+                let minutes = ((day.to - day.from).0 / 60_000_000_000).clamp(2, 1440);
                 let step = (day.to - day.from).0 / minutes;
                 (0..minutes).map(|i| rate.rps(Time(day.from.0 + i * step))).collect()
             }

@@ -440,6 +440,6 @@ pub(super) mod tests {
         let score = Score::of_seeds(&samples, &rules);
         assert_eq!(score.binding(0.0).unwrap().day, Some(1));
         assert_eq!(score.safety(0.95), Safety::Unsafe);
-        assert_eq!(Score::of_seeds(&samples, &p99_below(400)).worst(0.0) < 0.0, true);
+        assert!(Score::of_seeds(&samples, &p99_below(400)).worst(0.0) < 0.0);
     }
 }

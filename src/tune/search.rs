@@ -235,7 +235,7 @@ impl<P: Play> Hunt<'_, '_, P> {
             let children = local::children(&elite, self.task.space, self.task.seed, generation);
             let mut born = Vec::new();
             for child in children.into_iter().take(left) {
-                if let Some(candidate) = self.admit(child, Origin::Child(generation))?.ok() {
+                if let Ok(candidate) = self.admit(child, Origin::Child(generation))? {
                     born.push(candidate);
                 }
             }
