@@ -517,8 +517,8 @@ fn a_recording_is_a_file_beside_the_scenario_and_needs_no_duration() {
         let text = format!("scenario.duration = '1m'\n{text}\ntraffic.skip = '9d'\nservice.time = '40ms'\n");
         scenario::parse(&text, "x.toml", folder.path(), &[]).unwrap_err().to_string()
     };
-    assert_snapshot!(entered("traffic.replay = { path = 'some.log' }"), @"x.toml:3:16: traffic.skip: a recording is entered by replay.from: remove this or replay");
-    assert_snapshot!(entered("traffic.users = { count = 3 }"), @"x.toml:3:16: traffic.skip: users ask when they have an answer, not at a rate: remove this or users");
+    assert_snapshot!(entered("traffic.replay = { path = 'some.log' }"), @"x.toml:3:9: traffic.skip: a recording is entered by replay.from: remove this or replay");
+    assert_snapshot!(entered("traffic.users = { count = 3 }"), @"x.toml:3:9: traffic.skip: users ask when they have an answer, not at a rate: remove this or users");
     assert_snapshot!(check("fromat = 'csv'"), @r#"
     x.toml:1:18: traffic.replay.path: missing, expected for example path = "access.log"
     x.toml:1:20: traffic.replay.fromat: unknown key, did you mean "format"?
