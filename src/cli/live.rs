@@ -1,6 +1,6 @@
 //! `wavetank live`: a scenario on this machine, with real processes behind a real gateway; and `wavetank backend`, one such process.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::args::{BackendArgs, LiveArgs};
 use super::exit::{Exit, Failure, OrExit};
 use super::flight::recording;
-use super::run::{Stopwatch, experiment_of, folder_name, stop_on_ctrl_c};
+use super::run::{Stopwatch, experiment_of, folder_name, print_report, stop_on_ctrl_c};
 use super::serve::{own_program, runtime, tell, told};
 use crate::live::backend;
 use crate::live::callers::{self, Callers};
@@ -112,17 +112,7 @@ fn show(
     if let Some(out) = out {
         report::write(&experiment, out).or_run_failed()?;
     }
-    let mut stdout = std::io::stdout().lock();
-    let color = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // A closed pipe is the reader's choice, not a failure.
-    let _ = match out {
-        _ if args.json => stdout.write_all(report::json(&experiment).as_bytes()),
-        Some(out) => {
-            let text = report::console(&experiment, 80, color);
-            write!(stdout, "{text}\nReport: {}\n", out.join("report.html").display())
-        }
-        None => Ok(()),
-    };
+    print_report(&experiment, out, args.json);
     Ok(Exit::Done)
 }
 

@@ -1,6 +1,5 @@
 //! `wavetank load`: the arrivals of a scenario against a URL.
 
-use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::LoadArgs;
 use super::exit::{Exit, Failure, OrExit};
-use super::run::{Stopwatch, experiment_of, folder_name};
+use super::run::{Stopwatch, experiment_of, folder_name, print_report};
 use super::serve::runtime;
 use super::{dataset, tune};
 use crate::load::attack::{self, Attack, Outcome, Settings};
@@ -123,17 +122,7 @@ fn show(
     if let Some(out) = out {
         report::write(&experiment, out).or_run_failed()?;
     }
-    let mut stdout = std::io::stdout().lock();
-    let color = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    // A closed pipe is the reader's choice, not a failure.
-    let _ = match out {
-        _ if args.json => stdout.write_all(report::json(&experiment).as_bytes()),
-        Some(out) => {
-            let text = report::console(&experiment, 80, color);
-            write!(stdout, "{text}\nReport: {}\n", out.join("report.html").display())
-        }
-        None => Ok(()),
-    };
+    print_report(&experiment, out, args.json);
     Ok(match (lost, faults.is_empty()) {
         (true, _) => Exit::RunFailed,
         (false, false) => Exit::Inconclusive,

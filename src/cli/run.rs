@@ -166,18 +166,24 @@ fn run(
         #[cfg(feature = "data")]
         super::tables::write(&experiment, &out).or_run_failed()?;
     }
+    print_report(&experiment, Some(&*out), args.json);
+    let lost = runs.iter().any(|run| matches!(run.ended, Ended::TrafficLost { .. }));
+    Ok(if lost { Exit::RunFailed } else { Exit::Done })
+}
+
+/// Prints `report.json` if that was asked for, else the report for people and where the whole of it is; nothing if it is nowhere.
+pub(super) fn print_report(experiment: &Experiment, out: Option<&Path>, json: bool) {
     let mut stdout = std::io::stdout().lock();
     let color = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // A closed pipe is the reader's choice, not a failure.
-    let _ = if args.json {
-        stdout.write_all(report::json(&experiment).as_bytes())
-    } else {
-        let text = report::console(&experiment, 80, color);
-        let page = out.join("report.html");
-        write!(stdout, "{text}\nReport: {}\n", page.display())
+    let _ = match out {
+        _ if json => stdout.write_all(report::json(experiment).as_bytes()),
+        Some(out) => {
+            let text = report::console(experiment, 80, color);
+            write!(stdout, "{text}\nReport: {}\n", out.join("report.html").display())
+        }
+        None => Ok(()),
     };
-    let lost = runs.iter().any(|run| matches!(run.ended, Ended::TrafficLost { .. }));
-    Ok(if lost { Exit::RunFailed } else { Exit::Done })
 }
 
 /// Plays replications of a plan on `threads` threads (`None`: all there are), shows how far they are, and takes the time.

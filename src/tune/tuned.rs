@@ -6,6 +6,7 @@ use super::importance;
 use super::judge::{Rules, Safety, Sample, Score};
 use super::laboratory::{Block, Laboratory, Stop, Stress};
 use super::pareto;
+use super::race::{FINALISTS, FIRST_RUNS};
 use super::search::{self, Candidate, EQUAL_RUNS, Found, Method, Origin, Play, Task, Trial};
 use super::space::{BELOW_ONE, Range, Space, Value};
 use crate::statistics::Estimate;
@@ -134,17 +135,10 @@ pub type Error = search::Error<Stop>;
 
 /// Runs that a question takes, about.
 pub fn expected(question: &Question, days: &Days) -> u64 {
-    let confirm = confirmed_runs(question, days) * (search_finalists() + 1);
+    let fresh = u64::from(fresh_seeds(question, days)) * days.held_out.len() as u64;
+    let confirm = fresh * (FINALISTS as u64 + 1);
     let around = days.held_out.len() as u64 * u64::from(FEW_SEEDS);
     question.budget + confirm + around * (2 * question.space.free.len() as u64 + Stress::TRIED.len() as u64)
-}
-
-fn search_finalists() -> u64 {
-    super::race::FINALISTS as u64
-}
-
-fn confirmed_runs(question: &Question, days: &Days) -> u64 {
-    u64::from(fresh_seeds(question, days)) * days.held_out.len() as u64
 }
 
 /// Fresh seeds of each finalist: as many as make the runs that were asked for on all held-out days.
@@ -311,7 +305,7 @@ fn importance_of(found: &Found, question: &Question) -> Vec<(String, f64, f64)> 
     let spread: Vec<(usize, Score)> = (0..found.first_rung)
         .filter(|&c| found.candidates[c].point.is_some())
         .filter_map(|c| {
-            let runs = found.samples[c].len().min(super::race::FIRST_RUNS as usize);
+            let runs = found.samples[c].len().min(FIRST_RUNS as usize);
             (runs > 0).then(|| (c, Score::of_runs(&found.samples[c][..runs], &question.rules)))
         })
         .collect();
