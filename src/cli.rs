@@ -24,6 +24,7 @@ mod import_traffic;
 mod live;
 #[cfg(feature = "load")]
 mod load;
+mod merge;
 mod policies;
 mod progress;
 mod report;
@@ -67,8 +68,7 @@ pub fn main() -> ExitCode {
         Verb::Tune(args) => tune::tune(*args),
         #[cfg(feature = "history")]
         Verb::Study(args) => tune::study(&args),
-        #[cfg(feature = "history")]
-        Verb::Merge(args) => tune::merge(args),
+        Verb::Merge(args) => merge::merge(&args),
         Verb::Import(args) => import::import(args),
         Verb::Export(args) => export::export(args),
         Verb::Explain(args) => explain::explain(args),

@@ -4,6 +4,7 @@
 mod live;
 #[cfg(feature = "load")]
 mod load;
+mod merge;
 mod tune;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::units::Span;
 pub use live::*;
 #[cfg(feature = "load")]
 pub use load::*;
+pub use merge::*;
 pub use tune::*;
 
 /// Puts an auto-scaling system through the storm before production does.
@@ -59,8 +61,7 @@ pub enum Verb {
     /// Tell what is in a study that `tune` left: its runs, by setting
     #[cfg(feature = "history")]
     Study(StudyArgs),
-    /// Join the shares of a study that ran on several machines, and go on
-    #[cfg(feature = "history")]
+    /// Join what several machines did a share of: reports of a load, and judge it once; or a study, and go on with it
     Merge(MergeArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),

@@ -38,7 +38,7 @@ use crate::tune::usual;
 use crate::units::Span;
 
 #[cfg(feature = "history")]
-pub use study::{merge, study};
+pub use study::{merge as merge_studies, study};
 
 /// Runs of the pilot that `--time` is reckoned from, for each thread.
 const PILOT_RUNS: usize = 2;

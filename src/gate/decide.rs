@@ -3,7 +3,7 @@
 use super::criterion::{Bound, Criterion, Quantity};
 use super::sample::{Distribution, Sample};
 use crate::report::Experiment;
-use crate::report::verdict::{Outcome, Verdict};
+use crate::report::verdict::{Outcome, Verdict, is_masked, percent};
 use crate::statistics::proportion::requests_to_show;
 use crate::statistics::{self, Estimate, t_quantile};
 
@@ -79,7 +79,7 @@ impl Judgement {
             visible: None,
             p: None,
             p_adjusted: None,
-            note: None,
+            note: v.masked.map(|_| v.mask().trim_start_matches([',', ' ']).to_string()),
         };
         let findings = x.verdicts().into_iter().map(finding).collect();
         Judgement { findings, looks: Vec::new(), design: Design::single(x.runs.len()) }
@@ -275,7 +275,19 @@ fn finding(criterion: &Criterion, runs: &Runs, design: &Design, look: usize, cri
         known.more_runs = runs_to_decide(sd, (estimate.center - bound).abs(), confidence, known.runs);
     }
     check_requests(&mut known, &runs.new, design);
+    known.note = known.note.or_else(|| mask(&runs.new, quantity));
     known
+}
+
+/// What failures hide from a quantile of runs of ours: other tools mix them in, or do not say.
+fn mask(samples: &[Sample], quantity: Quantity) -> Option<String> {
+    let Quantity::Latency { q } = quantity else { return None };
+    let ours = samples.iter().filter(|sample| sample.seed.is_some());
+    let (requests, failed) = ours.fold((0, 0), |(n, failed), each| (n + each.requests, failed + each.failed));
+    is_masked(q, requests, failed).then(|| {
+        let share = percent(failed as f64 / requests as f64);
+        format!("masked: {share} failed, so it is the {quantity} of the easy ones; ask for availability too")
+    })
 }
 
 /// The mean of runs, or of a single one with a spread that is known.

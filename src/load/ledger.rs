@@ -5,12 +5,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::load::schedule::{Job, Plan};
+use crate::load::schedule::{Job, Plan, Share};
 use crate::record::elasticity::Elasticity;
-use crate::record::generator::Generator;
-use crate::record::latency::Latency;
+use crate::record::generator::{Generator, Shares};
 use crate::record::outcome::Failure;
-use crate::record::recorder::FleetSample;
+use crate::record::recorder::{self, FleetSample};
 use crate::record::regret::Regret;
 use crate::record::run::{Ended, FleetSummary};
 use crate::record::timeline::Column;
@@ -53,31 +52,34 @@ pub struct Ledger {
 struct Books {
     recorder: Recorder,
     generator: Generator,
-    /// From sent to done, of all that were sent.
-    service: Latency,
     warmup_end: Time,
     end: Time,
     step_ends: Time,
     sent: Sum,
     /// Requests that have not ended, warm-up included.
     open: u64,
-    /// The second that the last request was due in, its requests, and the most of any second.
+    /// The second that the last request was due in, and its requests.
     second: u64,
     in_second: u64,
-    busiest: u64,
 }
 
 impl Ledger {
-    /// The empty account of a run of `plan` with `pool` workers.
-    pub fn new(plan: &Plan, pool: u32) -> Ledger {
+    /// The empty account of a run of `plan`, or of a share of it, with `pool` workers.
+    pub fn new(plan: &Plan, pool: u32, share: Option<Share>) -> Ledger {
         let scenario = plan.scenario();
-        let recorder = Recorder::new(scenario.recording(plan.duration(), plan.endpoints()));
-        let generator =
-            Generator { pool, lag_limit: Generator::lag_limit(tightest(&scenario.slo)), ..Generator::default() };
+        // Of a share, steps keep their histograms: with those of others they tell the quantiles of all.
+        let keeps_steps = share.is_some();
+        let settings = scenario.recording(plan.duration(), plan.endpoints());
+        let recorder = Recorder::new(recorder::Settings { keeps_steps, ..settings });
+        let generator = Generator {
+            pool,
+            lag_limit: Generator::lag_limit(tightest(&scenario.slo)),
+            shares: share.map(|share| Shares { of: share.of, here: vec![share.index] }),
+            ..Generator::default()
+        };
         Ledger {
             books: Mutex::new(Some(Books {
                 generator,
-                service: Latency::default(),
                 warmup_end: Time(scenario.warmup.0),
                 end: Time(plan.duration().0),
                 step_ends: Time::ZERO + recorder.step_length(),
@@ -85,7 +87,6 @@ impl Ledger {
                 open: 0,
                 second: 0,
                 in_second: 0,
-                busiest: 0,
                 recorder,
             })),
         }
@@ -108,7 +109,7 @@ impl Ledger {
             let second = job.at.0 / Span::from_secs(1).0;
             books.in_second = if second == books.second { books.in_second + 1 } else { 1 };
             books.second = second;
-            books.busiest = books.busiest.max(books.in_second);
+            books.generator.busiest = books.generator.busiest.max(books.in_second);
         });
     }
 
@@ -133,11 +134,16 @@ impl Ledger {
             }
             books.generator.sent += 1;
             books.generator.lag.record(sent.since(job.at));
-            books.service.record(service);
+            books.generator.service.record(service);
             if let Some(head) = attempt.head {
                 books.generator.first_byte.record(head.since(sent));
             }
         });
+    }
+
+    /// An answer came, over this version of HTTP: its place in [`VERSIONS`](crate::record::generator::VERSIONS).
+    pub fn answered(&self, version: usize) {
+        self.with(|books| books.generator.versions[version] += 1);
     }
 
     /// What was sent so far.
@@ -150,9 +156,7 @@ impl Ledger {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let now = now.min(books.end);
         books.close_steps(now);
-        let Books { recorder, mut generator, service, busiest, .. } = books;
-        let slow = service.quantile(0.999).unwrap_or(Span::ZERO);
-        generator.pool_needed = Generator::pool_for(busiest as f64, slow);
+        let Books { recorder, generator, .. } = books;
         let run = recorder.finish(seed, ended, now, Vec::new(), Vec::new());
         Some(without_a_fleet(Run { generator: Some(generator), ..run }))
     }
@@ -177,7 +181,7 @@ impl Books {
 }
 
 /// The tightest target of latency; `None` if there is none.
-fn tightest(slo: &[Target]) -> Option<Span> {
+pub fn tightest(slo: &[Target]) -> Option<Span> {
     let latency = |target: &Target| match target {
         Target::Quantile { at_most, .. } | Target::Mean(at_most) => Some(*at_most),
         Target::Availability(_) | Target::Cost(_) | Target::ScaleUpTime(_) => None,
@@ -220,7 +224,7 @@ mod tests {
     }
 
     fn job(i: u64, at_ms: u64) -> Job {
-        Job { at: Time(at_ms * MS), index: i, client: 0, endpoint: 0, path: 0 }
+        Job { at: Time(at_ms * MS), index: i, client: 0, endpoint: 0, form: 0 }
     }
 
     fn good(sent_ms: u64, done_ms: u64) -> Attempt {
@@ -230,7 +234,7 @@ mod tests {
 
     /// Tells a ledger of requests (due, sent, done, busy) \[ms\], in the order of what happens.
     fn run_of(plan: &Plan, pool: u32, requests: &[(u64, u64, u64, bool)]) -> Run {
-        let ledger = Ledger::new(plan, pool);
+        let ledger = Ledger::new(plan, pool, None);
         let jobs = || requests.iter().zip(0..);
         let mut happens: Vec<(u64, bool, u64)> = jobs().map(|(&(due, ..), i)| (due, true, i)).collect();
         happens.extend(jobs().map(|(&(_, _, done, _), i)| (done, false, i)));
@@ -313,7 +317,7 @@ mod tests {
     #[test]
     fn a_request_that_the_end_cut_off_before_it_was_sent_failed_and_was_not_sent() {
         let plan = plan("slo.p99 = \"1s\"");
-        let ledger = Ledger::new(&plan, 1);
+        let ledger = Ledger::new(&plan, 1, None);
         ledger.due(&job(0, 10), false);
         let done = Time(50 * MS);
         ledger.ended(&job(0, 10), &Attempt { sent: None, head: None, done, failure: Some(Failure::Timeout) });

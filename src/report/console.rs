@@ -222,7 +222,7 @@ fn targets(out: &mut String, x: &Experiment, ink: &Ink) {
         });
         let bound = figure(&v.target, verdict::bound(&v.target));
         let word = ink.outcome(v.outcome, &format!("{mark} {:<12}", v.outcome.word()));
-        let _ = writeln!(out, "  {word} {:<13} {observed}, target {bound}{ci}", v.target.name());
+        let _ = writeln!(out, "  {word} {:<13} {observed}, target {bound}{ci}{}", v.target.name(), v.mask());
     }
 }
 

@@ -28,7 +28,8 @@ pub fn markdown(x: &Experiment) -> String {
             });
             let observed = v.observed.map_or("–".to_string(), |o| figure(&v.target, o));
             let bound = figure(&v.target, verdict::bound(&v.target));
-            let _ = writeln!(out, "| {} | {bound} | {observed} | {ci} | **{}** |", v.target.name(), v.outcome.word());
+            let words = format!("**{}**{}", v.outcome.word(), v.mask());
+            let _ = writeln!(out, "| {} | {bound} | {observed} | {ci} | {words} |", v.target.name());
         }
         out.push('\n');
     }

@@ -246,8 +246,8 @@ const CONFINED: [(&str, &[&str], &str); 19] = [
         "what waits on sockets lives in live and load",
     ),
     ("goose::", &["src/load/attack.rs"], "goose's users are workers in load/attack.rs: pass plain values"),
-    ("reqwest::", &["src/load/attack.rs", "src/load/target.rs"], "HTTP is sent in load/attack.rs"),
-    ("hyper::", &["src/live"], "HTTP is spoken in live"),
+    ("rustls::", &["src/load/client.rs", "src/load/tls.rs"], "TLS is spoken in load/client.rs"),
+    ("hyper::", &["src/live", "src/load"], "HTTP is spoken in live and load"),
     ("yaml_rust2", &["src/gate/openslo.rs", "src/manifest/"], "OpenSLO and manifests are YAML, scenarios are TOML"),
     (
         "rusqlite::",

@@ -112,24 +112,6 @@ pub struct StudyArgs {
     pub json: bool,
 }
 
-/// `wavetank merge`.
-#[cfg(feature = "history")]
-#[derive(Debug, clap::Args)]
-pub struct MergeArgs {
-    /// Studies of the same, each a share
-    #[arg(required = true, value_name = "STUDY")]
-    pub studies: Vec<PathBuf>,
-    /// The study that they are put into
-    #[arg(long, value_name = "STUDY")]
-    pub into: PathBuf,
-    /// Only join them: do not go on with the search
-    #[arg(long)]
-    pub only: bool,
-    /// Threads for what is left to be played [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
-}
-
 fn full() -> String {
     "full".to_string()
 }

@@ -1,9 +1,9 @@
-//! `wavetank study` and `wavetank merge`.
+//! `wavetank study`, and `wavetank merge` of studies.
 
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use serde_json::json;
 
 use crate::cli::args::{MergeArgs, StudyArgs, TuneArgs};
@@ -89,16 +89,21 @@ pub fn study(args: &StudyArgs) -> Result<Exit, Failure> {
 }
 
 /// Joins shares, and goes on.
-pub fn merge(args: MergeArgs) -> Result<Exit, Failure> {
-    if args.studies.contains(&args.into) {
-        return Err(anyhow!("{}: a study is not put into itself", args.into.display())).or_bad_input();
+pub fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
+    let into = args.into.as_ref().context("--into: say which study they are put into").or_bad_input()?;
+    if args.json {
+        return Err(anyhow!("--json: of reports only; `wavetank study --json` tells what is in a study"))
+            .or_bad_input();
     }
-    let new = studies::merge(&args.into, &args.studies).or_bad_input()?;
-    eprintln!("{}: {new} runs from {} studies", args.into.display(), args.studies.len());
+    if args.shares.contains(into) {
+        return Err(anyhow!("{}: a study is not put into itself", into.display())).or_bad_input();
+    }
+    let new = studies::merge(into, &args.shares).or_bad_input()?;
+    eprintln!("{}: {new} runs from {} studies", into.display(), args.shares.len());
     if args.only {
         return Ok(Exit::Done);
     }
-    super::tune(resume(&args.into, args.threads))
+    super::tune(resume(into, args.threads))
 }
 
 /// `wavetank tune --resume FILE`.

@@ -329,7 +329,7 @@ pub fn generator(of: &Generator) -> String {
         thousands(of.due),
         thousands(of.sent),
         of.pool,
-        of.pool_needed
+        of.pool_needed()
     );
     table(&caption, &["Generator", "#Found", "#Tolerated", "Verdict"], &rows)
 }
