@@ -1,5 +1,7 @@
 //! A scenario's arrivals against real servers: what they get, and what the report says of them and of who sent it.
 
+mod tls;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
