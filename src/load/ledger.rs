@@ -268,6 +268,78 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_waits_for_answers_would_not_have_noticed() {
+        // The same server, asked over one connection that waits: of the second in which it freezes, one request knows.
+        let (mut requests, mut now) = (Vec::new(), 0);
+        while now < 10_000 {
+            let done = if (5000..6000).contains(&now) { 6001 } else { now + 1 };
+            requests.push((now, now, done, false));
+            now = (now + 10).max(done);
+        }
+        let run = run_of(&plan(""), 1, &requests);
+        assert_eq!(run.latency.count(), 901);
+        assert!((run.latency.mean().unwrap().as_millis_f64() - 2.11).abs() < 0.005);
+        assert_eq!(run.latency.quantile(0.99), Some(Span::from_millis(1)));
+        // With HDR's correction for what was left out meanwhile, one each 10 ms, it is the open loop's account.
+        let mut corrected = hdrhistogram::Histogram::<u64>::new_with_bounds(1, 3_600_000_000, 3).unwrap();
+        for (sent, _, done, _) in requests {
+            corrected.record_correct((done - sent) * 1000, 10_000).unwrap();
+        }
+        assert_eq!(corrected.len(), 1000);
+        let ms = |q: f64| corrected.value_at_quantile(q) / 1000;
+        assert_eq!([ms(0.5), ms(0.9), ms(0.95), ms(0.99), ms(0.999)], [1, 1, 501, 901, 991]);
+    }
+
+    #[test]
+    fn time_outs_hide_behind_the_p99_of_those_that_succeeded() {
+        // 980 answers within 100 ms, and 20 time-outs of 5 s.
+        let plan = plan("slo = { p99 = \"500ms\", availability = 0.9 }");
+        let ledger = Ledger::new(&plan, 100, None);
+        for i in 0..1000 {
+            let (due, fails) = (i * 4, i % 50 == 0);
+            ledger.due(&job(i, due), false);
+            let (took, failure) = if fails { (5000, Some(Failure::Timeout)) } else { (100, None) };
+            ledger.ended(&job(i, due), &Attempt { failure, ..good(due, due + took) });
+        }
+        let run = ledger.finish(1, Ended::Completed, Time(10_000 * MS)).unwrap();
+        let ms = |latency: &crate::record::latency::Latency| latency.quantile(0.99).unwrap().as_millis_f64().round();
+        assert_eq!((run.counts.availability(), ms(&run.latency), ms(&run.latency_all)), (Some(0.98), 100.0, 5000.0));
+    }
+
+    #[test]
+    fn shares_join_to_the_account_of_a_single_generator() {
+        let text = "scenario.warmup = \"1s\"\nservice.endpoint = [{ path = \"/\" }, { path = \"/b\" }]";
+        let plan = plan(text);
+        let tell = |ledger: &Ledger, of: u64, index: u64| {
+            for i in (0..1000).filter(|i| i % of == index) {
+                let job = Job { endpoint: (i % 2) as u16, ..job(i, i * 10) };
+                ledger.due(&job, i % 100 == 7);
+                let took = 1 + i * i % 977;
+                let failure = (i % 13 == 0).then_some(Failure::ServerError);
+                ledger.ended(&job, &Attempt { failure, ..good(i * 10 + i % 3, i * 10 + i % 3 + took) });
+                ledger.answered(1);
+            }
+        };
+        let end = Time(10_000 * MS);
+        let whole = Ledger::new(&plan, 40, Some(Share { index: 0, of: 1 }));
+        tell(&whole, 1, 0);
+        let whole = whole.finish(3, Ended::Completed, end).unwrap();
+        let share = |index: u32| {
+            let ledger = Ledger::new(&plan, 10, Some(Share { index, of: 4 }));
+            tell(&ledger, 4, u64::from(index));
+            ledger.finish(3, Ended::Completed, end).unwrap()
+        };
+        let mut joined = share(2);
+        [0, 3, 1].into_iter().for_each(|index| joined.join(&share(index)).unwrap());
+        // Each deals out its seconds to others, so the most of a second is known as a sum only; and who is a share of what is said.
+        let (own, of_whole) = (joined.generator.as_mut().unwrap(), whole.generator.as_ref().unwrap());
+        assert!(own.busiest >= of_whole.busiest && own.shares.as_ref().unwrap().missing().is_empty());
+        (own.busiest, own.shares) = (of_whole.busiest, of_whole.shares.clone());
+        assert_eq!(joined.counts.offered, 900);
+        assert_eq!(format!("{joined:?}"), format!("{whole:?}"));
+    }
+
+    #[test]
     fn a_pool_of_two_is_told_apart_from_a_target_that_is_slow() {
         // Due every 10 ms, service 30 ms: with two workers most wait for one.
         let sent = [0, 10, 30, 40, 60, 70, 90, 100];

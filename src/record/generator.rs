@@ -171,6 +171,22 @@ impl Generator {
         (self.due > 0).then(|| n as f64 / self.due as f64)
     }
 
+    /// How the target was spoken to, and how requests were timed, in words.
+    pub fn manner(&self) -> String {
+        let spoken: Vec<&str> =
+            VERSIONS.into_iter().zip(self.versions).filter_map(|(name, n)| (n > 0).then_some(name)).collect();
+        let spoken = if spoken.is_empty() { "no answer".to_string() } else { spoken.join(" and ") };
+        let timed = match self.pacing {
+            Pacing::Sleep => "timed by a thread that sleeps",
+            Pacing::Spin => "timed by a thread that spins",
+            Pacing::Users => "by users who wait for answers",
+        };
+        format!(
+            "{spoken}, {} connections opened before the first request and {} for requests, {timed}",
+            self.warmed, self.connects
+        )
+    }
+
     /// Everything that makes the run one of the generator; empty if it was the target that was measured.
     pub fn faults(&self) -> Vec<Fault> {
         let late = self.lag.quantile(0.99).is_some_and(|lag| lag > self.lag_limit);

@@ -135,6 +135,7 @@ fn headline(out: &mut String, x: &Experiment, ink: &Ink) {
             "generator",
             format!("sent {sent} of {due}, lag p50 {} p99 {}, {pool} workers{cpu}", lag(0.5), lag(0.99)),
         );
+        line("", generator.manner());
         return;
     }
     let (min, most) = x.fleet_range();

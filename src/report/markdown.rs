@@ -62,6 +62,7 @@ pub fn markdown(x: &Experiment) -> String {
             "generator",
             if words.is_empty() { "nothing speaks against it".into() } else { words.join("; ") },
         ));
+        rows.push(("sent", generator.manner()));
     }
     for reason in Failure::ALL.into_iter().filter(|reason| counts.failed_for(*reason) > 0) {
         rows.push((reason.name(), thousands(counts.failed_for(reason))));

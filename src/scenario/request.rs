@@ -130,7 +130,7 @@ impl Values {
 }
 
 /// The next parameter in a text: what is before it, its place in `names`, and what comes after it.
-fn next<'t>(text: &'t str, names: impl Fn(&str) -> Option<usize>) -> Option<(&'t str, usize, &'t str)> {
+fn next(text: &str, names: impl Fn(&str) -> Option<usize>) -> Option<(&str, usize, &str)> {
     let mut from = 0;
     while let Some(open) = text[from..].find('{').map(|at| at + from) {
         let inside = &text[open + 1..];

@@ -471,6 +471,7 @@ fn shares_of_several_generators_are_the_schedule_together_and_one_report() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a time to come is one of the clock on the wall")]
 fn several_machines_begin_at_one_time() {
     let text = SHOP.replace("\"3s\"", "\"1s\"").replace("at = \"1s\"", "at = \"0s\"");
     let (server, folder) = (Server::start(Manner::AtOnce), folder(&[("it.toml", text.as_bytes())]));

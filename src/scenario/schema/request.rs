@@ -55,17 +55,20 @@ fn body_bytes(field: &Field) -> Option<u32> {
 }
 
 fn parameters(field: &Field) -> Option<Vec<Parameter>> {
-    field
-        .members()?
-        .into_iter()
-        .map(|(name, value)| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-            if name.is_empty() || !name.chars().all(plain) {
-                return value.unfit_part(format!("the name {name:?}"), "letters, digits, - and _");
-            }
-            Some(Parameter { values: values(&value)?, name })
-        })
-        .collect()
+    let parameter = |(name, value): (String, Field)| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || !name.chars().all(plain) {
+            return value.unfit_part(format!("the name {name:?}"), "letters, digits, - and _");
+        }
+        Some(Parameter { values: values(&value)?, name })
+    };
+    all(field.members()?.into_iter().map(parameter))
+}
+
+/// All of them, after each was looked at.
+fn all<T>(read: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let read: Vec<Option<T>> = read.collect();
+    read.into_iter().collect()
 }
 
 /// `["red", "blue"]` or `{ from = 1, to = 1000 }`.
@@ -104,5 +107,5 @@ fn headers(field: &Field) -> Option<Vec<(String, String)>> {
         }
         Some((lower, text))
     };
-    field.members()?.into_iter().map(header).collect()
+    all(field.members()?.into_iter().map(header))
 }
