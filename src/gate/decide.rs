@@ -275,19 +275,7 @@ fn finding(criterion: &Criterion, runs: &Runs, design: &Design, look: usize, cri
         known.more_runs = runs_to_decide(sd, (estimate.center - bound).abs(), confidence, known.runs);
     }
     check_requests(&mut known, &runs.new, design);
-    known.note = known.note.or_else(|| mask(&runs.new, quantity));
     known
-}
-
-/// What failures hide from a quantile of runs of ours: other tools mix them in, or do not say.
-fn mask(samples: &[Sample], quantity: Quantity) -> Option<String> {
-    let Quantity::Latency { q } = quantity else { return None };
-    let ours = samples.iter().filter(|sample| sample.seed.is_some());
-    let (requests, failed) = ours.fold((0, 0), |(n, failed), each| (n + each.requests, failed + each.failed));
-    is_masked(q, requests, failed).then(|| {
-        let share = percent(failed as f64 / requests as f64);
-        format!("masked: {share} failed, so it is the {quantity} of the easy ones; ask for availability too")
-    })
 }
 
 /// The mean of runs, or of a single one with a spread that is known.
@@ -396,12 +384,9 @@ fn check_requests(known: &mut Finding, runs: &[Sample], design: &Design) {
         }
     }
     if let Quantity::Latency { q } = known.criterion.quantity {
-        let share = failed as f64 / requests.max(1) as f64;
-        if share > 1.0 - q {
-            known.note = Some(format!(
-                "masked: {} of the requests failed and are not in it",
-                crate::report::verdict::percent(share)
-            ));
+        if is_masked(q, requests, failed) {
+            let share = percent(failed as f64 / requests as f64);
+            known.note = Some(format!("masked: {share} of the requests failed and are not in it"));
         }
     }
 }

@@ -507,3 +507,39 @@ impl log::Log for Log {
 
     fn flush(&self) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::tls::Trust;
+
+    #[test]
+    fn who_is_awake_for_the_last_of_a_wait_has_a_tight_target_and_a_core_to_spare() {
+        let plan = |slo: &str| {
+            let text = format!(
+                "scenario.duration = \"1s\"\ntraffic.shape = [{{ kind = \"constant\", rate = 1 }}]\nservice.time = \"1ms\"\n{slo}"
+            );
+            Plan::new(crate::scenario::parse(&text, "plan.toml", "".as_ref(), &[]).unwrap()).unwrap()
+        };
+        let settings = |pace| Settings {
+            target: Target::new("http://127.0.0.1:1", false).unwrap(),
+            seed: 1,
+            pool: 1,
+            share: None,
+            manner: Manner { http: Http::One, keep_alive: true, trust: Trust::System },
+            connections: 0,
+            pace,
+            start_at: None,
+        };
+        for (pace, slo, cores, pacing) in [
+            (Pace::Auto, "slo = { p99 = \"1s\", p50 = \"4ms\" }", 3, Pacing::Spin),
+            (Pace::Auto, "slo.p50 = \"4ms\"", 2, Pacing::Sleep),
+            (Pace::Auto, "slo.p50 = \"5ms\"", 8, Pacing::Sleep),
+            (Pace::Auto, "", 8, Pacing::Sleep),
+            (Pace::Spin, "", 1, Pacing::Spin),
+            (Pace::Sleep, "slo.p50 = \"4ms\"", 8, Pacing::Sleep),
+        ] {
+            assert_eq!(settings(pace).pacing(&plan(slo), cores), pacing, "{pace:?} {slo} {cores}");
+        }
+    }
+}

@@ -456,6 +456,8 @@ fn shares_of_several_generators_are_the_schedule_together_and_one_report() {
     // What was written reads back the same, in either form.
     let again = output(folder.path(), &["report", "some", "--format", "json", "--out", "-"]);
     assert_eq!(again.stdout, std::fs::read(folder.path().join("some/report.json")).unwrap());
+    let log = output(folder.path(), &["report", "some", "--format", "hlog", "--out", "-"]);
+    assert_eq!(String::from_utf8_lossy(&log.stdout).matches("Tag=step,").count(), 3, "a line for each second");
     for (shares, told) in [
         (&["0", "1", "0"][..], "share 0/3 is there already"),
         (&["0", "it.toml"], "it.toml is none"),
@@ -475,7 +477,7 @@ fn shares_of_several_generators_are_the_schedule_together_and_one_report() {
 fn several_machines_begin_at_one_time() {
     let text = SHOP.replace("\"3s\"", "\"1s\"").replace("at = \"1s\"", "at = \"0s\"");
     let (server, folder) = (Server::start(Manner::AtOnce), folder(&[("it.toml", text.as_bytes())]));
-    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(4);
+    let at = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 4).unwrap();
     let sent = load(folder.path(), &server.url(), &["--json", "--start-at", &at.to_string()]);
     let report = report(&sent, 0);
     let began = report["notes"].as_array().unwrap().iter().find_map(|note| note.as_str()?.strip_prefix("began "));
@@ -484,6 +486,19 @@ fn several_machines_begin_at_one_time() {
     let (date, late) = began.split_once(", ").unwrap();
     let late: f64 = late.split(' ').next().unwrap().parse().unwrap();
     assert!(date.parse::<jiff::Timestamp>().unwrap() >= at && late >= 0.0, "nobody begins early: {began}");
+}
+
+#[test]
+fn whoever_waits_for_a_time_to_begin_can_be_told_not_to() {
+    let (server, folder) = (Server::start(Manner::AtOnce), folder(&[("it.toml", SHOP.as_bytes())]));
+    let mut command = command(folder.path(), &server.url(), &["--json", "--start-at", "2999-01-01T00:00:00Z"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // It listens to signals before it connects.
+    server.connections(32);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let report = report(&child.wait_with_output().unwrap(), 0);
+    assert_eq!((&report["ended"]["state"], &report["requests"]["offered"]), (&"interrupted".into(), &0.into()));
+    assert_eq!(server.seen(), []);
 }
 
 /// Endpoints with methods, fields, bodies, and paths that differ from request to request.
