@@ -383,11 +383,11 @@ fn check_requests(known: &mut Finding, runs: &[Sample], design: &Design) {
             known.note = Some(format!("{requests} requests cannot show it: {needed} without a failure would"));
         }
     }
-    if let Quantity::Latency { q } = known.criterion.quantity {
-        if is_masked(q, requests, failed) {
-            let share = percent(failed as f64 / requests as f64);
-            known.note = Some(format!("masked: {share} of the requests failed and are not in it"));
-        }
+    if let Quantity::Latency { q } = known.criterion.quantity
+        && is_masked(q, requests, failed)
+    {
+        let share = percent(failed as f64 / requests as f64);
+        known.note = Some(format!("masked: {share} of the requests failed and are not in it"));
     }
 }
 
