@@ -15,7 +15,10 @@ for need in nginx wrk; do
     command -v "$need" >/dev/null || apt-get install -y --no-install-recommends nginx-light wrk >/dev/null
 done
 cargo build --release --quiet --features load
-bare=$(cargo bench --features load --bench generator --no-run 2>&1 | sed -n 's/.*(\(.*generator-[0-9a-f]*\)).*/\1/p')
+# The bare client is benches/generator.rs; one that is built already can be named in BARE.
+if [ -z "${BARE:-}" ]; then
+    BARE=$(cargo bench --features load --bench generator --no-run 2>&1 | sed -n 's/.*(\(.*generator-[0-9a-f]*\)).*/\1/p')
+fi
 program=${CARGO_TARGET_DIR:-target}/release/wavetank
 folder=$(mktemp -d)
 cat >"$folder/origin.conf" <<END
@@ -45,7 +48,7 @@ with_wrk() {
         END { printf "wrk %.0f %.2f -\n", rate, cpu / n * 1e6 }' "$folder/times" "$folder/out" >>"$folder/all"
 }
 with_bare() {
-    "$bare" 127.0.0.1:19011 32 "$seconds" | awk '{ printf "hyper %.0f %.2f -\n", $1 / $2, $3 / $1 * 1e6 }' >>"$folder/all"
+    "$BARE" 127.0.0.1:19011 32 "$seconds" | awk '{ printf "hyper %.0f %.2f -\n", $1 / $2, $3 / $1 * 1e6 }' >>"$folder/all"
 }
 with_load() { # name scenario
     "$program" load --target http://127.0.0.1:19011 "$folder/$2" --json >"$folder/report.json" 2>/dev/null || true

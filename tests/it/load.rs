@@ -575,7 +575,8 @@ fn connections_are_there_before_the_first_request_and_are_kept_unless_somebody_s
         (of("warmed_connections"), of("connects"), report)
     };
     let (warmed, connects, report) = sent(&["--pace", "spin"]);
-    assert!(warmed == 32 && connects < 32, "{connects}");
+    // A machine that stalls has more under way at once, but never a connection for each.
+    assert!(warmed == 32 && connects < 100, "{connects}");
     assert_eq!(report["generator"]["pacing"], "spin");
     assert_eq!(sent(&["--set", "load.connections=3"]).0, 3);
     let (warmed, connects, report) = sent(&["--set", "load.keep_alive=false"]);

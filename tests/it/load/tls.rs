@@ -105,7 +105,8 @@ fn a_target_is_spoken_to_over_tls_in_the_version_that_the_scenario_asks_for() {
         let connections = report["generator"]["warmed_connections"].as_u64().unwrap();
         assert_eq!(connections, if asked == "HTTP/2" { 1 } else { 32 });
         if asked == "HTTP/2" {
-            assert_eq!(report["generator"]["connects"], 0, "all are on one connection");
+            // All are on one connection, unless the machine stalls until a hundred are under way.
+            assert!(report["generator"]["connects"].as_u64().unwrap() <= 1, "{}", report["generator"]);
         }
     }
 }
