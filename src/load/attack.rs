@@ -387,28 +387,20 @@ impl Crew {
     async fn serve(&self, user: &mut GooseUser, job: &Job, cut: &mut watch::Receiver<bool>) -> Time {
         // Requests come from the pacer, which has the clock.
         let Some(clock) = self.clock.get() else { return Time::ZERO };
-        let (attempt, answer) = self.send(job, clock, cut).await;
+        let (attempt, status) = self.send(job, clock, cut).await;
         self.ledger.ended(job, &attempt);
-        if let Some((_, version)) = answer {
-            self.ledger.answered(version);
-        }
         if attempt.sent.is_some() {
             let latency = duration(attempt.done.since(job.at));
             let (method, name) = &self.names[usize::from(job.form)];
-            let (status, why) = (answer.map(|(status, _)| status), attempt.failure.map(Failure::name));
+            let why = attempt.failure.map(Failure::name);
             // It fails when goose has gone, which the comparison of both accounts tells.
             let _ = user.record_custom_request_duration(method, name, latency, why.is_none(), status, why).await;
         }
         attempt.done
     }
 
-    /// Sends a request, reads its answer to the end, and says what became of it, and the status and version of the answer.
-    async fn send(
-        &self,
-        job: &Job,
-        clock: &Clock,
-        cut: &mut watch::Receiver<bool>,
-    ) -> (Attempt, Option<(u16, usize)>) {
+    /// Sends a request, reads its answer to the end, and says what became of it, and its status.
+    async fn send(&self, job: &Job, clock: &Clock, cut: &mut watch::Receiver<bool>) -> (Attempt, Option<u16>) {
         let failed = |sent, head, failure| Attempt { sent, head, done: clock.now(), failure: Some(failure) };
         if *cut.borrow() {
             return (failed(None, None, Failure::Timeout), None);
@@ -418,12 +410,12 @@ impl Crew {
             return (failed(None, None, Failure::Connection), None);
         };
         let mut head = None;
-        let mut known = None;
+        let mut status = None;
         let asking = async {
             let answer = self.client.ask(request).await?;
-            head = Some(clock.now());
             let response = &answer.response;
-            known = Some((response.status().as_u16(), version(response.version())));
+            head = Some((clock.now(), version(response.version())));
+            status = Some(response.status().as_u16());
             let failure = callers::failure(response.status(), response.headers());
             self.client.read(answer).await?;
             Ok::<_, Failed>(failure)
@@ -437,7 +429,7 @@ impl Crew {
             },
             _ = cut.wait_for(|cut| *cut) => Some(Failure::Timeout),
         };
-        (Attempt { sent: Some(sent), head, done: clock.now(), failure }, known)
+        (Attempt { sent: Some(sent), head, done: clock.now(), failure }, status)
     }
 
     /// What a request looks like; `None`: no URL can be made of what it asks for.

@@ -22,8 +22,9 @@ use crate::units::{Span, Time};
 pub struct Attempt {
     /// When it was sent; `None`: it never was, for the run ended first, or this machine had no connection left.
     pub sent: Option<Time>,
-    /// When the head of its answer came; `None`: none did.
-    pub head: Option<Time>,
+    /// When the head of its answer came, and over which version of HTTP: its place in [`VERSIONS`](crate::record::generator::VERSIONS).
+    /// `None`: none did.
+    pub head: Option<(Time, usize)>,
     /// When its body had been read, or it failed.
     pub done: Time,
     /// Why it failed; `None`: it did not.
@@ -135,15 +136,11 @@ impl Ledger {
             books.generator.sent += 1;
             books.generator.lag.record(sent.since(job.at));
             books.generator.service.record(service);
-            if let Some(head) = attempt.head {
+            if let Some((head, version)) = attempt.head {
                 books.generator.first_byte.record(head.since(sent));
+                books.generator.versions[version] += 1;
             }
         });
-    }
-
-    /// An answer came, over this version of HTTP: its place in [`VERSIONS`](crate::record::generator::VERSIONS).
-    pub fn answered(&self, version: usize) {
-        self.with(|books| books.generator.versions[version] += 1);
     }
 
     /// What was sent so far.
@@ -230,7 +227,7 @@ mod tests {
 
     fn good(sent_ms: u64, done_ms: u64) -> Attempt {
         let (sent, done) = (Time(sent_ms * MS), Time(done_ms * MS));
-        Attempt { sent: Some(sent), head: Some(done), done, failure: None }
+        Attempt { sent: Some(sent), head: Some((done, 1)), done, failure: None }
     }
 
     /// Tells a ledger of requests (due, sent, done, busy) \[ms\], in the order of what happens.
@@ -345,7 +342,6 @@ mod tests {
                     ledger.due(&job, i % 100 == 7);
                 } else {
                     ledger.ended(&job, &Attempt { failure, ..good(i * 10 + i % 3, done(i)) });
-                    ledger.answered(1);
                 }
             }
             ledger.finish(3, Ended::Completed, end).unwrap()
