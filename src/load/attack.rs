@@ -223,7 +223,7 @@ impl Attack {
         let began = OnceLock::new();
         let begin = async {
             crew.all_there.notified().await;
-            tokio::join!(tokio::time::sleep(SETTLE), crew.client.warm(settings.connections));
+            tokio::join!(tokio::time::sleep(SETTLE), crew.client.warm(settings.connections.min(settings.pool)));
             let (clock, late) = match settings.start_at {
                 None => (Clock::start(), None),
                 Some(at) => {
