@@ -11,6 +11,7 @@ pub mod fidelity;
 pub mod generator;
 pub mod heat;
 pub mod interval;
+pub mod join;
 pub mod latency;
 pub mod outcome;
 pub mod recorder;
