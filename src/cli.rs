@@ -5,6 +5,7 @@
 
 mod analyze;
 mod args;
+mod cluster;
 mod compare;
 #[cfg(feature = "live")]
 mod ctl;
@@ -31,6 +32,7 @@ mod report;
 mod run;
 #[cfg(feature = "live")]
 mod serve;
+mod shares;
 mod stand_in;
 mod storm;
 #[cfg(feature = "data")]

@@ -18,6 +18,7 @@
 //!   sends a scenario's arrivals to a URL
 //! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
 //! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds
+//! - elsewhere: [`store`] is where machines that share work leave results, [`cluster`] writes the manifests by which they do
 //! - hands: [`cli`] is the program
 //!
 //! Imports go one way, down this list, never up.
@@ -55,6 +56,7 @@
 //! **Why integers for time?** A float of seconds loses nanoseconds after months, and ties between events then depend on rounding.
 
 pub mod cli;
+pub mod cluster;
 pub mod compare;
 #[cfg(feature = "data")]
 pub mod dataset;
@@ -73,6 +75,7 @@ pub mod rng;
 pub mod scenario;
 pub mod sim;
 pub mod statistics;
+pub mod store;
 pub mod storm;
 pub mod traffic;
 pub mod tune;

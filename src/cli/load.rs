@@ -11,7 +11,7 @@ use super::args::LoadArgs;
 use super::exit::{Exit, Failure, OrExit};
 use super::run::{Stopwatch, experiment_of, folder_name, print_report};
 use super::serve::runtime;
-use super::{dataset, tune};
+use super::{dataset, shares};
 use crate::load::attack::{self, Attack, Outcome, Settings};
 use crate::load::client::Manner;
 use crate::load::schedule::{Plan, Share};
@@ -27,7 +27,7 @@ use crate::scenario::{self, Traffic};
 /// Sends a scenario's arrivals, and writes the report.
 pub fn load(args: &LoadArgs) -> Result<Exit, Failure> {
     let target = Target::new(&args.target, args.i_own_this_target).or_bad_input()?;
-    let share = args.shard.as_deref().map(tune::share).transpose().or_bad_input()?;
+    let share = args.shard.as_deref().map(shares::share).transpose().or_bad_input()?;
     let share = share.map(|share| Share { index: share.index, of: share.of });
     if let Some(share) = share.filter(|share| share.of > MOST_SHARES) {
         return Err(anyhow!("--shard: found {} shares, expected at most {MOST_SHARES}", share.of)).or_bad_input();

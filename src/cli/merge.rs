@@ -1,4 +1,5 @@
-//! `wavetank merge`: shares of a load become one report, judged once; shares of a study one study.
+//! `wavetank merge`: shares of a load become one report, judged once; replications of a simulation its report; shares of a study one
+//! study.
 
 use std::path::{Path, PathBuf};
 
@@ -8,21 +9,22 @@ use super::args::MergeArgs;
 use super::dataset::quoted;
 use super::exit::{Exit, Failure, OrExit};
 use super::run::{folder_name, print_report};
+use super::shares;
 use crate::report::saved::{self, Saved};
 use crate::report::{self, Outcome};
 
 /// Joins shares, of whatever they are.
 pub fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
-    let (reports, studies): (Vec<_>, Vec<_>) = args.shares.iter().partition(|path| is_report(path));
-    match (reports.first(), studies.first()) {
-        (Some(report), Some(other)) => Err(anyhow!(
-            "{} is a report, and {} is none: expected one kind of share",
-            report.display(),
-            other.display()
-        ))
-        .or_bad_input(),
+    let (reports, others): (Vec<_>, Vec<_>) = args.shares.iter().partition(|name| is_report(Path::new(name)));
+    match (reports.first(), others.first()) {
+        (Some(report), Some(other)) => {
+            Err(anyhow!("{report} is a report, and {other} is none: expected one kind of share")).or_bad_input()
+        }
         (Some(_), None) => of_reports(args),
-        _ => of_studies(args),
+        _ => match shares::archives(&args.shares)? {
+            archives if archives.is_empty() => of_studies(args),
+            archives => shares::merge(args, archives),
+        },
     }
 }
 
@@ -40,7 +42,7 @@ fn of_studies(args: &MergeArgs) -> Result<Exit, Failure> {
 fn of_studies(args: &MergeArgs) -> Result<Exit, Failure> {
     Err(anyhow!(
         "{}: no report.json in it; studies are kept in files by the feature history, which this program was built without",
-        args.shares[0].display()
+        args.shares[0]
     ))
     .or_bad_input()
 }
@@ -51,7 +53,7 @@ fn of_reports(args: &MergeArgs) -> Result<Exit, Failure> {
             return Err(anyhow!("--{flag}: of studies only, and these are reports")).or_bad_input();
         }
     }
-    let read = |path: &PathBuf| Ok((path.clone(), saved::load(path)?));
+    let read = |name: &String| Ok((PathBuf::from(name), saved::load(Path::new(name))?));
     let shares = args.shares.iter().map(read).collect::<Result<Vec<_>, saved::Error>>().or_bad_input()?;
     let whole = joined(shares, command(args)).or_bad_input()?;
     let default = || Path::new("reports").join(format!("{}-merged", folder_name(&whole.name)));
@@ -121,6 +123,6 @@ fn notes(shares: &[(PathBuf, Saved)]) -> Vec<String> {
 /// The command as it would be typed again.
 fn command(args: &MergeArgs) -> String {
     let mut text = "wavetank merge".to_string();
-    args.shares.iter().for_each(|path| text.push_str(&format!(" {}", quoted(path))));
+    args.shares.iter().for_each(|path| text.push_str(&format!(" {}", quoted(Path::new(path)))));
     text
 }

@@ -11,6 +11,8 @@
 //! Lag is in the latency, so figures stay honest when a generator falls behind; the [`Fault`]s say whom to blame. A run with any of them
 //! neither passes nor fails.
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::latency::Latency;
 use crate::units::Span;
 
@@ -30,7 +32,7 @@ const SMALLEST_POOL: u64 = 16;
 const POOL_MARGIN: f64 = 1.5;
 
 /// What the generator of a live run did; requests due in the warm-up are not in it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Generator {
     /// Workers: requests that could be under way at once.
     pub pool: u32,
@@ -71,7 +73,7 @@ pub const MOST_SHARES: u32 = 65_536;
 pub const VERSIONS: [&str; 3] = ["HTTP/1.0", "HTTP/1.1", "HTTP/2"];
 
 /// How a generator times requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pacing {
     /// A thread sleeps until each is due: 0.15 ms late in the median.
     #[default]
@@ -97,7 +99,7 @@ impl Pacing {
 }
 
 /// Shares of a load that several generators send.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shares {
     /// Of how many, ≥ 1.
     pub of: u32,
