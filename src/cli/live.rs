@@ -13,15 +13,17 @@ use super::args::{BackendArgs, LiveArgs};
 use super::exit::{Exit, Failure, OrExit};
 use super::flight::recording;
 use super::run::{Stopwatch, experiment_of, folder_name, print_report, stop_on_ctrl_c};
-use super::serve::{own_program, runtime, tell, told};
+use super::serve::{self, own_program, runtime, told};
 use crate::live::backend;
 use crate::live::callers::{self, Callers};
 use crate::live::driver::Flight;
 use crate::live::system::{Settings, System};
 use crate::record::Run;
+use crate::record::generator::Generator;
 use crate::record::run::Ended;
 use crate::report::{self, Mode, RunInfo};
 use crate::scenario::{self, Scenario};
+use crate::sim::Monitor;
 use crate::units::{Span, Time};
 
 /// Runs a scenario live, and writes its report.
@@ -55,37 +57,65 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
     };
     let stopwatch = Stopwatch::start();
     let flight = recording(args.record.as_deref(), &args.scenario, &args.overrides, seed)?;
-    let run = runtime()?.block_on(play(settings, flight, duration))?;
+    let monitor = stop_on_ctrl_c();
+    let Played { run, .. } = runtime()?.block_on(play(settings, flight, duration, &monitor, Tell::Everything))?;
     show(&scenario, seed, duration, run, args, write_files.then_some(out.as_path()), stopwatch.stop(1))
 }
 
+/// What a live run left behind.
+pub(super) struct Played {
+    /// Its record.
+    pub run: Run,
+    /// How well its callers kept their times.
+    pub generator: Generator,
+}
+
+/// What somebody is told of a run while it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tell {
+    /// Where it can be watched, and every event.
+    Everything,
+    /// Nothing.
+    Nothing,
+}
+
 /// Plays the scenario once.
-async fn play(settings: Settings, flight: Option<Flight>, duration: Span) -> Result<Run, Failure> {
+pub(super) async fn play(
+    settings: Settings,
+    flight: Option<Flight>,
+    duration: Span,
+    monitor: &Monitor,
+    tell: Tell,
+) -> Result<Played, Failure> {
     let (scenario, seed) = (settings.scenario.clone(), settings.seed);
-    let monitor = stop_on_ctrl_c();
     let system = System::start(settings, flight).await.map_err(told)?;
     let driver = Arc::clone(system.driver());
-    eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
-    let telling = tokio::spawn(tell(Arc::clone(&driver)));
-    for section in simulated_only(&scenario) {
-        eprintln!("note: {section} is for the simulator only: nothing of it happens here");
-    }
+    let telling = (tell == Tell::Everything).then(|| {
+        eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
+        for section in simulated_only(&scenario) {
+            eprintln!("note: {section} is for the simulator only: nothing of it happens here");
+        }
+        tokio::spawn(serve::tell(Arc::clone(&driver)))
+    });
     let callers = Callers::new(&scenario, seed, Arc::clone(&driver), system.listen()).or_bad_input()?;
-    callers.call(seed, Time(duration.0), &monitor.stop).await;
+    let generator = callers.call(seed, Time(duration.0), &monitor.stop).await;
     let ended = if monitor.stop.load(Ordering::Relaxed) {
         driver.close();
         Ended::Interrupted { at: driver.clock().now() }
     } else {
         Ended::Completed
     };
-    telling.abort();
+    if let Some(telling) = telling {
+        telling.abort();
+    }
     let run = driver.finish(seed, ended);
     system.stop().await;
-    run.ok_or_else(|| anyhow!("nothing was recorded")).or_run_failed()
+    let run = run.ok_or_else(|| anyhow!("nothing was recorded")).or_run_failed()?;
+    Ok(Played { run, generator })
 }
 
 /// What a scenario asks for that only the simulator has.
-fn simulated_only(scenario: &Scenario) -> impl Iterator<Item = &'static str> {
+pub(super) fn simulated_only(scenario: &Scenario) -> impl Iterator<Item = &'static str> {
     let asked = [
         ("[[fault]]", !scenario.faults.is_empty()),
         ("[[dependency]]", !scenario.dependencies.is_empty()),
