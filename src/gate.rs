@@ -23,12 +23,13 @@
 
 pub mod criterion;
 mod decide;
+pub mod disturbance;
 pub mod foreign;
 pub mod history;
 pub mod openslo;
 pub mod output;
 pub mod sample;
 
-pub use criterion::{Bound, Criterion, Quantity};
+pub use criterion::{Bound, Criterion, Measure, Quantity, Unit};
 pub use decide::{Design, Finding, Judgement, Runs, decide};
 pub use sample::Sample;

@@ -17,7 +17,8 @@
 //! - worlds: [`sim`] drives the engine in virtual time, `live` (a feature) on the wall clock, before real sockets and processes; `load` (a feature)
 //!   sends a scenario's arrivals to a URL
 //! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
-//! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds
+//! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds; [`bench`] times how a
+//!   stack scales
 //! - hands: [`cli`] is the program
 //!
 //! Imports go one way, down this list, never up.
@@ -54,6 +55,7 @@
 //!
 //! **Why integers for time?** A float of seconds loses nanoseconds after months, and ties between events then depend on rounding.
 
+pub mod bench;
 pub mod cli;
 pub mod compare;
 #[cfg(feature = "data")]

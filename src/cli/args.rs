@@ -1,5 +1,6 @@
 //! What a user types.
 
+mod bench;
 #[cfg(feature = "live")]
 mod live;
 #[cfg(feature = "load")]
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::record::fidelity::Fidelity;
 use crate::units::Span;
+pub use bench::*;
 #[cfg(feature = "live")]
 pub use live::*;
 #[cfg(feature = "load")]
@@ -64,6 +66,8 @@ pub enum Verb {
     Merge(MergeArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
+    /// Time how a stack scales, real or simulated: from the rise of load to the first answer of a new instance, and until p99 is back
+    Bench(Box<BenchArgs>),
     /// Pass or fail a build: a scenario, finished reports, or results of other tools, against targets and a baseline
     Gate(Box<GateArgs>),
     /// Make any form of a report again from its report.json, or read HDR interval logs
