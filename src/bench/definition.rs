@@ -13,7 +13,7 @@ const BUSY_UTILIZATION: f64 = 0.65;
 /// The high load is for this many times the first fleet, if there may be so many instances.
 const GROWTH: u32 = 3;
 /// The levels of a baseline, as shares of what the fleet can serve.
-const LEVELS: [f64; 5] = [0.25, 0.5, 0.7, 0.85, 1.0];
+const LEVELS: [f64; 5] = [0.25, 0.5, 0.75, 1.0, 1.25];
 /// How long load is calm before it changes, at least.
 const CALM: Span = Span::from_secs(5);
 /// How long a level lasts, and what of it is left out.
@@ -177,15 +177,17 @@ impl Definition {
 
     /// Its runs, in their order. `has` says whether the scenario has something at a path, which is then to be removed.
     pub fn parts(&self, has: impl Fn(&str) -> bool) -> Vec<Part> {
-        let mut cleared: Vec<String> = ["traffic.overlay", "traffic.replay", "traffic.users", "traffic.noise", "fault"]
-            .into_iter()
-            .filter(|path| has(path))
-            .map(|path| format!("{path}="))
-            .collect();
+        let mut cleared: Vec<String> =
+            ["traffic.overlay", "traffic.replay", "traffic.users", "traffic.noise", "fault"]
+                .into_iter()
+                .filter(|path| has(path))
+                .map(|path| format!("{path}="))
+                .collect();
         if has("traffic.skip") {
             cleared.push("traffic.skip=".to_string());
         }
-        let segment = |rate: f64, lasts: Span| format!("{{ kind = \"constant\", rate = {rate:?}, for = \"{}ns\" }}", lasts.0);
+        let segment =
+            |rate: f64, lasts: Span| format!("{{ kind = \"constant\", rate = {rate:?}, for = \"{}ns\" }}", lasts.0);
         let part = |rate: f64, shape: String, warmup: Span, more: Vec<String>| {
             let mut overrides = cleared.clone();
             overrides.push(format!("traffic.shape=[{shape}]"));
@@ -213,7 +215,8 @@ impl Definition {
                 vec![part(low, shape, warmup, initial.into_iter().collect())]
             }
             Kind::Spike => {
-                let rest = if self.after.is_zero() { String::new() } else { format!(", {}", segment(low, self.after)) };
+                let rest =
+                    if self.after.is_zero() { String::new() } else { format!(", {}", segment(low, self.after)) };
                 let shape = format!("{}, {}{rest}", segment(low, self.calm), segment(high, self.hold));
                 vec![part(high, shape, warmup, Vec::new())]
             }
@@ -254,7 +257,7 @@ mod tests {
         let up = of(Kind::ScaleUp);
         assert_eq!((up.low, up.high.round(), up.calm), (32.0, 156.0, Span::from_secs(5)));
         assert_eq!(of(Kind::ScaleDown).initial, Some(6));
-        assert_eq!(of(Kind::Baseline).levels, [20.0, 40.0, 56.0, 68.0, 80.0]);
+        assert_eq!(of(Kind::Baseline).levels, [20.0, 40.0, 60.0, 80.0, 100.0]);
         // All of them end within a minute and a half at three repetitions.
         for kind in [Kind::ScaleUp, Kind::ScaleDown, Kind::Spike] {
             assert!((of(kind).length() * 3) < Span::from_secs(88), "{kind:?} {}", of(kind).length());
@@ -272,7 +275,7 @@ mod tests {
                 let (before, after) = (Time(part.changes_at.0.saturating_sub(1)), part.changes_at);
                 let rate = traffic.rate(1);
                 assert_eq!(rate.rps(after), part.rate, "{kind:?}");
-                assert_eq!(kind == Kind::Baseline, rate.at(before) == rate.rps(after), "{kind:?}");
+                assert_eq!(kind == Kind::Baseline, rate.rps(before) == rate.rps(after), "{kind:?}");
                 assert_eq!(scenario.autoscaler.is_none(), kind == Kind::Baseline);
             }
         }

@@ -209,8 +209,8 @@ mod tests {
     #[test]
     fn figures_go_by_the_names_that_tables_and_files_have() {
         for figure in Figure::ALL {
-            assert_eq!(figure.measure().name.parse(), Ok(figure));
-            assert_eq!(figure.to_string().parse(), Ok(figure));
+            assert_eq!(figure.measure().name.parse::<Figure>(), Ok(figure));
+            assert_eq!(figure.to_string().parse::<Figure>(), Ok(figure));
         }
         assert!("fast".parse::<Figure>().is_err());
     }

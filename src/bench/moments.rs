@@ -100,7 +100,8 @@ pub fn readings(kind: Kind, run: &Run, part: &Part, target: Span) -> Vec<(Figure
 
 /// Figures that only take what became of requests and how many instances there were.
 pub(super) fn of_requests(figure: Figure, run: &Run, from: Time, end: Time) -> Reading {
-    let quantile = |q: f64| run.latency.quantile(q).map_or(Reading::Never(0.0), |at| Reading::Value(at.as_millis_f64()));
+    let quantile =
+        |q: f64| run.latency.quantile(q).map_or(Reading::Never(0.0), |at| Reading::Value(at.as_millis_f64()));
     let most = |column: Column| {
         let values = rows(run, from, end).map(|row| run.timeline.column(column)[row]).filter(|v| v.is_finite());
         values.reduce(f64::max).map_or(Reading::Unseen, Reading::Value)

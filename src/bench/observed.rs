@@ -44,7 +44,9 @@ pub struct Observation {
 
 /// Why an answer tells nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it printed {found:?} ({problem}), expected a JSON object such as {{\"instances\": 3, \"ready\": 2}} in its last line")]
+#[error(
+    "it printed {found:?} ({problem}), expected a JSON object such as {{\"instances\": 3, \"ready\": 2}} in its last line"
+)]
 pub struct Unfit {
     /// Its last line, or the beginning of it.
     pub found: String,
@@ -168,7 +170,10 @@ mod tests {
     #[test]
     fn the_last_line_is_an_object_with_counts() {
         let read = |text: &str| Count::read(text);
-        assert_eq!(read("{\"instances\": 3, \"ready\": 2, \"zone\": \"a\"}\n"), Ok(Count { instances: 3, ready: Some(2) }));
+        assert_eq!(
+            read("{\"instances\": 3, \"ready\": 2, \"zone\": \"a\"}\n"),
+            Ok(Count { instances: 3, ready: Some(2) })
+        );
         assert_eq!(read("warning: slow\n{\"instances\":3}\n\n"), Ok(Count { instances: 3, ready: None }));
         for (text, told) in [
             ("", "expected a JSON object"),
@@ -193,7 +198,14 @@ mod tests {
     #[test]
     fn moments_are_those_at_which_a_count_was_another() {
         let at = |second: u64| Some(Time::ZERO + Span::from_secs(second));
-        let up = counts(&[(1, 2, Some(2)), (4, 2, Some(2)), (6, 2, Some(2)), (8, 4, Some(2)), (10, 4, Some(3)), (11, 4, Some(4))]);
+        let up = counts(&[
+            (1, 2, Some(2)),
+            (4, 2, Some(2)),
+            (6, 2, Some(2)),
+            (8, 4, Some(2)),
+            (10, 4, Some(3)),
+            (11, 4, Some(4)),
+        ]);
         let seen = Seen::of(&up, Time::ZERO + Span::from_secs(5), Time::MAX).unwrap();
         assert_eq!((seen.first_more, seen.first_more_ready, seen.all_ready), (at(8), at(10), at(11)));
         assert_eq!((seen.first_fewer, seen.fewest, seen.most), (None, None, 4));

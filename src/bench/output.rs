@@ -21,10 +21,14 @@ pub use junit::junit;
 pub fn sentence(x: &Bench) -> String {
     let d = &x.definition;
     let load = match d.kind {
-        Kind::Baseline => format!("{} levels from {}/s to {}/s, {} each", d.levels.len(), rate(d.low), rate(d.high), d.hold),
+        Kind::Baseline => {
+            format!("{} levels from {}/s to {}/s, {} each", d.levels.len(), rate(d.low), rate(d.high), d.hold)
+        }
         Kind::ScaleUp => format!("{}/s, after {} {}/s for {}", rate(d.low), d.calm, rate(d.high), d.hold),
         Kind::ScaleDown => format!("{}/s, after {} {}/s for {}", rate(d.high), d.calm, rate(d.low), d.hold),
-        Kind::Spike => format!("{}/s, after {} {}/s for {}, {} more", rate(d.low), d.calm, rate(d.high), d.hold, d.after),
+        Kind::Spike => {
+            format!("{}/s, after {} {}/s for {}, {} more", rate(d.low), d.calm, rate(d.high), d.hold, d.after)
+        }
     };
     let times = match x.repetitions {
         1 => "once".to_string(),
@@ -63,7 +67,7 @@ pub fn cell(figure: Figure, spread: &Spread) -> String {
     };
     let Some(median) = spread.median else { return if never.is_empty() { "–".to_string() } else { never } };
     let range = match spread.range {
-        Some((low, high)) if spread.happened > 1 => format!(" [{} … {}]", figure.show(low), figure.show(high)),
+        Some((low, high)) if low < high => format!(" [{} … {}]", figure.show(low), figure.show(high)),
         _ => String::new(),
     };
     let never = if never.is_empty() { never } else { format!(", {never}") };
@@ -76,11 +80,12 @@ pub fn picture(x: &Bench) -> crate::report::chart::bench::Picture {
     use crate::record::timeline::Column;
     use crate::report::chart::bench::{Curve, Moments, Picture};
     let d = &x.definition;
-    let found: Vec<String> = x.worlds.iter().map(|world| format!("{}: {}", world.name, finding(x, world))).collect();
+    let found: Vec<String> = x.worlds.iter().map(|world| format!("{} {}", world.name, finding(x, world))).collect();
     let moments = |world: &World| {
         let run = world.runs.first()?;
         let column = |column: Column| run.timeline.column(column).to_vec();
-        let figures = [Figure::Decide, Figure::Ready, Figure::FirstByte, Figure::Steady, Figure::Recovered, Figure::Drained];
+        let figures =
+            [Figure::Decide, Figure::Ready, Figure::FirstByte, Figure::Steady, Figure::Recovered, Figure::Drained];
         let mark = |figure: Figure| {
             let median = world.groups[0].spread(figure).median?;
             d.kind.figures().contains(&figure).then(|| (figure.to_string(), d.calm.as_secs_f64() + median / 1e3))
@@ -109,7 +114,7 @@ pub fn picture(x: &Bench) -> crate::report::chart::bench::Picture {
     };
     let is_baseline = d.kind == Kind::Baseline;
     Picture {
-        title: format!("{}, {}", d.kind.name(), found.join("; ")),
+        title: format!("{}: {}", d.kind.name(), found.join("; ")),
         changes_at: d.calm.as_secs_f64(),
         end: d.length().as_secs_f64(),
         target_ms: d.target.as_millis_f64(),

@@ -68,7 +68,8 @@ pub fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
         let make = std::fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()));
         make.or_bad_input()?;
     }
-    let monitor = stop_on_ctrl_c();
+    // Load is stopped by a handler of its own.
+    let monitor = if args.target.is_some() { Arc::default() } else { stop_on_ctrl_c() };
     let (mut worlds, mut notes, mut is_disturbed) = (Vec::new(), Vec::new(), false);
     let mut add = |world: Option<(World, Vec<String>, bool)>| {
         if let Some((world, more, disturbed)) = world {
@@ -137,7 +138,8 @@ fn read(kind: Kind, args: &BenchOf) -> Result<(Stack, Scenario), Failure> {
     let (path, folder) = match &args.scenario {
         Some(path) => (path.clone(), None),
         None => {
-            let folder = tempfile::tempdir().context("cannot make a folder for the default scenario").or_run_failed()?;
+            let folder =
+                tempfile::tempdir().context("cannot make a folder for the default scenario").or_run_failed()?;
             let path = folder.path().join("scaling.toml");
             report::write_file(&path, DEFAULT.as_bytes()).or_run_failed()?;
             (path, Some(folder))
@@ -183,8 +185,10 @@ fn provider(args: &BenchOf, has: impl Fn(&str) -> bool) -> Result<Vec<String>, F
     match (&args.command, provider) {
         (Some(command), _) => overrides.push(format!("live.command={}", toml_edit::Value::from(command.as_str()))),
         (None, BenchProvider::Command) if !has("live.command") => {
-            return Err(anyhow!("--provider command: expected --command with the program that starts and stops instances"))
-                .or_bad_input();
+            return Err(anyhow!(
+                "--provider command: expected --command with the program that starts and stops instances"
+            ))
+            .or_bad_input();
         }
         (None, BenchProvider::Process) if has("live.command") => overrides.push("live.command=".to_string()),
         (None, _) => {}
@@ -213,7 +217,8 @@ fn criteria(kind: Kind, args: &BenchOf) -> Result<Vec<Criterion>, Failure> {
 fn judge(criteria: &[Criterion], world: &World) -> Judgement {
     let new = world.samples(criteria);
     let design = Design::single(new.len());
-    let judged = decide(criteria, &design, |_| Ok::<_, std::convert::Infallible>(Runs { new: new.clone(), old: Vec::new() }));
+    let judged =
+        decide(criteria, &design, |_| Ok::<_, std::convert::Infallible>(Runs { new: new.clone(), old: Vec::new() }));
     let Ok(judgement) = judged;
     judgement
 }
@@ -243,7 +248,8 @@ fn repeated(
     let seed = args.seed.unwrap_or(scenario.seed);
     let definition = &stack.definition;
     let target = definition.target.as_millis_f64();
-    let mut groups: Vec<Group> = stack.parts.iter().map(|part| Group { rate: part.rate, ..Group::default() }).collect();
+    let mut groups: Vec<Group> =
+        stack.parts.iter().map(|part| Group { rate: part.rate, ..Group::default() }).collect();
     let (mut runs, mut knees, mut notes, mut disturbed) = (Vec::new(), Vec::new(), Vec::new(), false);
     'all: for repetition in 0..args.repetitions {
         let seed = if args.repetitions == 1 { seed } else { replication_seed(seed, repetition) };
@@ -258,9 +264,11 @@ fn repeated(
                 break 'all;
             }
             let ups = moments::scale_ups(&run, part.changes_at);
-            if definition.kind == Kind::ScaleUp && run.events.iter().any(|event| {
-                event.at < part.changes_at && matches!(event.kind, crate::engine::events::EventKind::ScaledUp(_))
-            }) {
+            if definition.kind == Kind::ScaleUp
+                && run.events.iter().any(|event| {
+                    event.at < part.changes_at && matches!(event.kind, crate::engine::events::EventKind::ScaledUp(_))
+                })
+            {
                 notes.push(format!(
                     "{name}, repetition {}: it scaled up before load rose; a lower --low keeps it calm",
                     repetition + 1
@@ -283,7 +291,8 @@ fn repeated(
         if definition.kind == Kind::Baseline {
             knees.push(knee);
         }
-        if std::io::stderr().is_terminal() && name != "sim" {
+        // The simulator is done before anybody has read it.
+        if name != "sim" {
             eprintln!("{name}: {} of {}", repetition + 1, args.repetitions);
         }
     }
@@ -386,7 +395,9 @@ fn print(bench: &Bench, judgement: Option<&Judgement>, out: Option<&Path>, json:
 /// The benchmark as it would be typed again.
 fn command(kind: Kind, args: &BenchOf) -> String {
     let mut text = format!("wavetank bench {}", kind.name());
-    let mut add = |flag: &str, value: String| text.push_str(&format!(" {flag}{}{value}", if flag.is_empty() { "" } else { " " }));
+    let mut add = |flag: &str, value: String| {
+        text.push_str(&format!(" {flag}{}{value}", if flag.is_empty() { "" } else { " " }))
+    };
     args.scenario.iter().for_each(|path| add("", quoted(path)));
     if args.sim {
         add("", "--sim".to_string());
@@ -405,7 +416,7 @@ fn command(kind: Kind, args: &BenchOf) -> String {
     let rates = [("--low", args.low), ("--high", args.high)];
     rates.into_iter().for_each(|(flag, rate)| rate.iter().for_each(|rate| add(flag, rate.to_string())));
     args.rate.iter().for_each(|rate| add("--rate", rate.to_string()));
-    let spans = [("--calm", args.calm), ("--hold", args.hold), ("--after", args.after)];
+    let spans = [("--calm", args.calm), ("--hold", args.hold), ("--after", args.after), ("--settle", args.settle)];
     spans.into_iter().for_each(|(flag, span)| span.iter().for_each(|span| add(flag, span.to_string())));
     args.slo.iter().for_each(|slo| add("--slo", format!("'{slo}'")));
     args.overrides.iter().for_each(|each| add("--set", format!("'{each}'")));

@@ -1,7 +1,7 @@
 //! `wavetank load`: the arrivals of a scenario against a URL.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,34 +47,44 @@ pub fn load(args: &LoadArgs) -> Result<Exit, Failure> {
     }
     eprintln!("sending to {} for {}", settings.target.base(), plan.duration());
     let stopwatch = Stopwatch::start();
-    let outcome = runtime()?.block_on(until_told(attack))?;
+    let stop = stop_on_ctrl_c()?;
+    let outcome = runtime()?.block_on(until_told(attack, &stop))?;
     // The pacer sleeps, and whoever works are the runtime's threads.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     show(&plan, outcome, args, write_files.then_some(out.as_path()), stopwatch, cores)
 }
 
-/// Sends until the end, or until a signal comes.
-async fn until_told(attack: Attack) -> Result<Outcome, Failure> {
+/// The wish to stop that Ctrl-C makes, for all runs of this process.
+///
+/// Before goose, whose second Ctrl-C would end the process without a report: only one handler is allowed. Some shells and CI runners deliver
+/// two signals for one, so the second does nothing here; the first ends the run within seconds.
+pub(super) fn stop_on_ctrl_c() -> Result<Arc<Stop>, Failure> {
+    static STOP: OnceLock<Arc<Stop>> = OnceLock::new();
+    if let Some(stop) = STOP.get() {
+        return Ok(Arc::clone(stop));
+    }
     let stop = Arc::new(Stop::default());
-    // Before goose, whose second Ctrl-C would end the process without a report: only one handler is allowed. Some shells and CI runners
-    // deliver two signals for one, so the second does nothing here; the first ends the run within seconds.
     let on_interrupt = Arc::clone(&stop);
-    let tell = || eprintln!("\nstopping; the report will show what was measured");
-    let handle = move || {
-        if !on_interrupt.is_wished() {
-            tell();
-        }
-        on_interrupt.stop();
-    };
-    ctrlc::set_handler(handle).context("cannot listen to Ctrl-C").or_run_failed()?;
+    ctrlc::set_handler(move || tell_to_stop(&on_interrupt)).context("cannot listen to Ctrl-C").or_run_failed()?;
+    Ok(Arc::clone(STOP.get_or_init(|| stop)))
+}
+
+fn tell_to_stop(stop: &Stop) {
+    if !stop.is_wished() {
+        eprintln!("\nstopping; the report will show what was measured");
+    }
+    stop.stop();
+}
+
+/// Sends until the end, or until a signal comes.
+pub(super) async fn until_told(attack: Attack, stop: &Arc<Stop>) -> Result<Outcome, Failure> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals").or_run_failed()?;
-    let attacking = attack.run(&stop);
+    let attacking = attack.run(stop);
     tokio::pin!(attacking);
     let outcome = tokio::select! {
         outcome = &mut attacking => outcome,
         _ = terminate.recv() => {
-            tell();
-            stop.stop();
+            tell_to_stop(stop);
             attacking.await
         }
     };
@@ -82,7 +92,7 @@ async fn until_told(attack: Attack) -> Result<Outcome, Failure> {
 }
 
 /// What cannot be sent is bad input where the input says it, else a failed run.
-fn told(error: attack::Error) -> Failure {
+pub(super) fn told(error: attack::Error) -> Failure {
     let exit = match error {
         attack::Error::Schedule(_) | attack::Error::Client { .. } => Exit::BadInput,
         attack::Error::Goose(_) | attack::Error::Panic(_) | attack::Error::EndedEarly | attack::Error::Thread(_) => {
@@ -101,7 +111,7 @@ fn show(
     cores: usize,
 ) -> Result<Exit, Failure> {
     let info = stopwatch.stop(cores);
-    let Outcome { mut run, sent, by_goose } = outcome;
+    let Outcome { mut run, sent, by_goose, .. } = outcome;
     if let Some(generator) = &mut run.generator {
         generator.cpu = info.cpu_seconds.map(|cpu| cpu / (info.wall_seconds * cores as f64).max(1e-9));
     }

@@ -65,6 +65,7 @@ impl Measure {
     /// A value of it as people write it.
     pub fn show(self, x: f64) -> String {
         match self.unit {
+            Unit::Millis if x == 0.0 => "0 s".to_string(),
             Unit::Millis => millis(x),
             Unit::Share => percent(x),
             Unit::Rate => format!("{x:.1}/s"),

@@ -173,13 +173,20 @@ mod tests {
         let burning = Machine { before: shares(0.0, 0.5), during: shares(0.3, 0.5), ..quiet };
         assert_eq!(burning.disturbances(&tolerance).len(), 2);
         let came_later = Machine { before: shares(0.0, 0.0), during: shares(0.3, 0.5), ..quiet };
-        assert_eq!(came_later.disturbances(&tolerance), ["during it, others took 50 % of the CPU, tolerated are 10 %"]);
+        assert_eq!(
+            came_later.disturbances(&tolerance),
+            ["during it, others took 50 % of the CPU, tolerated are 10 %"]
+        );
         // Where the instances are not ours to account for, only the idle reference tells.
         let theirs = Machine { instances_are_others: true, ..came_later };
         assert_eq!(theirs.disturbances(&tolerance), Vec::<String>::new());
         let stolen = Machine { during: Some(Shares { own: 0.1, others: 0.0, stolen: 0.06 }), ..theirs };
         assert_eq!(stolen.disturbances(&tolerance).len(), 1);
-        assert_eq!(Machine::default().disturbances(&tolerance), Vec::<String>::new(), "what nobody knows blames nobody");
+        assert_eq!(
+            Machine::default().disturbances(&tolerance),
+            Vec::<String>::new(),
+            "what nobody knows blames nobody"
+        );
     }
 
     #[test]

@@ -153,7 +153,8 @@ impl Ready {
         let mut starting = tokio::task::JoinSet::new();
         for id in (0..n).map(InstanceId) {
             let (provider, terms) = (Arc::clone(&provider), terms.clone());
-            starting.spawn(async move { bring_up(&*provider, &terms, id, || {}).await.map(|upstream| (id, upstream)) });
+            starting
+                .spawn(async move { bring_up(&*provider, &terms, id, || {}).await.map(|upstream| (id, upstream)) });
         }
         let mut first = Vec::new();
         let mut failed = None;

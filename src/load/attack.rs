@@ -94,6 +94,8 @@ pub struct Settings {
 pub struct Outcome {
     /// Its record.
     pub run: Run,
+    /// The clock that its times are of.
+    pub clock: Clock,
     /// What was sent.
     pub sent: Sum,
     /// The same by goose's account; `None`: goose failed after all was sent, and left none.
@@ -152,6 +154,8 @@ impl Attack {
     pub async fn run(self, stop: &Arc<Stop>) -> Result<Outcome, Error> {
         let Attack { crew, schedule, settings, patience, end } = self;
         Log::install();
+        // It is the process's, and stays as the run before has left it.
+        goose::reset_killswitch();
         // A task of its own: if goose panics, what was recorded is kept all the same.
         let mut executing = tokio::spawn(goose(&crew, &settings, patience)?.execute());
         let conducted = tokio::select! {
@@ -177,7 +181,8 @@ impl Attack {
         };
         let sent = crew.ledger.sent();
         let run = crew.ledger.finish(settings.seed, ended, now).ok_or(Error::EndedEarly)?;
-        Ok(Outcome { run, sent, by_goose })
+        let clock = *crew.clock.get().ok_or(Error::EndedEarly)?;
+        Ok(Outcome { run, clock, sent, by_goose })
     }
 }
 

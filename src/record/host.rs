@@ -47,11 +47,7 @@ impl Look {
         let (busy, stolen, own) = (past(|l| l.busy), past(|l| l.stolen), past(|l| l.own));
         let all = busy + stolen + past(|l| l.idle);
         // Ticks of two files that were read one after the other may be off by a few.
-        (all > 0.0).then(|| Shares {
-            own: own / all,
-            others: ((busy - own) / all).max(0.0),
-            stolen: stolen / all,
-        })
+        (all > 0.0).then(|| Shares { own: own / all, others: ((busy - own) / all).max(0.0), stolen: stolen / all })
     }
 }
 

@@ -25,7 +25,7 @@ struct Seen {
 
 /// How a server answers.
 #[derive(Clone, Copy)]
-enum Manner {
+pub enum Manner {
     /// At once; by the path `/moved`, `/error`, `/cut` and `/hang` otherwise.
     AtOnce,
     /// After so long, which is what it needs for the request.
@@ -35,7 +35,7 @@ enum Manner {
 }
 
 /// A server on this machine, with a thread for each connection.
-struct Server {
+pub struct Server {
     address: SocketAddr,
     state: Arc<State>,
 }
@@ -47,7 +47,7 @@ struct State {
 }
 
 impl Server {
-    fn start(manner: Manner) -> Server {
+    pub fn start(manner: Manner) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State { manner, seen: Mutex::new(Vec::new()), arrived: Condvar::new() });
@@ -62,7 +62,7 @@ impl Server {
         Server { address, state }
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 

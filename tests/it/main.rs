@@ -104,6 +104,9 @@ mod browser;
 /// What forges run: the action, and jobs to copy.
 mod forges;
 
+/// How long a stack takes to scale, in every world.
+mod bench;
+
 /// Verdicts about a build: what is promised, and what forges are told.
 mod gate;
 

@@ -9,7 +9,8 @@ fn s(seconds: f64) -> Time {
 }
 
 fn scaling(instances: &[u32], since: Option<f64>) -> Scaling {
-    let timing = since.map(|at| Timing { sampled_at: s(at), since: s(at), held_at: s(at), ripe_at: s(at), fired_at: s(at) });
+    let timing =
+        since.map(|at| Timing { sampled_at: s(at), since: s(at), held_at: s(at), ripe_at: s(at), fired_at: s(at) });
     Scaling {
         rule: "busy".to_string(),
         from: 2,
@@ -40,7 +41,8 @@ fn instance(id: u32, moments: [f64; 3], gone: Option<f64>) -> InstanceSummary {
 
 /// A run of 20 seconds of 100 requests a second, each of them with the latency of its second \[ms\].
 fn run_of(latencies: [u64; 20], events: Vec<Event>, instances: Vec<InstanceSummary>) -> Run {
-    let text = "scenario.duration = \"20s\"\ntraffic.shape = [{ kind = \"constant\", rate = 100 }]\nservice.time = \"1ms\"";
+    let text =
+        "scenario.duration = \"20s\"\ntraffic.shape = [{ kind = \"constant\", rate = 100 }]\nservice.time = \"1ms\"";
     let scenario = scenario::parse(text, "t.toml", "".as_ref(), &[]).unwrap();
     let mut recorder = Recorder::new(scenario.recording(Span::from_secs(20), &scenario.service.endpoints));
     for (second, latency) in latencies.into_iter().enumerate() {
@@ -118,7 +120,8 @@ fn one_bad_second_is_an_accident_and_two_within_five_are_not() {
 
 #[test]
 fn failures_are_no_fast_answers() {
-    let text = "scenario.duration = \"10s\"\ntraffic.shape = [{ kind = \"constant\", rate = 100 }]\nservice.time = \"1ms\"";
+    let text =
+        "scenario.duration = \"10s\"\ntraffic.shape = [{ kind = \"constant\", rate = 100 }]\nservice.time = \"1ms\"";
     let scenario = scenario::parse(text, "t.toml", "".as_ref(), &[]).unwrap();
     let mut recorder = Recorder::new(scenario.recording(Span::from_secs(10), &scenario.service.endpoints));
     for second in 0..10u32 {

@@ -14,7 +14,12 @@ pub fn console(x: &Bench, judgement: Option<&Judgement>, color: bool) -> String 
     let paint = |code: &str, text: &str| if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() };
     let mut out = String::new();
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "{}  {}", paint("1", &plain(&format!("{} of {}", x.definition.kind.name(), x.name))), sentence(x));
+    let _ = writeln!(
+        out,
+        "{}  {}",
+        paint("1", &plain(&format!("{} of {}", x.definition.kind.name(), x.name))),
+        sentence(x)
+    );
     for world in &x.worlds {
         let _ = writeln!(out, "  {}: {}", plain(&world.name), finding(x, world));
     }
@@ -27,7 +32,8 @@ pub fn console(x: &Bench, judgement: Option<&Judgement>, color: bool) -> String 
         let ups = world.groups.first().map_or(&[][..], orders);
         if ups.len() > 1 {
             let _ = writeln!(out, "\n  every order of a repetition, {}, since load rose", plain(&world.name));
-            let rows: Vec<[String; 8]> = std::iter::once(ORDER.map(ToString::to_string)).chain(ups.iter().map(order)).collect();
+            let rows: Vec<[String; 8]> =
+                std::iter::once(ORDER.map(ToString::to_string)).chain(ups.iter().map(order)).collect();
             grid(&mut out, &rows);
         }
     }
@@ -46,8 +52,9 @@ pub fn console(x: &Bench, judgement: Option<&Judgement>, color: bool) -> String 
             }
         }
     }
-    for note in &x.notes {
-        let _ = writeln!(out, "\n  {}", paint("2", &plain(note)));
+    for (i, note) in x.notes.iter().enumerate() {
+        let gap = if i == 0 { "\n" } else { "" };
+        let _ = writeln!(out, "{gap}  {}", paint("2", &plain(note)));
     }
     out
 }

@@ -40,7 +40,8 @@ pub fn html(
         sections.push(("targets", "Targets", targets(judgement)));
     }
     if let Some(picture) = picture {
-        let found: Vec<String> = x.worlds.iter().map(|world| format!("{}: {}", world.name, finding(x, world))).collect();
+        let found: Vec<String> =
+            x.worlds.iter().map(|world| format!("{}: {}", world.name, finding(x, world))).collect();
         let alt = escape(&found.join("; "));
         sections.push(("picture", "Picture", format!("<figure><img src=\"{picture}\" alt=\"{alt}\"></figure>\n")));
     }

@@ -68,8 +68,8 @@ fn key(figure: Figure) -> String {
 }
 
 fn world(x: &Bench, world: &World) -> Value {
-    let knee = (x.definition.kind == crate::bench::figure::Kind::Baseline)
-        .then(|| world.knee().map_or(Value::Null, number));
+    let knee =
+        (x.definition.kind == crate::bench::figure::Kind::Baseline).then(|| world.knee().map_or(Value::Null, number));
     let mut all = value!({
         "world": world.name,
         "finding": finding(x, world),

@@ -26,9 +26,10 @@ pub fn junit(x: &Bench, judgement: Option<&Judgement>, severity: Severity) -> St
     });
     let has_target = |name: &str| {
         judgement.is_some_and(|judgement| {
-            judgement.findings.iter().any(
-                |f| matches!(f.criterion.quantity, Quantity::Measured(measure) if measure.name == name),
-            )
+            judgement
+                .findings
+                .iter()
+                .any(|f| matches!(f.criterion.quantity, Quantity::Measured(measure) if measure.name == name))
         })
     };
     let mut cases = judged;

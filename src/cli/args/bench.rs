@@ -69,6 +69,10 @@ pub struct BenchOf {
     /// A shell command that is run once a second and prints how many instances there are: {"instances": 3, "ready": 2}
     #[arg(long, value_name = "COMMAND", requires = "target")]
     pub observe: Option<String>,
+    /// How long to wait before a repetition until the target has as many instances as before the first, as --observe counts them; without
+    /// that, how long to wait in any case [default: 10m, or not at all]
+    #[arg(long, value_name = "DURATION", requires = "target")]
+    pub settle: Option<Span>,
     /// Send load to another machine than this one: it is yours, or its owner agreed
     #[arg(long, requires = "target")]
     pub i_own_this_target: bool,
@@ -87,7 +91,7 @@ pub struct BenchOf {
     /// Load after it has risen, or before it falls [default: 65 % of what three times the fleet can serve, or the largest]
     #[arg(long, value_name = "RATE", value_parser = super::positive)]
     pub high: Option<f64>,
-    /// A level of a baseline; may be repeated [default: 25, 50, 70, 85 and 100 % of what the fleet can serve]
+    /// A level of a baseline; may be repeated [default: 25, 50, 75, 100 and 125 % of what the fleet can serve]
     #[arg(long, value_name = "RATE", value_delimiter = ',', value_parser = super::positive)]
     pub rate: Vec<f64>,
     /// How long load is calm before it changes [default: 5s, more if metrics take longer]

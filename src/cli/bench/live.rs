@@ -47,8 +47,7 @@ pub fn world(
         };
         let before = host::reference();
         let (stopwatch, look) = (Stopwatch::start(), host::look());
-        let Played { run, mut generator } =
-            runtime.block_on(play(settings, None, length, monitor, Tell::Nothing))?;
+        let Played { run, mut generator } = runtime.block_on(play(settings, None, length, monitor, Tell::Nothing))?;
         let machine = Machine { before, during: host::since(look), instances_are_others };
         let info = stopwatch.stop(cores);
         generator.cpu = info.cpu_seconds.map(|cpu| cpu / (info.wall_seconds * cores as f64).max(1e-9));

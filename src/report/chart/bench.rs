@@ -205,9 +205,7 @@ fn over_load(picture: &Picture, canvas: &Canvas) -> Result<(), Failed> {
                 0 => chart.draw_series(LineSeries::new(line, style))?,
                 _ => chart.draw_series(DashedLineSeries::new(line, 10, 6, style))?,
             };
-            drawn
-                .label(curve.name.clone())
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + dash, y)], style));
+            drawn.label(curve.name.clone()).legend(move |(x, y)| PathElement::new([(x, y), (x + dash, y)], style));
             chart.draw_series(curve.points.iter().map(|at| Circle::new(*at, 5, color.filled())))?;
         }
     }
@@ -216,5 +214,5 @@ fn over_load(picture: &Picture, canvas: &Canvas) -> Result<(), Failed> {
         .draw_series(DashedLineSeries::new(target, 12, 8, INK.stroke_width(2)))?
         .label(format!("p99 target {}", millis(picture.target_ms)))
         .legend(|(x, y)| PathElement::new([(x, y), (x + 12, y)], INK.stroke_width(2)));
-    legend_at(&mut chart, SeriesLabelPosition::UpperLeft)
+    legend_at(&mut chart, SeriesLabelPosition::LowerRight)
 }
