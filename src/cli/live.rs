@@ -1,19 +1,22 @@
 //! `wavetank live`: a scenario on this machine, with real processes behind a real gateway; and `wavetank backend`, one such process.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::args::{BackendArgs, LiveArgs};
 use super::exit::{Exit, Failure, OrExit};
 use super::flight::recording;
+use super::host::Witness;
 use super::run::{Stopwatch, experiment_of, folder_name, print_report, stop_on_ctrl_c};
 use super::serve::{self, own_program, runtime, told};
+use crate::gate::disturbance::Machine;
 use crate::live::backend;
 use crate::live::callers::{self, Callers};
 use crate::live::driver::Flight;
@@ -22,6 +25,7 @@ use crate::record::Run;
 use crate::record::generator::Generator;
 use crate::record::run::Ended;
 use crate::report::{self, Mode, RunInfo};
+use crate::scenario::live::Provider;
 use crate::scenario::{self, Scenario};
 use crate::sim::Monitor;
 use crate::units::{Span, Time};
@@ -112,6 +116,67 @@ pub(super) async fn play(
     system.stop().await;
     let run = run.ok_or_else(|| anyhow!("nothing was recorded")).or_run_failed()?;
     Ok(Played { run, generator })
+}
+
+/// Whoever runs scenarios on this machine one after the other, each under a witness.
+pub(super) struct Runner {
+    program: PathBuf,
+    runtime: Runtime,
+    monitor: Arc<Monitor>,
+}
+
+/// A run, and what its witnesses say.
+pub(super) struct Witnessed {
+    /// Its record.
+    pub run: Run,
+    /// How well its callers kept their times.
+    pub generator: Generator,
+    /// What the machine did meanwhile.
+    pub machine: Machine,
+}
+
+impl Runner {
+    /// Runs until `monitor` says that it is to stop.
+    pub fn new(monitor: Arc<Monitor>) -> Result<Runner, Failure> {
+        Ok(Runner { program: own_program()?, runtime: runtime()?, monitor })
+    }
+
+    /// Whether a scenario can be run here at all; what cannot is told before anything is started.
+    pub fn check(scenario: &Scenario) -> anyhow::Result<Span> {
+        let duration = scenario.duration;
+        let duration = duration.ok_or_else(|| anyhow!("scenario.duration: missing: say how long it is to run"))?;
+        if scenario.warmup >= duration {
+            return Err(anyhow!(
+                "scenario.warmup is {}, but the run lasts only {duration}: nothing would be measured",
+                scenario.warmup
+            ));
+        }
+        callers::traffic(scenario)?;
+        Ok(duration)
+    }
+
+    /// Runs a scenario, whose file and overrides instances read again, once. It takes ports that are free: nobody from outside calls, and
+    /// several may run at once.
+    pub fn run(
+        &self,
+        scenario: Scenario,
+        file: (PathBuf, Vec<String>),
+        seed: u64,
+    ) -> Result<Witnessed, Failure> {
+        let duration = Runner::check(&scenario).or_bad_input()?;
+        let mut live = scenario.live.clone().unwrap_or_default();
+        live.listen.set_port(0);
+        live.control.set_port(0);
+        let instances_are_others = !matches!(live.provider, Provider::Process { .. });
+        let program = self.program.clone();
+        let settings = Settings { live, file, seed, program, record: Some(duration), scenario };
+        let witness = Witness::call();
+        let played = self.runtime.block_on(play(settings, None, duration, &self.monitor, Tell::Nothing))?;
+        let (machine, cpu) = witness.asked(instances_are_others);
+        let Played { run, mut generator } = played;
+        generator.cpu = cpu;
+        Ok(Witnessed { run, generator, machine })
+    }
 }
 
 /// What a scenario asks for that only the simulator has.

@@ -4,17 +4,21 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::LoadArgs;
 use super::exit::{Exit, Failure, OrExit};
+use super::host::Witness;
 use super::run::{Stopwatch, experiment_of, folder_name, print_report};
 use super::serve::runtime;
 use super::{dataset, tune};
+use crate::gate::disturbance::Machine;
 use crate::load::attack::{self, Attack, Outcome, Settings};
 use crate::load::schedule::{Plan, Share};
 use crate::load::stop::Stop;
 use crate::load::target::Target;
+use crate::record::generator::Generator;
 use crate::record::run::Ended;
 use crate::report::{self, Mode};
 use crate::scenario::{self, Traffic};
@@ -58,7 +62,7 @@ pub fn load(args: &LoadArgs) -> Result<Exit, Failure> {
 ///
 /// Before goose, whose second Ctrl-C would end the process without a report: only one handler is allowed. Some shells and CI runners deliver
 /// two signals for one, so the second does nothing here; the first ends the run within seconds.
-pub(super) fn stop_on_ctrl_c() -> Result<Arc<Stop>, Failure> {
+fn stop_on_ctrl_c() -> Result<Arc<Stop>, Failure> {
     static STOP: OnceLock<Arc<Stop>> = OnceLock::new();
     if let Some(stop) = STOP.get() {
         return Ok(Arc::clone(stop));
@@ -77,7 +81,7 @@ fn tell_to_stop(stop: &Stop) {
 }
 
 /// Sends until the end, or until a signal comes.
-pub(super) async fn until_told(attack: Attack, stop: &Arc<Stop>) -> Result<Outcome, Failure> {
+async fn until_told(attack: Attack, stop: &Arc<Stop>) -> Result<Outcome, Failure> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals").or_run_failed()?;
     let attacking = attack.run(stop);
     tokio::pin!(attacking);
@@ -91,8 +95,61 @@ pub(super) async fn until_told(attack: Attack, stop: &Arc<Stop>) -> Result<Outco
     outcome.map_err(told)
 }
 
+/// Whoever sends load to targets, one run after the other, each under a witness.
+pub(super) struct Sender {
+    runtime: Runtime,
+    /// Set by Ctrl-C.
+    pub stop: Arc<Stop>,
+    pool: u32,
+}
+
+/// A run, and what its witnesses say.
+pub(super) struct Sent {
+    /// What it left behind.
+    pub outcome: Outcome,
+    /// How well it was sent.
+    pub generator: Generator,
+    /// What this machine did meanwhile.
+    pub machine: Machine,
+}
+
+impl Sender {
+    /// Sends with a pool of so many workers.
+    pub fn new(pool: u32) -> Result<Sender, Failure> {
+        Ok(Sender { runtime: runtime()?, stop: stop_on_ctrl_c()?, pool })
+    }
+
+    /// Waits for something else.
+    pub fn wait<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
+    }
+
+    /// Sends the arrivals of a plan to a target, while something is done `beside` that.
+    pub fn run(
+        &self,
+        plan: &Plan,
+        target: Target,
+        seed: u64,
+        beside: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Sent, Failure> {
+        let settings = Settings { target, seed, pool: self.pool, share: None };
+        let attack = Attack::new(plan, &settings).map_err(told)?;
+        let witness = Witness::call();
+        let outcome = self.runtime.block_on(async {
+            let beside = tokio::spawn(beside);
+            let outcome = until_told(attack, &self.stop).await;
+            beside.abort();
+            outcome
+        })?;
+        // Whatever answers on this machine is somebody else by our account.
+        let (machine, cpu) = witness.asked(true);
+        let generator = Generator { cpu, ..outcome.run.generator.clone().unwrap_or_default() };
+        Ok(Sent { outcome, generator, machine })
+    }
+}
+
 /// What cannot be sent is bad input where the input says it, else a failed run.
-pub(super) fn told(error: attack::Error) -> Failure {
+fn told(error: attack::Error) -> Failure {
     let exit = match error {
         attack::Error::Schedule(_) | attack::Error::Client { .. } => Exit::BadInput,
         attack::Error::Goose(_) | attack::Error::Panic(_) | attack::Error::EndedEarly | attack::Error::Thread(_) => {

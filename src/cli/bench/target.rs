@@ -13,13 +13,9 @@ use crate::bench::figure::Kind;
 use crate::bench::observed::{self, Count, Observation};
 use crate::bench::result::World;
 use crate::cli::exit::{Failure, OrExit};
-use crate::cli::host;
-use crate::cli::load::{stop_on_ctrl_c, told, until_told};
-use crate::cli::run::Stopwatch;
-use crate::cli::serve::runtime;
-use crate::gate::disturbance::{Machine, Tolerance, against};
+use crate::cli::load::Sender;
+use crate::gate::disturbance::{Tolerance, against};
 use crate::live::clock::Clock;
-use crate::load::attack::{Attack, Settings};
 use crate::load::schedule::Plan;
 use crate::load::stop::Stop;
 use crate::load::target::Target;
@@ -44,52 +40,38 @@ pub fn world(
 ) -> Result<Option<(World, Vec<String>, bool)>, Failure> {
     let target = Target::new(url, args.i_own_this_target).or_bad_input()?;
     let definition = &stack.definition;
-    let runtime = runtime()?;
+    let sender = Sender::new(args.pool)?;
     let observer = args.observe.clone().map(|command| Arc::new(Observer { command, seen: Mutex::default() }));
     // What it prints is looked at before any load is sent.
-    let first = observer.as_ref().map(|observer| runtime.block_on(observer.count())).transpose().or_bad_input()?;
-    let stop = stop_on_ctrl_c()?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let first = observer.as_ref().map(|observer| sender.wait(observer.count())).transpose().or_bad_input()?;
     let mut has_run = false;
     let world = repeated(url, stack, args, scenario, monitor, |part, seed| {
         let mut notes = Vec::new();
         // A fleet that does not scale is as it was.
         let may_differ = definition.kind != Kind::Baseline || args.settle.is_some();
         if std::mem::replace(&mut has_run, true) && may_differ {
-            notes.extend(runtime.block_on(settled(observer.as_deref(), first, args.settle, &stop)));
+            notes.extend(sender.wait(settled(observer.as_deref(), first, args.settle, &sender.stop)));
         }
         let plan = Plan::new(stack.scenario(part)?).or_bad_input()?;
-        let settings = Settings { target: target.clone(), seed, pool: args.pool, share: None };
-        let attack = Attack::new(&plan, &settings).map_err(told)?;
-        let before = host::reference();
-        let (stopwatch, look) = (Stopwatch::start(), host::look());
-        let (outcome, observations) = runtime.block_on(async {
-            let clock = Clock::start();
-            let watching = observer.clone().map(|observer| tokio::spawn(observer.watch(clock)));
-            let outcome = until_told(attack, &stop).await;
-            if let Some(watching) = watching {
-                watching.abort();
+        let (clock, counting) = (Clock::start(), observer.clone());
+        let watching = async move {
+            if let Some(observer) = counting {
+                observer.watch(clock).await;
             }
-            let seen = observer.as_ref().map(|observer| observer.take()).unwrap_or_default();
-            outcome.map(|outcome| {
-                let seen = seen.map(|each| Observation { at: outcome.clock.translated(&clock, each.at), ..each });
-                (outcome, seen)
-            })
-        })?;
-        // Whatever answers on this machine is somebody else by our account.
-        let machine = Machine { before, during: host::since(look), instances_are_others: true };
-        let info = stopwatch.stop(cores);
-        let mut run = outcome.run;
-        if stop.is_wished() {
+        };
+        let sent = sender.run(&plan, target.clone(), seed, watching)?;
+        let (its_clock, mut run) = (sent.outcome.clock, sent.outcome.run);
+        let seen = observer.as_ref().map(|observer| observer.take()).unwrap_or_default();
+        let translated = |each: Observation| Observation { at: its_clock.translated(&clock, each.at), ..each };
+        let observations: Vec<Observation> = seen.all.into_iter().map(translated).collect();
+        if sender.stop.is_wished() {
             monitor.stop.store(true, Ordering::Relaxed);
         }
-        let mut generator = run.generator.take().unwrap_or_default();
-        generator.cpu = info.cpu_seconds.map(|cpu| cpu / (info.wall_seconds * cores as f64).max(1e-9));
-        let disturbances = against(&generator, &machine, &Tolerance::default());
-        run.generator = Some(generator);
-        notes.extend(observations.problem);
-        let readings = observed::readings(definition.kind, &run, part, definition.target, &observations.all);
-        observed::into_timeline(&mut run, &observations.all);
+        notes.extend(seen.problem);
+        let readings = observed::readings(definition.kind, &run, part, definition.target, &observations);
+        observed::into_timeline(&mut run, &observations);
+        let disturbances = against(&sent.generator, &sent.machine, &Tolerance::default());
+        run.generator = Some(sent.generator);
         let is_disturbed = !disturbances.is_empty();
         notes.extend(disturbances);
         Ok(Measured { run, readings, notes, is_disturbed })
@@ -117,13 +99,6 @@ struct Observer {
 struct Seen {
     all: Vec<Observation>,
     problem: Option<String>,
-}
-
-impl Seen {
-    /// The same with every observation told otherwise.
-    fn map(self, of: impl Fn(Observation) -> Observation) -> Seen {
-        Seen { all: self.all.into_iter().map(of).collect(), ..self }
-    }
 }
 
 impl Observer {
