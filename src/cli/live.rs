@@ -157,12 +157,7 @@ impl Runner {
 
     /// Runs a scenario, whose file and overrides instances read again, once. It takes ports that are free: nobody from outside calls, and
     /// several may run at once.
-    pub fn run(
-        &self,
-        scenario: Scenario,
-        file: (PathBuf, Vec<String>),
-        seed: u64,
-    ) -> Result<Witnessed, Failure> {
+    pub fn run(&self, scenario: Scenario, file: (PathBuf, Vec<String>), seed: u64) -> Result<Witnessed, Failure> {
         let duration = Runner::check(&scenario).or_bad_input()?;
         let mut live = scenario.live.clone().unwrap_or_default();
         live.listen.set_port(0);

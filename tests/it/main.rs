@@ -110,5 +110,9 @@ mod bench;
 /// Verdicts about a build: what is promised, and what forges are told.
 mod gate;
 
+/// Gates on real runs, and who is in their way.
+#[cfg(feature = "live")]
+mod real_gate;
+
 /// The words of every mistake in a scenario.
 mod scenario_problems;
