@@ -98,7 +98,7 @@ pub fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
         definition: stack.definition.clone(),
         repetitions: args.repetitions,
         worlds,
-        notes,
+        notes: folded(notes),
         interrupted: monitor.stop.load(Ordering::Relaxed),
         command: command(kind, args),
         started: started.to_string(),
@@ -301,6 +301,23 @@ fn repeated(
         return Ok(None);
     }
     Ok(Some((World { name: name.to_string(), groups, runs, knees }, notes, disturbed)))
+}
+
+/// Notes that differ in their numbers only, once, with how many there are.
+fn folded(notes: Vec<String>) -> Vec<String> {
+    let key = |note: &str| note.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect::<String>();
+    let mut kinds: Vec<(String, String, usize)> = Vec::new();
+    for note in notes {
+        let kind = key(&note);
+        match kinds.iter_mut().find(|(known, ..)| *known == kind) {
+            Some((.., n)) => *n += 1,
+            None => kinds.push((kind, note, 1)),
+        }
+    }
+    let told = |(_, note, n): (String, String, usize)| {
+        if n > 1 { format!("{note} (and {} more like it)", n - 1) } else { note }
+    };
+    kinds.into_iter().map(told).collect()
 }
 
 #[cfg(feature = "live")]

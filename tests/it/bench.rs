@@ -187,28 +187,29 @@ fn ctrl_c_ends_a_benchmark_and_keeps_what_was_measured() {
     assert!((1..100).contains(&each), "{each}");
 }
 
-/// Counts instances: two at first, then more, a call a second.
-#[cfg(feature = "load")]
-const OBSERVE: &str = r#"
-n=$(cat calls 2>/dev/null || echo 0)
-echo $((n + 1)) > calls
-if [ "$n" -lt 8 ]; then echo '{"instances": 2, "ready": 2}'
-elif [ "$n" -lt 9 ]; then echo '{"instances": 3, "ready": 2}'
-else echo '{"instances": 3, "ready": 3}'
-fi
-"#;
-
 #[cfg(feature = "load")]
 #[test]
 fn a_stack_that_is_not_ours_shows_what_can_be_seen_from_outside() {
     use crate::load::{Manner, Server};
-    let folder = folder(&[("count.sh", OBSERVE.as_bytes())]);
+    let folder = folder(&[("counts", b"{\"instances\": 2, \"ready\": 2}")]);
     let server = Server::start(Manner::AtOnce);
     let bench = |observe: &str, more: &[&str]| {
         let args = ["bench", "scale-up", "--target", &server.url(), "--observe", observe, "--repetitions", "1"];
         output(folder.path(), &[&args[..], more].concat())
     };
-    let out = bench("sh ./count.sh", &["--json", "--calm", "2s", "--hold", "12s"]);
+    let out = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Some 64 requests come while load is calm, and 156 a second after that.
+            for (seen, counts) in
+                [(150, "{\"instances\": 3, \"ready\": 2}"), (400, "{\"instances\": 3, \"ready\": 3}")]
+            {
+                server.until(seen);
+                fs::write(folder.path().join("next"), counts).unwrap();
+                fs::rename(folder.path().join("next"), folder.path().join("counts")).unwrap();
+            }
+        });
+        bench("cat counts", &["--json", "--calm", "2s", "--hold", "12s"])
+    });
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     let told = json(&out);
     let seen = world(&told, &server.url());

@@ -74,7 +74,7 @@ impl Server {
     }
 
     /// Waits until so many requests were seen.
-    fn until(&self, n: usize) {
+    pub fn until(&self, n: usize) {
         self.state.until(n);
     }
 }

@@ -9,7 +9,9 @@ use super::{Baseline, Case, Judged, Subject, unfinished};
 use crate::cli::args::{Budget, GateArgs};
 use crate::cli::exit::{Failure, OrExit};
 use crate::cli::run::Stopwatch;
-use crate::gate::disturbance::{Side, Tolerance, Trial, against, is_hopeless, order, sift};
+#[cfg(feature = "live")]
+use crate::gate::disturbance::against;
+use crate::gate::disturbance::{Side, Tolerance, Trial, is_hopeless, order, sift};
 use crate::gate::{Judgement, Quantity, Runs, Sample, decide};
 use crate::record::Run;
 use crate::report::verdict::millis;
@@ -19,6 +21,7 @@ use crate::scenario::Scenario;
 use crate::units::Span;
 
 /// A build that is run for real.
+#[cfg_attr(not(feature = "live"), expect(dead_code, reason = "a build without the feature runs none, and says so"))]
 pub struct Build {
     /// What it is run under.
     pub scenario: Scenario,
