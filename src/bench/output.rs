@@ -42,14 +42,19 @@ pub fn finding(x: &Bench, world: &World) -> String {
     let d = &x.definition;
     let group = &world.groups[0];
     let of = |figure: Figure| cell(figure, &group.spread(figure));
+    let after = |word: &str, figure: Figure| match group.spread(figure) {
+        spread if spread.unseen => format!("when it is {word} is not seen"),
+        Spread { median: None, never: (_, ms), .. } => format!("not {word} within {}", millis(ms)),
+        _ => format!("{word} after {}", of(figure)),
+    };
     match d.kind {
         Kind::Baseline => match world.knee() {
             Some(knee) => format!("serves {}/s with p99 under its target", rate(knee)),
             None => "no level held the p99 target".to_string(),
         },
-        Kind::ScaleUp => format!("steady after {}", of(Figure::Steady)),
-        Kind::ScaleDown => format!("drained after {}, {} requests lost", of(Figure::Drained), of(Figure::Lost)),
-        Kind::Spike => format!("worst p99 {}, recovered after {}", of(Figure::WorstP99), of(Figure::Recovered)),
+        Kind::ScaleUp => after("steady", Figure::Steady),
+        Kind::ScaleDown => format!("{}, {} requests lost", after("drained", Figure::Drained), of(Figure::Lost)),
+        Kind::Spike => format!("worst p99 {}, {}", of(Figure::WorstP99), after("recovered", Figure::Recovered)),
     }
 }
 

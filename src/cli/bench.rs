@@ -297,8 +297,10 @@ fn repeated(
         }
     }
     groups.retain(|group| !group.repetitions.is_empty());
-    if groups.is_empty() {
-        return Ok(None);
+    let Some(first) = groups.first() else { return Ok(None) };
+    if [Figure::Steady, Figure::Recovered, Figure::Settled].into_iter().any(|figure| first.spread(figure).never.0 > 0)
+    {
+        notes.push(format!("{name}: what did not come to its end may only take longer: --hold watches longer"));
     }
     Ok(Some((World { name: name.to_string(), groups, runs, knees }, notes, disturbed)))
 }

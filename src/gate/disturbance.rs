@@ -214,15 +214,15 @@ mod tests {
         assert_eq!([0, 1].map(|n| is_hopeless(n, 1)), [false, true]);
     }
 
-    /// Milliseconds of five interleaved runs of half a minute each, recorded on a quiet machine with two cores: p50 of a service of 40 ms, and of
-    /// the same slowed by a tenth.
-    const OLD: [f64; 5] = [41.6, 41.9, 41.4, 42.0, 41.7];
-    const SLOWER: [f64; 5] = [45.7, 46.1, 45.6, 46.3, 45.8];
-    const SAME: [f64; 5] = [41.8, 41.7, 41.5, 42.1, 41.6];
+    /// p50 \[ms\] of five pairs (old, new) of real runs, interleaved, recorded on two cores that compilers shared: a service of 200 ms for six
+    /// seconds, and the same slowed by a tenth.
+    const SLOWER: [(f64, f64); 5] = [(195.0, 214.0), (199.0, 218.0), (196.0, 215.0), (201.0, 220.0), (194.0, 213.0)];
+    /// The same service against itself.
+    const SAME: [(f64, f64); 5] = [(196.0, 194.0), (198.0, 200.0), (196.0, 196.0), (202.0, 201.0), (194.0, 194.0)];
 
-    fn verdict(new: [f64; 5]) -> Outcome {
-        let trials = (0..5).flat_map(|i| [trial(i, Side::Old, OLD[i], &[]), trial(i, Side::New, new[i], &[])]);
-        let trials: Vec<Trial> = trials.collect();
+    fn verdict(recorded: [(f64, f64); 5]) -> Outcome {
+        let pair = |(i, (old, new))| [trial(i, Side::Old, old, &[]), trial(i, Side::New, new, &[])];
+        let trials: Vec<Trial> = recorded.into_iter().enumerate().flat_map(pair).collect();
         let five = [Criterion { quantity: Quantity::Mean, bound: Bound::Regression(0.05), place: None }];
         let judged = decide(&five, &Design::sequential(10), |_| Ok::<_, ()>(sift(&trials, true).runs)).unwrap();
         assert!(judged.findings[0].paired);

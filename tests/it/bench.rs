@@ -82,7 +82,16 @@ fn every_kind_leaves_a_page_a_picture_and_the_scenario_that_was_measured() {
         let document = roxmltree::Document::parse(&document).unwrap();
         let cases = document.descendants().filter(|node| node.has_tag_name("testcase")).count();
         assert!(cases > 5, "{cases}");
+        // Names stay the same from one build to the next; values are inside.
+        let named =
+            document.descendants().find(|node| node.attribute("name").is_some_and(|name| name.starts_with("lost")));
+        assert!(named.unwrap().descendants().any(|node| node.has_tag_name("system-out")));
     }
+    // Names are text, also in a page.
+    let name = ["--set", "scenario.name=\"<img src=x>\"", "--out", "named", "--repetitions", "1"];
+    let out = output(folder.path(), &[&["bench", "scale-up", "--sim"], &name[..]].concat());
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    assert!(!fs::read_to_string(folder.path().join("named/bench.html")).unwrap().contains("<img src=x>"));
     // The scenario that is left is the one that was measured.
     let out = output(folder.path(), &["bench", "scale-up", "scale-up/scenario.toml", "--sim", "--json"]);
     let first: Value = serde_json::from_slice(&fs::read(folder.path().join("scale-up/bench.json")).unwrap()).unwrap();

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::cli::{folder, names, output, stderr};
 
-/// A service of `mean` on two instances that are a third busy, for `seconds`.
+/// A service of `mean` on two instances that are half busy, for `seconds`. Two hundred milliseconds are so many that what the machine adds is little of
+/// them.
 fn service(mean: &str, seconds: u32) -> String {
     format!(
         r#"
@@ -19,7 +20,7 @@ fn service(mean: &str, seconds: u32) -> String {
         [traffic]
         shape = [{{ kind = "constant", rate = 80 }}]
         [service]
-        workers = 8
+        workers = 16
         time = {{ dist = "lognormal", mean = "{mean}", sigma = 0.3 }}
         [fleet]
         initial = 2
@@ -71,7 +72,8 @@ fn a_neighbour_that_burns_makes_it_inconclusive_whatever_was_measured() {
 
 #[test]
 fn a_build_that_is_a_tenth_slower_never_passes_and_runs_are_interleaved() {
-    let folder = folder(&[("old.toml", service("40ms", 2).as_bytes()), ("new.toml", service("44ms", 2).as_bytes())]);
+    let folder =
+        folder(&[("old.toml", service("200ms", 3).as_bytes()), ("new.toml", service("220ms", 3).as_bytes())]);
     let args =
         ["gate", "--live", "new.toml", "--baseline-scenario", "old.toml", "--host-noise", "100%", "--budget", "3"];
     let more = ["--max-regression", "mean=3%", "--out", "kept", "--json"];
@@ -147,9 +149,9 @@ fn two_targets_are_compared_run_by_run() {
 #[ignore = "takes a machine that nobody else uses, and four minutes"]
 fn a_quiet_machine_tells_a_tenth_slower_from_the_same() {
     let folder = folder(&[
-        ("old.toml", service("40ms", 8).as_bytes()),
-        ("same.toml", service("40ms", 8).as_bytes()),
-        ("slow.toml", service("44ms", 8).as_bytes()),
+        ("old.toml", service("200ms", 8).as_bytes()),
+        ("same.toml", service("200ms", 8).as_bytes()),
+        ("slow.toml", service("220ms", 8).as_bytes()),
     ]);
     let gate = |new: &str| {
         let args = ["gate", "--live", new, "--baseline-scenario", "old.toml", "--max-regression", "p50=5%", "--json"];

@@ -48,8 +48,8 @@ fn measured(x: &Bench, world: &World) -> Vec<(&'static str, Case)> {
         let case = |figure: &crate::bench::figure::Figure| {
             let spread = group.spread(*figure);
             let shown = cell(*figure, &spread);
-            let title = format!("{figure}{level}: {shown}");
-            let end = if spread.median.is_some() { End::Passed } else { End::Skipped(shown) };
+            let title = format!("{figure}{level}");
+            let end = if spread.median.is_some() { End::Measured(shown) } else { End::Skipped(shown) };
             (figure.measure().name, Case { title, end })
         };
         x.definition.kind.figures().iter().map(case).collect::<Vec<_>>()

@@ -34,6 +34,8 @@ pub struct Case {
 pub enum End {
     /// It holds.
     Passed,
+    /// Nothing was asked of it; it is this.
+    Measured(String),
     /// It does not, or nobody can tell: the kind is "fail" or "inconclusive".
     Failed {
         /// The kind.
@@ -85,6 +87,7 @@ impl Suite<'_> {
             };
             let body = match end {
                 End::Passed => None,
+                End::Measured(value) => Some(format!("      <system-out>{}</system-out>\n", escape(value))),
                 End::Failed { kind, message, details } => Some(element("failure", kind, message, details)),
                 End::Skipped(message) => Some(format!("      <skipped message=\"{}\"/>\n", escape(message))),
                 End::Broken { message, details } => Some(element("error", "run failed", message, details)),
