@@ -19,6 +19,7 @@
 //! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
 //! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds; [`bench`] times how a
 //!   stack scales
+//! - elsewhere: [`store`] is where machines that share work leave results, [`cluster`] writes the manifests by which they do
 //! - hands: [`cli`] is the program
 //!
 //! Imports go one way, down this list, never up.
@@ -57,6 +58,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod cluster;
 pub mod compare;
 #[cfg(feature = "data")]
 pub mod dataset;
@@ -75,6 +77,7 @@ pub mod rng;
 pub mod scenario;
 pub mod sim;
 pub mod statistics;
+pub mod store;
 pub mod storm;
 pub mod traffic;
 pub mod tune;

@@ -66,6 +66,8 @@ pub enum Stream {
     TuneFresh,
     /// Which of the requests that stand for others do so once more; index: moment.
     Echo,
+    /// Points that a tuner's Parzen estimators draw; index: candidate, further draws: setting × 48 + draw.
+    TuneParzen,
 }
 
 /// The weyl constant of SplitMix64: 2⁶⁴ / φ, odd.

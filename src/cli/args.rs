@@ -1,6 +1,7 @@
 //! What a user types.
 
 mod bench;
+mod cluster;
 #[cfg(feature = "live")]
 mod live;
 #[cfg(feature = "load")]
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::record::fidelity::Fidelity;
 use crate::units::Span;
 pub use bench::*;
+pub use cluster::*;
 #[cfg(feature = "live")]
 pub use live::*;
 #[cfg(feature = "load")]
@@ -61,8 +63,7 @@ pub enum Verb {
     /// Tell what is in a study that `tune` left: its runs, by setting
     #[cfg(feature = "history")]
     Study(StudyArgs),
-    /// Join the shares of a study that ran on several machines, and go on
-    #[cfg(feature = "history")]
+    /// Join what several machines left: the shares of a study, and go on with it, or the replications of a simulation
     Merge(MergeArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
@@ -147,6 +148,40 @@ pub struct SimArgs {
     #[command(flatten)]
     /// The run.
     pub run: RunArgs,
+    /// Play only the replications whose number leaves I when it is divided by N, from 0: 0/4; or /4, for a Job of Kubernetes with an
+    /// index (JOB_COMPLETION_INDEX); wavetank merge makes the report
+    #[arg(long, value_name = "I/N", requires = "results")]
+    pub shard: Option<String>,
+    /// Where shares leave their runs: a folder, or s3://BUCKET/PREFIX (feature s3; the environment has AWS_ACCESS_KEY_ID,
+    /// AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL)
+    #[arg(long, value_name = "PLACE")]
+    pub results: Option<String>,
+    /// A cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// `wavetank merge`.
+#[derive(Debug, clap::Args)]
+pub struct MergeArgs {
+    /// Studies, or places where shares left their runs (--results)
+    #[arg(required = true, value_name = "SHARE")]
+    pub shares: Vec<String>,
+    /// The study that shares of one are put into
+    #[arg(long, value_name = "STUDY")]
+    pub into: Option<PathBuf>,
+    /// Only join the shares of a study: do not go on with the search
+    #[arg(long, requires = "into")]
+    pub only: bool,
+    /// Folder for the report of a simulation [default: reports/NAME]
+    #[arg(long, short, value_name = "DIR", conflicts_with = "into")]
+    pub out: Option<PathBuf>,
+    /// Print report.json of a simulation on standard output and nothing else; write files only with --out
+    #[arg(long, conflicts_with = "into")]
+    pub json: bool,
+    /// Threads for what is left to be played [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
 }
 
 /// A recording: its files, and how they are read.

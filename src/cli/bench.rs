@@ -55,6 +55,16 @@ struct Measured {
     is_disturbed: bool,
 }
 
+/// What a world left behind.
+struct Played {
+    world: World,
+    notes: Vec<String>,
+    /// Whether a run in it was disturbed.
+    is_disturbed: bool,
+    /// Whether a run failed, so that there are fewer repetitions than were asked for.
+    has_failed: bool,
+}
+
 /// Measures.
 pub fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
     let (kind, args) = args.what.parts();
@@ -70,12 +80,13 @@ pub fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
     }
     // Load is stopped by a handler of its own.
     let monitor = if args.target.is_some() { Arc::default() } else { stop_on_ctrl_c() };
-    let (mut worlds, mut notes, mut is_disturbed) = (Vec::new(), Vec::new(), false);
-    let mut add = |world: Option<(World, Vec<String>, bool)>| {
-        if let Some((world, more, disturbed)) = world {
-            notes.extend(more);
-            is_disturbed |= disturbed;
-            worlds.push(world);
+    let (mut worlds, mut notes, mut is_disturbed, mut has_failed) = (Vec::new(), Vec::new(), false, false);
+    let mut add = |played: Option<Played>| {
+        if let Some(played) = played {
+            notes.extend(played.notes);
+            is_disturbed |= played.is_disturbed;
+            has_failed |= played.has_failed;
+            worlds.push(played.world);
         }
     };
     if let Some(url) = &args.target {
@@ -126,6 +137,9 @@ pub fn bench(args: &BenchArgs) -> Result<Exit, Failure> {
         Outcome::Pass | Outcome::Fail if is_disturbed => Outcome::Inconclusive,
         outcome => outcome,
     });
+    if has_failed {
+        return Ok(Exit::RunFailed);
+    }
     Ok(match (outcome, args.inconclusive) {
         (None | Some(Outcome::Pass), _) | (Some(Outcome::Inconclusive), Inconclusive::Pass) => Exit::Done,
         (Some(Outcome::Fail), _) | (Some(Outcome::Inconclusive), Inconclusive::Fail) => Exit::GateFailed,
@@ -235,8 +249,8 @@ impl Stack {
     }
 }
 
-/// Plays every part as often as it is to be repeated, and puts together what it left; with notes, and whether something was in the way. `None` if
-/// it was stopped before anything had been measured.
+/// Plays every part as often as it is to be repeated, and puts together what it left. A run that fails ends it, and what was measured before stays.
+/// `None` if it was stopped before anything had been measured.
 fn repeated(
     name: &str,
     stack: &Stack,
@@ -244,13 +258,14 @@ fn repeated(
     scenario: &Scenario,
     monitor: &Monitor,
     mut play: impl FnMut(&Part, u64) -> Result<Measured, Failure>,
-) -> Result<Option<(World, Vec<String>, bool)>, Failure> {
+) -> Result<Option<Played>, Failure> {
     let seed = args.seed.unwrap_or(scenario.seed);
     let definition = &stack.definition;
     let target = definition.target.as_millis_f64();
     let mut groups: Vec<Group> =
         stack.parts.iter().map(|part| Group { rate: part.rate, ..Group::default() }).collect();
-    let (mut runs, mut knees, mut notes, mut disturbed) = (Vec::new(), Vec::new(), Vec::new(), false);
+    let (mut runs, mut knees, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut is_disturbed, mut has_failed) = (false, false);
     'all: for repetition in 0..args.repetitions {
         let seed = if args.repetitions == 1 { seed } else { replication_seed(seed, repetition) };
         let mut knee = 0.0;
@@ -258,7 +273,15 @@ fn repeated(
             if monitor.stop.load(Ordering::Relaxed) {
                 break 'all;
             }
-            let measured = play(part, seed)?;
+            let measured = match play(part, seed) {
+                Ok(measured) => measured,
+                Err(failure) if runs.is_empty() => return Err(failure),
+                Err(failure) => {
+                    notes.push(format!("{name}, repetition {}: it failed: {:#}", repetition + 1, failure.source));
+                    has_failed = true;
+                    break 'all;
+                }
+            };
             let run = measured.run;
             if matches!(run.ended, Ended::Interrupted { at } if at <= part.changes_at) || run.timeline.is_empty() {
                 break 'all;
@@ -275,7 +298,7 @@ fn repeated(
                 ));
             }
             notes.extend(measured.notes.iter().map(|note| format!("{name}, repetition {}: {note}", repetition + 1)));
-            disturbed |= measured.is_disturbed;
+            is_disturbed |= measured.is_disturbed;
             let is_beyond =
                 definition.kind == Kind::Baseline && is_beyond_the_knee(part.rate, &measured.readings, &run, target);
             if definition.kind == Kind::Baseline && !is_beyond {
@@ -302,7 +325,8 @@ fn repeated(
     {
         notes.push(format!("{name}: what did not come to its end may only take longer: --hold watches longer"));
     }
-    Ok(Some((World { name: name.to_string(), groups, runs, knees }, notes, disturbed)))
+    let world = World { name: name.to_string(), groups, runs, knees };
+    Ok(Some(Played { world, notes, is_disturbed, has_failed }))
 }
 
 /// Notes that differ in their numbers only, once, with how many there are.
@@ -326,12 +350,7 @@ fn folded(notes: Vec<String>) -> Vec<String> {
 use live::world as live_world;
 
 #[cfg(not(feature = "live"))]
-fn live_world(
-    _: &Stack,
-    _: &BenchOf,
-    _: &Scenario,
-    _: &Arc<Monitor>,
-) -> Result<Option<(World, Vec<String>, bool)>, Failure> {
+fn live_world(_: &Stack, _: &BenchOf, _: &Scenario, _: &Arc<Monitor>) -> Result<Option<Played>, Failure> {
     Err(anyhow!("this build has no live world (feature live): expected --sim")).or_bad_input()
 }
 
@@ -339,13 +358,7 @@ fn live_world(
 use target::world as target_world;
 
 #[cfg(not(feature = "load"))]
-fn target_world(
-    _: &str,
-    _: &Stack,
-    _: &BenchOf,
-    _: &Scenario,
-    _: &Arc<Monitor>,
-) -> Result<Option<(World, Vec<String>, bool)>, Failure> {
+fn target_world(_: &str, _: &Stack, _: &BenchOf, _: &Scenario, _: &Arc<Monitor>) -> Result<Option<Played>, Failure> {
     Err(anyhow!("--target: this build cannot send load (feature load): cargo install --path . --features load"))
         .or_bad_input()
 }

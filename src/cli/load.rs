@@ -12,7 +12,7 @@ use super::exit::{Exit, Failure, OrExit};
 use super::host::Witness;
 use super::run::{Stopwatch, experiment_of, folder_name, print_report};
 use super::serve::runtime;
-use super::{dataset, tune};
+use super::{dataset, shares};
 use crate::gate::disturbance::Machine;
 use crate::load::attack::{self, Attack, Outcome, Settings};
 use crate::load::schedule::{Plan, Share};
@@ -26,7 +26,7 @@ use crate::scenario::{self, Traffic};
 /// Sends a scenario's arrivals, and writes the report.
 pub fn load(args: &LoadArgs) -> Result<Exit, Failure> {
     let target = Target::new(&args.target, args.i_own_this_target).or_bad_input()?;
-    let share = args.shard.as_deref().map(tune::share).transpose().or_bad_input()?;
+    let share = args.shard.as_deref().map(shares::share).transpose().or_bad_input()?;
     let share = share.map(|share| Share { index: share.index, of: share.of });
     let mut scenario = scenario::load(&args.scenario, &args.overrides).or_bad_input()?;
     if let Traffic::Replay { recording, .. } = &mut scenario.traffic {

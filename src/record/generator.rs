@@ -11,6 +11,8 @@
 //! Lag is in the latency, so figures stay honest when a generator falls behind; the [`Fault`]s say whom to blame. A run with any of them
 //! neither passes nor fails.
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::latency::Latency;
 use crate::units::Span;
 
@@ -30,7 +32,7 @@ const SMALLEST_POOL: u64 = 16;
 const POOL_MARGIN: f64 = 1.5;
 
 /// What the generator of a live run did; requests due in the warm-up are not in it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Generator {
     /// Workers: requests that could be under way at once.
     pub pool: u32,

@@ -1,5 +1,7 @@
 //! Run: everything that reports, gates and tuners may look at.
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::events::Event;
 use crate::record::cost::Cost;
 use crate::record::elasticity::Elasticity;
@@ -13,7 +15,7 @@ use crate::record::timeline::Timeline;
 use crate::units::{Span, Time};
 
 /// How a run came to its end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Ended {
     /// At its duration, with every request followed to its end.
     Completed,
@@ -32,7 +34,7 @@ pub enum Ended {
 }
 
 /// The record of one replication.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
     /// The seed that this replication ran with.
     pub seed: u64,
@@ -88,7 +90,7 @@ pub struct Run {
 }
 
 /// The fleet over the measured part of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FleetSummary {
     /// Fewest instances that took traffic.
     pub min: u32,
@@ -112,7 +114,7 @@ pub struct FleetSummary {
 }
 
 /// What one endpoint saw.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EndpointSummary {
     /// Its path.
     pub path: String,
@@ -123,7 +125,7 @@ pub struct EndpointSummary {
 }
 
 /// What one instance did.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InstanceSummary {
     /// Launch ordinal.
     pub id: u32,

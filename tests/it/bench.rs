@@ -88,7 +88,7 @@ fn every_kind_leaves_a_page_a_picture_and_the_scenario_that_was_measured() {
         assert!(named.unwrap().descendants().any(|node| node.has_tag_name("system-out")));
     }
     // Names are text, also in a page.
-    let name = ["--set", "scenario.name=\"<img src=x>\"", "--out", "named", "--repetitions", "1"];
+    let name = ["--set", "autoscaler.rule.busy.name=\"<img src=x>\"", "--out", "named", "--repetitions", "1"];
     let out = output(folder.path(), &[&["bench", "scale-up", "--sim"], &name[..]].concat());
     assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
     assert!(!fs::read_to_string(folder.path().join("named/bench.html")).unwrap().contains("<img src=x>"));

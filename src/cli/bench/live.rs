@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{BenchOf, Measured, Stack, joined, repeated};
+use super::{BenchOf, Measured, Played, Stack, joined, repeated};
 use crate::bench::moments;
-use crate::bench::result::World;
 use crate::cli::exit::Failure;
 use crate::cli::live::{Runner, Witnessed, simulated_only};
 use crate::gate::disturbance::{Tolerance, against};
@@ -17,7 +16,7 @@ pub fn world(
     args: &BenchOf,
     scenario: &Scenario,
     monitor: &Arc<Monitor>,
-) -> Result<Option<(World, Vec<String>, bool)>, Failure> {
+) -> Result<Option<Played>, Failure> {
     let definition = &stack.definition;
     // Faults are not part of a benchmark in either world.
     for section in simulated_only(scenario).filter(|section| *section != "[[fault]]") {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{BenchOf, Measured, Stack, repeated};
+use super::{BenchOf, Measured, Played, Stack, repeated};
 use crate::bench::moments;
-use crate::bench::result::World;
 use crate::cli::exit::{Failure, OrExit};
 use crate::scenario::Scenario;
 use crate::sim::{Monitor, Plan};
@@ -15,7 +14,7 @@ pub fn world(
     args: &BenchOf,
     scenario: &Scenario,
     monitor: &Arc<Monitor>,
-) -> Result<Option<(World, Vec<String>, bool)>, Failure> {
+) -> Result<Option<Played>, Failure> {
     let definition = &stack.definition;
     repeated("sim", stack, args, scenario, monitor, |part, seed| {
         let plan = Plan::new(stack.scenario(part)?).or_bad_input()?;

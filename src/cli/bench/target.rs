@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use tokio::process::Command;
 
-use super::{BenchOf, Measured, Stack, repeated};
+use super::{BenchOf, Measured, Played, Stack, repeated};
 use crate::bench::figure::Kind;
 use crate::bench::observed::{self, Count, Observation};
-use crate::bench::result::World;
 use crate::cli::exit::{Failure, OrExit};
 use crate::cli::load::Sender;
 use crate::gate::disturbance::{Tolerance, against};
@@ -37,7 +36,7 @@ pub fn world(
     args: &BenchOf,
     scenario: &Scenario,
     monitor: &Arc<Monitor>,
-) -> Result<Option<(World, Vec<String>, bool)>, Failure> {
+) -> Result<Option<Played>, Failure> {
     let target = Target::new(url, args.i_own_this_target).or_bad_input()?;
     let definition = &stack.definition;
     let sender = Sender::new(args.pool)?;
@@ -45,7 +44,7 @@ pub fn world(
     // What it prints is looked at before any load is sent.
     let first = observer.as_ref().map(|observer| sender.wait(observer.count())).transpose().or_bad_input()?;
     let mut has_run = false;
-    let world = repeated(url, stack, args, scenario, monitor, |part, seed| {
+    let played = repeated(url, stack, args, scenario, monitor, |part, seed| {
         let mut notes = Vec::new();
         // A fleet that does not scale is as it was.
         let may_differ = definition.kind != Kind::Baseline || args.settle.is_some();
@@ -76,14 +75,15 @@ pub fn world(
         notes.extend(disturbances);
         Ok(Measured { run, readings, notes, is_disturbed })
     })?;
-    Ok(world.map(|(world, mut notes, disturbed)| {
+    Ok(played.map(|mut played| {
+        let notes = &mut played.notes;
         match observer {
             Some(_) => notes.push("counted once a second: moments of instances are as exact as that".to_string()),
             None => {
                 notes.push("without --observe nobody counts instances: only latency and losses are seen".to_string())
             }
         }
-        (world, notes, disturbed)
+        played
     }))
 }
 
