@@ -12,6 +12,7 @@ pub mod generator;
 pub mod heat;
 pub mod host;
 pub mod interval;
+pub mod join;
 pub mod latency;
 pub mod outcome;
 pub mod recorder;

@@ -68,6 +68,8 @@ pub enum Stream {
     Echo,
     /// Points that a tuner's Parzen estimators draw; index: candidate, further draws: setting × 48 + draw.
     TuneParzen,
+    /// What parameters of a request are; index: request, a draw for each.
+    Parameter,
 }
 
 /// The weyl constant of SplitMix64: 2⁶⁴ / φ, odd.

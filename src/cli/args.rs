@@ -6,6 +6,7 @@ mod cluster;
 mod live;
 #[cfg(feature = "load")]
 mod load;
+mod merge;
 mod tune;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use cluster::*;
 pub use live::*;
 #[cfg(feature = "load")]
 pub use load::*;
+pub use merge::*;
 pub use tune::*;
 
 /// Puts an auto-scaling system through the storm before production does.
@@ -63,7 +65,8 @@ pub enum Verb {
     /// Tell what is in a study that `tune` left: its runs, by setting
     #[cfg(feature = "history")]
     Study(StudyArgs),
-    /// Join what several machines left: the shares of a study, and go on with it, or the replications of a simulation
+    /// Join what several machines did a share of: reports of a load, judged once; replications of a simulation; or a study, and go on
+    /// with it
     Merge(MergeArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
@@ -159,29 +162,6 @@ pub struct SimArgs {
     /// A cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
-}
-
-/// `wavetank merge`.
-#[derive(Debug, clap::Args)]
-pub struct MergeArgs {
-    /// Studies, or places where shares left their runs (--results)
-    #[arg(required = true, value_name = "SHARE")]
-    pub shares: Vec<String>,
-    /// The study that shares of one are put into
-    #[arg(long, value_name = "STUDY")]
-    pub into: Option<PathBuf>,
-    /// Only join the shares of a study: do not go on with the search
-    #[arg(long, requires = "into")]
-    pub only: bool,
-    /// Folder for the report of a simulation [default: reports/NAME]
-    #[arg(long, short, value_name = "DIR", conflicts_with = "into")]
-    pub out: Option<PathBuf>,
-    /// Print report.json of a simulation on standard output and nothing else; write files only with --out
-    #[arg(long, conflicts_with = "into")]
-    pub json: bool,
-    /// Threads for what is left to be played [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
 }
 
 /// A recording: its files, and how they are read.
@@ -581,12 +561,9 @@ pub struct GateArgs {
     /// A URL to compare with, whose runs are interleaved
     #[arg(long, value_name = "URL", requires = "target", conflicts_with_all = ["baseline", "baseline_scenario"])]
     pub baseline_target: Option<String>,
-    /// Send load to another machine than this one: it is yours, or its owner agreed
-    #[arg(long, requires = "target")]
-    pub i_own_this_target: bool,
-    /// Requests to the target that can be under way at once
-    #[arg(long, value_name = "N", default_value_t = 256, requires = "target", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub pool: u32,
+    /// How a target is spoken to
+    #[command(flatten)]
+    pub at: TargetArgs,
     /// Share of this machine's CPU that others may take before a real run does not count
     #[arg(long, value_name = "RATIO", default_value = "10%", value_parser = share)]
     pub host_noise: f64,

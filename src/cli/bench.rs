@@ -441,9 +441,6 @@ fn command(kind: Kind, args: &BenchOf) -> String {
     for (flag, value) in texts {
         value.iter().for_each(|value| add(flag, quoted(Path::new(value))));
     }
-    if args.i_own_this_target {
-        add("", "--i-own-this-target".to_string());
-    }
     add("--repetitions", args.repetitions.to_string());
     let rates = [("--low", args.low), ("--high", args.high)];
     rates.into_iter().for_each(|(flag, rate)| rate.iter().for_each(|rate| add(flag, rate.to_string())));
@@ -453,5 +450,5 @@ fn command(kind: Kind, args: &BenchOf) -> String {
     args.slo.iter().for_each(|slo| add("--slo", format!("'{slo}'")));
     args.overrides.iter().for_each(|each| add("--set", format!("'{each}'")));
     args.seed.iter().for_each(|seed| add("--seed", seed.to_string()));
-    text
+    text + &args.at.shown()
 }

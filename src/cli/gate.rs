@@ -580,14 +580,11 @@ fn command(args: &GateArgs) -> String {
     }
     args.target.iter().for_each(|url| add("--target", url.clone()));
     args.baseline_target.iter().for_each(|url| add("--baseline-target", url.clone()));
-    if args.i_own_this_target {
-        add("--i-own-this-target", String::new());
-    }
     if is_real(args) && args.host_noise != Tolerance::default().others {
         add("--host-noise", args.host_noise.to_string());
     }
     if args.allow_different {
         add("--allow-different", String::new());
     }
-    text.trim_end().to_string()
+    text.trim_end().to_string() + &args.at.shown()
 }

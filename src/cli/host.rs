@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::run::Stopwatch;
 use crate::gate::disturbance::Machine;
 use crate::record::host::{Look, Shares};
+use crate::units::Span;
 
 /// How long the idle reference looks: long enough for a hundred ticks on two processors.
 const REFERENCE: Duration = Duration::from_millis(500);
@@ -26,11 +27,13 @@ impl Witness {
     }
 
     /// What the machine did, and the share of its processors that this process took \[0..1\]. `instances_are_others`: some that are not ours to
-    /// account for run on this machine.
-    pub fn asked(self, instances_are_others: bool) -> (Machine, Option<f64>) {
+    /// account for run on this machine; `prepared`: for so long it did next to nothing.
+    pub fn asked(self, instances_are_others: bool, prepared: Span) -> (Machine, Option<f64>) {
         let during = self.look.and_then(|before| look()?.since(&before));
         let info = self.stopwatch.stop(self.cores);
-        let cpu = info.cpu_seconds.map(|cpu| cpu / (info.wall_seconds * self.cores as f64).max(1e-9));
+        let cpu = info
+            .cpu_seconds
+            .map(|cpu| cpu / ((info.wall_seconds - prepared.as_secs_f64()).max(1e-9) * self.cores as f64));
         (Machine { before: self.before, during, instances_are_others }, cpu)
     }
 }

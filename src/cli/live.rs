@@ -167,7 +167,7 @@ impl Runner {
         let settings = Settings { live, file, seed, program, record: Some(duration), scenario };
         let witness = Witness::call();
         let played = self.runtime.block_on(play(settings, None, duration, &self.monitor, Tell::Nothing))?;
-        let (machine, cpu) = witness.asked(instances_are_others);
+        let (machine, cpu) = witness.asked(instances_are_others, Span::ZERO);
         let Played { run, mut generator } = played;
         generator.cpu = cpu;
         Ok(Witnessed { run, generator, machine })

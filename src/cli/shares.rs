@@ -71,7 +71,7 @@ pub fn on_cluster(args: &SimArgs, scenarios: &[Scenario], system: System) -> Res
         files.extend(super::cluster::files(path, &keys, plan.dataset()));
     }
     let name = scenarios.first().map_or("sim", |scenario| &scenario.name);
-    let join = ["merge", "--out", "/tmp/report"];
+    let join = ["merge", "--into", "/tmp/report"];
     let shared = super::cluster::Shared { name, command, join: &join, files };
     super::cluster::print(&args.cluster, system, args.results.as_deref(), shared)
 }
@@ -147,7 +147,7 @@ pub fn merge(args: &MergeArgs, archives: Vec<Archive>) -> Result<Exit, Failure> 
             return Err(anyhow!("{}: {words}", of.scenario)).or_bad_input();
         }
         let plan = plan(&of)?;
-        let out = args.out.clone().map(|out| if several { out.join(&plan.scenario().name) } else { out });
+        let out = args.into.clone().map(|out| if several { out.join(&plan.scenario().name) } else { out });
         let runs: Vec<Run> = runs.into_iter().map(|(_, run)| run).collect();
         // What the shares took is not known here.
         let info = crate::report::RunInfo { cpu_seconds: None, ..Stopwatch::start().stop(1) };

@@ -43,7 +43,7 @@ use crate::tune::usual;
 use crate::units::Span;
 
 #[cfg(feature = "history")]
-pub use study::{merge, study};
+pub use study::{merge as merge_studies, study};
 
 /// How long shares on a cluster wait for each other: as long as some of them may stand in a queue.
 const SHARES_WAIT: Span = Span::from_secs(3600);

@@ -8,7 +8,7 @@ use crate::record::elasticity::Elasticity;
 use crate::record::fidelity::Faithfulness;
 use crate::record::generator::Generator;
 use crate::record::heat::LatencyHeat;
-use crate::record::latency::{Latency, StepHistogram};
+use crate::record::latency::{Encoded, Latency, StepHistogram};
 use crate::record::outcome::{Counts, Failure};
 use crate::record::regret::Regret;
 use crate::record::timeline::Timeline;
@@ -78,6 +78,8 @@ pub struct Run {
     pub timeline: Timeline,
     /// Which latencies were how frequent when, warm-up included; `None` if that was not kept.
     pub latency_heat: Option<LatencyHeat>,
+    /// Latency of the requests that succeeded in each step of the timeline, where whoever joins timelines needs it; else empty.
+    pub latency_steps: Vec<Encoded>,
     /// When requests of the measured part first and last ended with each reason, in the order of [`Failure::ALL`]; `None` if none did.
     pub failures_seen: [Option<(Time, Time)>; Failure::ALL.len()],
     /// What the generator of load did, in a run against a target that was not ours to see into; `None` everywhere else. Fleet, elasticity and

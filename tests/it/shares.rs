@@ -99,7 +99,7 @@ fn shares_make_the_report_of_one_machine() {
     assert_eq!(share("0/2").status.code(), Some(0));
     let again = share("0/2");
     assert!(stderr(&again).contains("-share-0-of-2.runs is there already"), "{}", stderr(&again));
-    let merged = output(at, &["merge", "runs", "--out", "merged"]);
+    let merged = output(at, &["merge", "runs", "--into", "merged"]);
     assert_eq!(merged.status.code(), Some(0), "{}", stderr(&merged));
     assert_eq!(names(&at.join("merged")), names(&at.join("whole")));
     let report = |name: &str| {

@@ -50,6 +50,38 @@ pub enum BenchProvider {
     Command,
 }
 
+/// How a target is spoken to where it is measured again and again.
+#[derive(Debug, clap::Args)]
+pub struct TargetArgs {
+    /// Send load to another machine than this one: it is yours, or its owner agreed
+    #[arg(long, requires = "target")]
+    pub i_own_this_target: bool,
+    /// Requests to the target that can be under way at once [default: the scenario's load.pool, or 256]
+    #[arg(long, value_name = "N", requires = "target", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub pool: Option<u32>,
+    /// Believe the certificates of the authorities in this file (PEM), and no others
+    #[arg(long, value_name = "FILE", requires = "target", conflicts_with = "insecure")]
+    pub ca: Option<PathBuf>,
+    /// Believe whatever certificate the target shows
+    #[arg(long, requires = "target")]
+    pub insecure: bool,
+}
+
+impl TargetArgs {
+    /// The options as they would be typed again.
+    pub fn shown(&self) -> String {
+        let mut text = String::new();
+        for (flag, is_on) in [("--i-own-this-target", self.i_own_this_target), ("--insecure", self.insecure)] {
+            if is_on {
+                text.push_str(&format!(" {flag}"));
+            }
+        }
+        self.pool.iter().for_each(|pool| text.push_str(&format!(" --pool {pool}")));
+        self.ca.iter().for_each(|path| text.push_str(&format!(" --ca {}", path.display())));
+        text
+    }
+}
+
 /// What all benchmarks take.
 #[derive(Debug, clap::Args)]
 pub struct BenchOf {
@@ -73,12 +105,9 @@ pub struct BenchOf {
     /// that, how long to wait in any case [default: 10m, or not at all]
     #[arg(long, value_name = "DURATION", requires = "target")]
     pub settle: Option<Span>,
-    /// Send load to another machine than this one: it is yours, or its owner agreed
-    #[arg(long, requires = "target")]
-    pub i_own_this_target: bool,
-    /// Requests to the target that can be under way at once
-    #[arg(long, value_name = "N", default_value_t = 256, requires = "target", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub pool: u32,
+    /// How a target is spoken to
+    #[command(flatten)]
+    pub at: TargetArgs,
     /// Only in the simulator. Without it, the simulator's figures stand beside the live ones
     #[arg(long)]
     pub sim: bool,

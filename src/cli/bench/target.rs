@@ -17,7 +17,6 @@ use crate::gate::disturbance::{Tolerance, against};
 use crate::live::clock::Clock;
 use crate::load::schedule::Plan;
 use crate::load::stop::Stop;
-use crate::load::target::Target;
 use crate::scenario::Scenario;
 use crate::sim::Monitor;
 use crate::units::{Span, Time};
@@ -37,9 +36,8 @@ pub fn world(
     scenario: &Scenario,
     monitor: &Arc<Monitor>,
 ) -> Result<Option<Played>, Failure> {
-    let target = Target::new(url, args.i_own_this_target).or_bad_input()?;
     let definition = &stack.definition;
-    let sender = Sender::new(args.pool)?;
+    let sender = Sender::new(url, &args.at)?;
     let observer = args.observe.clone().map(|command| Arc::new(Observer { command, seen: Mutex::default() }));
     // What it prints is looked at before any load is sent.
     let first = observer.as_ref().map(|observer| sender.wait(observer.count())).transpose().or_bad_input()?;
@@ -58,7 +56,7 @@ pub fn world(
                 observer.watch(clock).await;
             }
         };
-        let sent = sender.run(&plan, target.clone(), seed, watching)?;
+        let sent = sender.run(&plan, seed, watching)?;
         let (its_clock, mut run) = (sent.outcome.clock, sent.outcome.run);
         let seen = observer.as_ref().map(|observer| observer.take()).unwrap_or_default();
         let translated = |each: Observation| Observation { at: its_clock.translated(&clock, each.at), ..each };

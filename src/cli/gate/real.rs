@@ -37,7 +37,7 @@ pub struct Build {
 pub fn build(scenario: Scenario, path: &Path, url: Option<String>, args: &GateArgs) -> Result<Build, Failure> {
     #[cfg(feature = "load")]
     if let Some(url) = &url {
-        crate::load::target::Target::new(url, args.i_own_this_target).or_bad_input()?;
+        crate::load::target::Target::new(url, args.at.i_own_this_target).or_bad_input()?;
         crate::load::schedule::Plan::new(scenario.clone()).or_bad_input()?;
     }
     #[cfg(feature = "live")]
@@ -223,15 +223,17 @@ fn live(tolerance: Tolerance) -> Result<Play, Failure> {
 /// Against URLs.
 #[cfg(feature = "load")]
 fn loaded(args: &GateArgs, tolerance: Tolerance) -> Result<Play, Failure> {
+    use crate::cli::load::Sender;
     use crate::load::schedule::Plan;
-    use crate::load::target::Target;
-    let sender = crate::cli::load::Sender::new(args.pool)?;
-    let owned = args.i_own_this_target;
+    // A build is where its URL says.
+    let urls = args.target.iter().chain(&args.baseline_target);
+    let senders =
+        urls.map(|url| Ok((url.clone(), Sender::new(url, &args.at)?))).collect::<Result<Vec<_>, Failure>>()?;
     Ok(Box::new(move |build, seed| {
-        let url = build.url.as_deref().unwrap_or_default();
-        let target = Target::new(url, owned).or_bad_input()?;
+        let sender = senders.iter().find(|(url, _)| Some(url) == build.url.as_ref());
+        let (_, sender) = sender.expect("builds are at the URLs of the arguments");
         let plan = Plan::new(build.scenario.clone()).or_bad_input()?;
-        let sent = sender.run(&plan, target, seed, std::future::ready(()))?;
+        let sent = sender.run(&plan, seed, std::future::ready(()))?;
         let against = against(&sent.generator, &sent.machine, &tolerance);
         Ok((sent.outcome.run, against))
     }))

@@ -1,4 +1,4 @@
-//! `wavetank study` and `wavetank merge`.
+//! `wavetank study`, and `wavetank merge` of studies.
 
 use std::io::Write;
 use std::path::Path;
@@ -91,6 +91,10 @@ pub fn study(args: &StudyArgs) -> Result<Exit, Failure> {
 /// Joins shares, and goes on.
 pub fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
     let into = args.into.as_deref().context("into which study? --into STUDY").or_bad_input()?;
+    if args.json {
+        return Err(anyhow!("--json: of reports only; `wavetank study --json` tells what is in a study"))
+            .or_bad_input();
+    }
     if args.shares.iter().any(|study| Path::new(study) == into) {
         return Err(anyhow!("{}: a study is not put into itself", into.display())).or_bad_input();
     }
