@@ -1,27 +1,33 @@
 //! `wavetank live`: a scenario on this machine, with real processes behind a real gateway; and `wavetank backend`, one such process.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::args::{BackendArgs, LiveArgs};
 use super::exit::{Exit, Failure, OrExit};
 use super::flight::recording;
+use super::host::Witness;
 use super::run::{Stopwatch, experiment_of, folder_name, print_report, stop_on_ctrl_c};
-use super::serve::{own_program, runtime, tell, told};
+use super::serve::{self, own_program, runtime, told};
+use crate::gate::disturbance::Machine;
 use crate::live::backend;
 use crate::live::callers::{self, Callers};
 use crate::live::driver::Flight;
 use crate::live::system::{Settings, System};
 use crate::record::Run;
+use crate::record::generator::Generator;
 use crate::record::run::Ended;
 use crate::report::{self, Mode, RunInfo};
+use crate::scenario::live::Provider;
 use crate::scenario::{self, Scenario};
+use crate::sim::Monitor;
 use crate::units::{Span, Time};
 
 /// Runs a scenario live, and writes its report.
@@ -55,37 +61,121 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
     };
     let stopwatch = Stopwatch::start();
     let flight = recording(args.record.as_deref(), &args.scenario, &args.overrides, seed)?;
-    let run = runtime()?.block_on(play(settings, flight, duration))?;
+    let monitor = stop_on_ctrl_c();
+    let Played { run, .. } = runtime()?.block_on(play(settings, flight, duration, &monitor, Tell::Everything))?;
     show(&scenario, seed, duration, run, args, write_files.then_some(out.as_path()), stopwatch.stop(1))
 }
 
+/// What a live run left behind.
+pub(super) struct Played {
+    /// Its record.
+    pub run: Run,
+    /// How well its callers kept their times.
+    pub generator: Generator,
+}
+
+/// What somebody is told of a run while it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tell {
+    /// Where it can be watched, and every event.
+    Everything,
+    /// Nothing.
+    Nothing,
+}
+
 /// Plays the scenario once.
-async fn play(settings: Settings, flight: Option<Flight>, duration: Span) -> Result<Run, Failure> {
+pub(super) async fn play(
+    settings: Settings,
+    flight: Option<Flight>,
+    duration: Span,
+    monitor: &Monitor,
+    tell: Tell,
+) -> Result<Played, Failure> {
     let (scenario, seed) = (settings.scenario.clone(), settings.seed);
-    let monitor = stop_on_ctrl_c();
     let system = System::start(settings, flight).await.map_err(told)?;
     let driver = Arc::clone(system.driver());
-    eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
-    let telling = tokio::spawn(tell(Arc::clone(&driver)));
-    for section in simulated_only(&scenario) {
-        eprintln!("note: {section} is for the simulator only: nothing of it happens here");
-    }
+    let telling = (tell == Tell::Everything).then(|| {
+        eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
+        for section in simulated_only(&scenario) {
+            eprintln!("note: {section} is for the simulator only: nothing of it happens here");
+        }
+        tokio::spawn(serve::tell(Arc::clone(&driver)))
+    });
     let callers = Callers::new(&scenario, seed, Arc::clone(&driver), system.listen()).or_bad_input()?;
-    callers.call(seed, Time(duration.0), &monitor.stop).await;
+    let generator = callers.call(seed, Time(duration.0), &monitor.stop).await;
     let ended = if monitor.stop.load(Ordering::Relaxed) {
         driver.close();
         Ended::Interrupted { at: driver.clock().now() }
     } else {
         Ended::Completed
     };
-    telling.abort();
+    if let Some(telling) = telling {
+        telling.abort();
+    }
     let run = driver.finish(seed, ended);
     system.stop().await;
-    run.ok_or_else(|| anyhow!("nothing was recorded")).or_run_failed()
+    let run = run.ok_or_else(|| anyhow!("nothing was recorded")).or_run_failed()?;
+    Ok(Played { run, generator })
+}
+
+/// Whoever runs scenarios on this machine one after the other, each under a witness.
+pub(super) struct Runner {
+    program: PathBuf,
+    runtime: Runtime,
+    monitor: Arc<Monitor>,
+}
+
+/// A run, and what its witnesses say.
+pub(super) struct Witnessed {
+    /// Its record.
+    pub run: Run,
+    /// How well its callers kept their times.
+    pub generator: Generator,
+    /// What the machine did meanwhile.
+    pub machine: Machine,
+}
+
+impl Runner {
+    /// Runs until `monitor` says that it is to stop.
+    pub fn new(monitor: Arc<Monitor>) -> Result<Runner, Failure> {
+        Ok(Runner { program: own_program()?, runtime: runtime()?, monitor })
+    }
+
+    /// Whether a scenario can be run here at all; what cannot is told before anything is started.
+    pub fn check(scenario: &Scenario) -> anyhow::Result<Span> {
+        let duration = scenario.duration;
+        let duration = duration.ok_or_else(|| anyhow!("scenario.duration: missing: say how long it is to run"))?;
+        if scenario.warmup >= duration {
+            return Err(anyhow!(
+                "scenario.warmup is {}, but the run lasts only {duration}: nothing would be measured",
+                scenario.warmup
+            ));
+        }
+        callers::traffic(scenario)?;
+        Ok(duration)
+    }
+
+    /// Runs a scenario, whose file and overrides instances read again, once. It takes ports that are free: nobody from outside calls, and
+    /// several may run at once.
+    pub fn run(&self, scenario: Scenario, file: (PathBuf, Vec<String>), seed: u64) -> Result<Witnessed, Failure> {
+        let duration = Runner::check(&scenario).or_bad_input()?;
+        let mut live = scenario.live.clone().unwrap_or_default();
+        live.listen.set_port(0);
+        live.control.set_port(0);
+        let instances_are_others = !matches!(live.provider, Provider::Process { .. });
+        let program = self.program.clone();
+        let settings = Settings { live, file, seed, program, record: Some(duration), scenario };
+        let witness = Witness::call();
+        let played = self.runtime.block_on(play(settings, None, duration, &self.monitor, Tell::Nothing))?;
+        let (machine, cpu) = witness.asked(instances_are_others, Span::ZERO);
+        let Played { run, mut generator } = played;
+        generator.cpu = cpu;
+        Ok(Witnessed { run, generator, machine })
+    }
 }
 
 /// What a scenario asks for that only the simulator has.
-fn simulated_only(scenario: &Scenario) -> impl Iterator<Item = &'static str> {
+pub(super) fn simulated_only(scenario: &Scenario) -> impl Iterator<Item = &'static str> {
     let asked = [
         ("[[fault]]", !scenario.faults.is_empty()),
         ("[[dependency]]", !scenario.dependencies.is_empty()),
