@@ -36,6 +36,8 @@ mod storm;
 mod tables;
 mod tune;
 mod validate;
+#[cfg(feature = "live")]
+mod verify;
 
 use std::process::ExitCode;
 
@@ -78,6 +80,8 @@ pub fn main() -> ExitCode {
         Verb::Generate(args) => generate::generate(args),
         #[cfg(feature = "live")]
         Verb::Live(args) => live::live(&args),
+        #[cfg(feature = "live")]
+        Verb::Verify(args) => verify::verify(&args),
         #[cfg(feature = "load")]
         Verb::Load(args) => load::load(&args),
         #[cfg(feature = "live")]

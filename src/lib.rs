@@ -16,7 +16,8 @@
 //! - intent: [`scenario`] reads and checks the file; [`manifest`] translates policies of other systems
 //! - worlds: [`sim`] drives the engine in virtual time, `live` (a feature) on the wall clock, before real sockets and processes; `load` (a feature)
 //!   sends a scenario's arrivals to a URL
-//! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
+//! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`verify`] holds what is simulated against what really happened; [`gate`]
+//!   decides about a build
 //! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds
 //! - hands: [`cli`] is the program
 //!
@@ -54,6 +55,7 @@
 //!
 //! **Why integers for time?** A float of seconds loses nanoseconds after months, and ties between events then depend on rounding.
 
+pub mod calibrate;
 pub mod cli;
 pub mod compare;
 #[cfg(feature = "data")]
@@ -77,3 +79,4 @@ pub mod storm;
 pub mod traffic;
 pub mod tune;
 pub mod units;
+pub mod verify;

@@ -75,6 +75,9 @@ pub enum Verb {
     /// Run a scenario on this machine, with real processes behind a real gateway, and write the same report
     #[cfg(feature = "live")]
     Live(LiveArgs),
+    /// Hold the simulator against what really happens: scenarios simulated and live, side by side, with the noise of this machine
+    #[cfg(feature = "live")]
+    Verify(VerifyArgs),
     /// Send a scenario's arrivals to a URL, each when it is due, and write the same report
     #[cfg(feature = "load")]
     Load(LoadArgs),

@@ -17,11 +17,14 @@ use super::serve::{own_program, runtime, tell, told};
 use crate::live::backend;
 use crate::live::callers::{self, Callers};
 use crate::live::driver::Flight;
+use crate::live::faults;
 use crate::live::system::{Settings, System};
 use crate::record::Run;
 use crate::record::run::Ended;
 use crate::report::{self, Mode, RunInfo};
+use crate::scenario::live::{Live, Provider};
 use crate::scenario::{self, Scenario};
+use crate::sim::Monitor;
 use crate::units::{Span, Time};
 
 /// Runs a scenario live, and writes its report.
@@ -55,21 +58,37 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
     };
     let stopwatch = Stopwatch::start();
     let flight = recording(args.record.as_deref(), &args.scenario, &args.overrides, seed)?;
-    let run = runtime()?.block_on(play(settings, flight, duration))?;
+    let monitor = stop_on_ctrl_c();
+    let run = runtime()?.block_on(play(settings, flight, duration, &monitor, Telling::Everything))?;
     show(&scenario, seed, duration, run, args, write_files.then_some(out.as_path()), stopwatch.stop(1))
 }
 
-/// Plays the scenario once.
-async fn play(settings: Settings, flight: Option<Flight>, duration: Span) -> Result<Run, Failure> {
+/// What is told of a run while it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// Where it can be watched, what happens, and what does not.
+    Everything,
+    /// Nothing: somebody else tells.
+    Nothing,
+}
+
+/// Plays the scenario once, or until `monitor` says stop.
+pub(super) async fn play(
+    settings: Settings,
+    flight: Option<Flight>,
+    duration: Span,
+    monitor: &Monitor,
+    telling: Telling,
+) -> Result<Run, Failure> {
     let (scenario, seed) = (settings.scenario.clone(), settings.seed);
-    let monitor = stop_on_ctrl_c();
+    let notes = simulated_only(&scenario, &settings.live);
     let system = System::start(settings, flight).await.map_err(told)?;
     let driver = Arc::clone(system.driver());
-    eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
-    let telling = tokio::spawn(tell(Arc::clone(&driver)));
-    for section in simulated_only(&scenario) {
-        eprintln!("note: {section} is for the simulator only: nothing of it happens here");
-    }
+    let teller = (telling == Telling::Everything).then(|| {
+        eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
+        notes.iter().for_each(|what| eprintln!("note: {what} is for the simulator only: nothing of it happens here"));
+        tokio::spawn(tell(Arc::clone(&driver)))
+    });
     let callers = Callers::new(&scenario, seed, Arc::clone(&driver), system.listen()).or_bad_input()?;
     callers.call(seed, Time(duration.0), &monitor.stop).await;
     let ended = if monitor.stop.load(Ordering::Relaxed) {
@@ -78,21 +97,33 @@ async fn play(settings: Settings, flight: Option<Flight>, duration: Span) -> Res
     } else {
         Ended::Completed
     };
-    telling.abort();
+    if let Some(teller) = teller {
+        teller.abort();
+    }
     let run = driver.finish(seed, ended);
     system.stop().await;
     run.ok_or_else(|| anyhow!("nothing was recorded")).or_run_failed()
 }
 
 /// What a scenario asks for that only the simulator has.
-fn simulated_only(scenario: &Scenario) -> impl Iterator<Item = &'static str> {
-    let asked = [
-        ("[[fault]]", !scenario.faults.is_empty()),
-        ("[[dependency]]", !scenario.dependencies.is_empty()),
-        // Of clients and instances; what the gateway does, it does here as well.
-        ("overload (throttle, hedge, codel, adaptive_lifo, deadlines)", scenario.overload.is_on()),
-    ];
-    asked.into_iter().filter(|(_, is_asked)| *is_asked).map(|(section, _)| section)
+pub(super) fn simulated_only(scenario: &Scenario, live: &Live) -> Vec<String> {
+    let is_process = matches!(live.provider, Provider::Process { .. });
+    let is_own = matches!(live.provider, Provider::Process { command: None });
+    let mut asked: Vec<String> = Vec::new();
+    for fault in &scenario.faults {
+        let name = format!("fault {:?}", fault.kind.name());
+        if !faults::can_happen(&fault.kind, is_own, is_process) && !asked.contains(&name) {
+            asked.push(name);
+        }
+    }
+    if !scenario.dependencies.is_empty() {
+        asked.push("[[dependency]]".to_string());
+    }
+    // Of clients and instances; what the gateway does, it does here as well.
+    if scenario.overload.is_on() {
+        asked.push("overload (throttle, hedge, codel, adaptive_lifo, deadlines)".to_string());
+    }
+    asked
 }
 
 fn show(

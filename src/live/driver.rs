@@ -51,6 +51,8 @@ pub struct Core {
     pub meter: Meter,
     /// What happened.
     pub log: Log,
+    /// Whether a fault keeps metrics from the autoscaler.
+    pub metrics_lost: bool,
     recorder: Option<Recorder>,
     /// When the recorder's step ends.
     step_ends: Time,
@@ -136,6 +138,7 @@ impl Driver {
                 roster: Roster::new(scenario.service.cores, scenario.service.servers(), memory, duration.is_some()),
                 meter: Meter::default(),
                 log: Log::default(),
+                metrics_lost: false,
                 step_ends: recorder.as_ref().map_or(Time::MAX, |recorder| Time::ZERO + recorder.step_length()),
                 recorder,
                 end: duration.map_or(Time::MAX, |duration| Time(duration.0)),
@@ -345,6 +348,11 @@ impl Driver {
         }
     }
 
+    /// Writes down what happened beside the engine: a fault.
+    pub fn happened(&self, event: Event) {
+        self.with(|_, core| core.note(event));
+    }
+
     /// Watches what happens from now on.
     pub fn watch(&self) -> broadcast::Receiver<Told> {
         self.told.subscribe()
@@ -419,7 +427,7 @@ impl Core {
     fn observe(&mut self, now: Time) -> crate::engine::observation::FleetObservation {
         let (instances, span) = self.roster.samples(now, Look::Scrape);
         let held = self.held_lately(now, SCRAPE, span);
-        crate::engine::observation::FleetObservation { instances, lost: false, held }
+        crate::engine::observation::FleetObservation { instances, lost: self.metrics_lost, held }
     }
 
     /// What the recorder sees of the fleet.
@@ -475,12 +483,16 @@ impl Core {
             tape.happened(now, &events);
         }
         for event in events.drain(..) {
-            if self.recorder.is_some() {
-                self.recorded.push(event.clone());
-            }
-            self.log.write(event);
+            self.note(event);
         }
         self.events = events;
+    }
+
+    fn note(&mut self, event: Event) {
+        if self.recorder.is_some() {
+            self.recorded.push(event.clone());
+        }
+        self.log.write(event);
     }
 
     /// Answers the balancer's questions with what the gateway itself knows of the instances.

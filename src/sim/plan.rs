@@ -13,6 +13,7 @@ use crate::record::recorder::Settings;
 use crate::record::run::Ended;
 use crate::record::{Recorder, Run};
 use crate::rng::{Dice, Stream};
+use crate::scenario::faults::course::Course;
 use crate::scenario::service::Endpoint;
 use crate::scenario::{Scenario, Traffic};
 use crate::sim::agenda::Agenda;
@@ -20,7 +21,6 @@ use crate::sim::attempt::Slab;
 use crate::sim::calendar::Calendar;
 use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::{Pool, Waits};
-use crate::sim::fault::Faults;
 use crate::sim::forward::{self, FastForward, Take};
 use crate::sim::hold::Holding;
 use crate::sim::intake::Intake;
@@ -249,7 +249,7 @@ impl Plan {
             pools: scenario.dependencies.iter().map(Pool::new).collect(),
             error_rates: self.endpoints.iter().map(|endpoint| endpoint.error_rate).collect(),
             waits: Waits::default(),
-            faults: Faults::new(&scenario.faults, seed),
+            faults: Course::new(&scenario.faults, seed),
             slab: Slab::default(),
             calendar: Calendar::default(),
             patience: Patience::new(scenario.clients.timeout),

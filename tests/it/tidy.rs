@@ -143,6 +143,10 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             !["sim", "cli", "traffic", "dataset"].contains(&first),
             "comparisons read records and reports: let cli run what is compared",
         ),
+        "verify" => (
+            !["sim", "live", "load", "cli", "traffic", "dataset"].contains(&first),
+            "what is held against one another are records and reports: let cli run both worlds",
+        ),
         "storm" => (
             !["cli", "dataset", "gate", "compare"].contains(&first),
             "storms run scenarios and read records: let cli read files and arguments",
@@ -204,6 +208,8 @@ fn the_import_table_forbids_what_it_should() {
         ("sim", "load", "schedule"),
         ("report", "load", "attack"),
         ("report", "tune", "search"),
+        ("verify", "sim", "plan"),
+        ("verify", "live", "driver"),
         ("attic", "units", "Tome"),
     ] {
         // A room that nobody has heard of may use the base, which is harmless.

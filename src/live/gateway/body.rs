@@ -22,6 +22,8 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 pub enum Outgoing {
     /// There is none.
     Empty,
+    /// This.
+    Own(Option<Bytes>),
     /// What the client sends, without its trailers.
     Client {
         /// The body.
@@ -36,7 +38,11 @@ impl Body for Outgoing {
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Outgoing::Client { body, left } = self.get_mut() else { return Poll::Ready(None) };
+        let (body, left) = match self.get_mut() {
+            Outgoing::Empty => return Poll::Ready(None),
+            Outgoing::Own(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Outgoing::Client { body, left } => (body, left),
+        };
         loop {
             let frame = match std::task::ready!(Pin::new(&mut *body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
@@ -58,6 +64,7 @@ impl Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match self {
             Outgoing::Empty => true,
+            Outgoing::Own(bytes) => bytes.is_none(),
             Outgoing::Client { body, .. } => body.is_end_stream(),
         }
     }
@@ -65,6 +72,7 @@ impl Body for Outgoing {
     fn size_hint(&self) -> SizeHint {
         match self {
             Outgoing::Empty => SizeHint::with_exact(0),
+            Outgoing::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Outgoing::Client { body, .. } => body.size_hint(),
         }
     }
