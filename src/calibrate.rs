@@ -30,7 +30,8 @@ pub use concurrency::Concurrency;
 pub use demand::Demand;
 pub use family::{Family, Fit};
 pub use observed::{Launch, Observations, Sample};
-pub use output::{console, document, json};
+pub use output::{Written, console, document, json};
+pub use warmup::Warming;
 
 /// An estimate with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,7 +68,7 @@ pub struct Calibration {
     /// How long new instances take; `None`: nobody was launched.
     pub boot: Option<Boot>,
     /// How slow new instances are; `None`: it was not seen.
-    pub warmup: Option<warmup::Warming>,
+    pub warmup: Option<Warming>,
     /// Instances that were there at the beginning; `None` if the data does not say.
     pub instances: Option<u32>,
     /// Requests per second \[1/s\].

@@ -5,6 +5,7 @@
 
 mod analyze;
 mod args;
+mod calibrate;
 mod compare;
 #[cfg(feature = "live")]
 mod ctl;
@@ -64,6 +65,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "data")]
         Verb::ImportTraffic(args) => import_traffic::import_traffic(args),
         Verb::Compare(args) => compare::compare(args),
+        Verb::Calibrate(args) => calibrate::calibrate(&args),
         Verb::Storm(args) => storm::storm(args),
         Verb::Policies(args) => policies::policies(args),
         Verb::Tune(args) => tune::tune(*args),

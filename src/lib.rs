@@ -17,7 +17,8 @@
 //! - worlds: [`sim`] drives the engine in virtual time, `live` (a feature) on the wall clock, before real sockets and processes; `load` (a feature)
 //!   sends a scenario's arrivals to a URL
 //! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`verify`] holds what is simulated against what really happened; [`gate`]
-//!   decides about a build
+//!   decides about a build;
+//!   [`calibrate`] fits a service model to what was seen
 //! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds
 //! - hands: [`cli`] is the program
 //!

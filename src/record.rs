@@ -3,6 +3,7 @@
 //! Memory is bounded by the fleet, the steps of the timeline and the shape of the histograms, never by the number of
 //! requests: per request the recorder increments one counter and one histogram slot.
 
+pub mod attempts;
 pub mod cost;
 pub mod elasticity;
 pub mod fairness;

@@ -1,6 +1,7 @@
 //! `wavetank live`: a scenario on this machine, with real processes behind a real gateway; and `wavetank backend`, one such process.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufWriter, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,8 +20,8 @@ use crate::live::callers::{self, Callers};
 use crate::live::driver::Flight;
 use crate::live::faults;
 use crate::live::system::{Settings, System};
-use crate::record::Run;
 use crate::record::run::Ended;
+use crate::record::{Run, attempts};
 use crate::report::{self, Mode, RunInfo};
 use crate::scenario::live::{Live, Provider};
 use crate::scenario::{self, Scenario};
@@ -59,7 +60,9 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
     let stopwatch = Stopwatch::start();
     let flight = recording(args.record.as_deref(), &args.scenario, &args.overrides, seed)?;
     let monitor = stop_on_ctrl_c();
-    let run = runtime()?.block_on(play(settings, flight, duration, &monitor, Telling::Everything))?;
+    let attempts = write_files.then(|| out.join(attempts::FILE));
+    let run =
+        runtime()?.block_on(play(settings, flight, attempts.as_deref(), duration, &monitor, Telling::Everything))?;
     show(&scenario, seed, duration, run, args, write_files.then_some(out.as_path()), stopwatch.stop(1))
 }
 
@@ -72,18 +75,30 @@ pub(super) enum Telling {
     Nothing,
 }
 
-/// Plays the scenario once, or until `monitor` says stop.
+/// Plays the scenario once, or until `monitor` says stop, and writes attempts into a file if there is one for them.
 pub(super) async fn play(
     settings: Settings,
     flight: Option<Flight>,
+    attempts: Option<&Path>,
     duration: Span,
     monitor: &Monitor,
     telling: Telling,
 ) -> Result<Run, Failure> {
     let (scenario, seed) = (settings.scenario.clone(), settings.seed);
     let notes = simulated_only(&scenario, &settings.live);
+    let sheet = match attempts {
+        None => None,
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("cannot write {}", path.display()));
+            Some(BufWriter::new(file.or_run_failed()?))
+        }
+    };
     let system = System::start(settings, flight).await.map_err(told)?;
     let driver = Arc::clone(system.driver());
+    if let Some(sheet) = sheet {
+        let paths = scenario.service.endpoints.iter().map(|endpoint| endpoint.path.clone());
+        driver.write_attempts(paths.collect(), Box::new(sheet));
+    }
     let teller = (telling == Telling::Everything).then(|| {
         eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
         notes.iter().for_each(|what| eprintln!("note: {what} is for the simulator only: nothing of it happens here"));

@@ -137,7 +137,7 @@ fn both_worlds(entry: Entry, args: &VerifyArgs, monitor: &Monitor) -> Result<Opt
         }
         eprintln!("{}: live, {i} of {}, {duration}", entry.name, args.repetitions);
         let settings = settings(&entry, args, scenario, duration)?;
-        let run = runtime()?.block_on(play(settings, None, duration, monitor, Telling::Nothing))?;
+        let run = runtime()?.block_on(play(settings, None, None, duration, monitor, Telling::Nothing))?;
         live.extend((run.ended == Ended::Completed).then_some(run));
     }
     let live = (live, stopwatch.stop(cores()));

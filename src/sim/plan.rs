@@ -81,7 +81,7 @@ impl Plan {
         Plan {
             duration,
             population: Population::new(&scenario.clients.population, scenario.seed),
-            one_way: regions.iter().map(|region| region.rtt / 2).collect(),
+            one_way: one_ways(regions.iter().map(|region| region.rtt), scenario.service.overhead),
             boot: scenario.fleet.boot.sampler(),
             think: match &scenario.traffic {
                 Traffic::Closed(users) => Some(users.think.sampler()),
@@ -347,6 +347,16 @@ impl Plan {
         self.scenario.fleet.warmup.map_or(1.0, |warmup| warmup.factor(left))
     }
 }
+
+/// Half the round trip of each region, and half of what every attempt spends on its way beside it.
+fn one_ways(round_trips: impl Iterator<Item = Span>, overhead: Span) -> Vec<Span> {
+    let mut one_way: Vec<Span> = round_trips.map(|rtt| (rtt + overhead) / 2).collect();
+    if one_way.is_empty() {
+        one_way.push(overhead / 2);
+    }
+    one_way
+}
+
 /// Whether clients share a quota, and none has one of its own.
 fn shares_a_quota(scenario: &Scenario) -> bool {
     let rules = || scenario.limiter.iter().chain(&scenario.limiter_extras.also);

@@ -143,6 +143,10 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             !["sim", "cli", "traffic", "dataset"].contains(&first),
             "comparisons read records and reports: let cli run what is compared",
         ),
+        "calibrate" => (
+            first == "report",
+            "calibration fits numbers to observations: let cli read them, and scenario read what is written",
+        ),
         "verify" => (
             !["sim", "live", "load", "cli", "traffic", "dataset"].contains(&first),
             "what is held against one another are records and reports: let cli run both worlds",
@@ -209,6 +213,8 @@ fn the_import_table_forbids_what_it_should() {
         ("report", "load", "attack"),
         ("report", "tune", "search"),
         ("verify", "sim", "plan"),
+        ("calibrate", "sim", "plan"),
+        ("calibrate", "traffic", "replay"),
         ("verify", "live", "driver"),
         ("attic", "units", "Tome"),
     ] {

@@ -5,7 +5,7 @@ use std::path::Path;
 use plotters::prelude::*;
 
 use super::{
-    ALARM, Canvas, FAINT, Failed, INK, OFFERED, TEXT, TimeAxis, draw_with, legend, mesh, most, note, shade,
+    ALARM, Canvas, FAINT, Failed, INK, OFFERED, TEXT, TimeAxis, draw_with, legend_at, mesh, most, note, shade,
     shade_between, steps, titled,
 };
 use crate::record::Run;
@@ -35,18 +35,18 @@ fn draw(sim: &Experiment, live: &Experiment, title: &str, canvas: &Canvas) -> Re
     }
     let column = |run: &Run, of: Column| aligned(&run.timeline, of, steps, step);
     let lines = |of: Column, what: &str, width: u32| {
-        let name = |i: usize| (i == 0).then(|| format!("{what} live"));
-        let mut all: Vec<Line> = Vec::new();
+        // Wide and pale beneath, thin and dark above: where they are the same both are to be seen.
+        let style = OFFERED.mix(0.45).stroke_width(width);
+        let mut all = vec![Line { values: column(sim.first(), of), style, name: Some(format!("{what} simulated")) }];
         for (i, run) in live.runs.iter().enumerate() {
-            all.push(Line { values: column(run, of), style: ALARM.stroke_width(2), name: name(i) });
+            let name = (i == 0).then(|| format!("{what} live"));
+            all.push(Line { values: column(run, of), style: ALARM.stroke_width(2), name });
         }
-        let style = OFFERED.stroke_width(width);
-        all.push(Line { values: column(sim.first(), of), style, name: Some(format!("{what} simulated")) });
         all
     };
     let (upper, lower) = canvas.split_vertically(560);
     let latency: Vec<Line> =
-        lines(Column::P99Ms, "p99", 4).into_iter().chain(lines(Column::P50Ms, "p50", 2)).collect();
+        lines(Column::P99Ms, "p99", 8).into_iter().chain(lines(Column::P50Ms, "p50", 5)).collect();
     let positive = || latency.iter().flat_map(|line| line.values.iter().copied()).filter(|v| *v > 0.0);
     let (least, highest) = (positive().fold(f64::INFINITY, f64::min), positive().fold(0.0, f64::max));
     if !least.is_finite() {
@@ -76,9 +76,9 @@ fn draw(sim: &Experiment, live: &Experiment, title: &str, canvas: &Canvas) -> Re
             }
         }
     }
-    legend(&mut chart)?;
+    legend_at(&mut chart, SeriesLabelPosition::LowerRight)?;
 
-    let fleet = lines(Column::InstancesReady, "instances", 4);
+    let fleet = lines(Column::InstancesReady, "instances", 8);
     let top =
         *ticks(fleet.iter().map(|line| most(&line.values)).fold(0.0, f64::max) * 1.15, 5).last().unwrap_or(&1.0);
     let mut chart = ChartBuilder::on(&lower)
@@ -98,7 +98,7 @@ fn draw(sim: &Experiment, live: &Experiment, title: &str, canvas: &Canvas) -> Re
             }
         }
     }
-    legend(&mut chart)
+    legend_at(&mut chart, SeriesLabelPosition::LowerRight)
 }
 
 /// Values as steps, in stretches without gaps.
