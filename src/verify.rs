@@ -130,3 +130,6 @@ pub fn write(x: &Verification, dir: &Path) -> Result<(), report::Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -207,13 +207,18 @@ impl Scraper {
     }
 
     /// Closes the current slice with what the driver measured.
+    ///
+    /// A late call is one scrape, not several, and counts for the multiple of the scrape interval that it is late for; the next is due at
+    /// the following one. On the wall clock every call is late by a little: a grid that moved with that would sooner or later come after the
+    /// evaluations that it is for, and have them decide by what they knew an interval before.
     pub fn scraped(&mut self, now: Time, fleet: &FleetObservation) {
         let mut slice = std::mem::take(&mut self.current);
         self.current.latencies = self.quantiles.then(Coarse::default);
-        slice.ended_at = now;
+        let due = if self.scrape.is_zero() { now } else { Time(now.0 - now.0 % self.scrape.0) };
+        slice.ended_at = due;
         slice.length = now.since(self.last_scrape);
         self.last_scrape = now;
-        self.next_scrape = now + self.scrape;
+        self.next_scrape = due + self.scrape;
         if !fleet.lost {
             slice.fleet = self.wanted.iter().map(|&(metric, by)| aggregate(fleet, metric, by)).collect();
             if !self.of_instances.is_empty() {

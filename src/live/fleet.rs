@@ -43,8 +43,10 @@ use life::Life;
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// How long a health check or a look may take where the scenario does not say.
 const CHECK: Duration = Duration::from_secs(2);
-/// How often instances are measured.
-const MEASURE_EVERY: Duration = Duration::from_millis(500);
+/// How often instances are measured at least.
+const MEASURE_EVERY: Span = Span::from_millis(500);
+/// How long before a scrape they are measured once more, so that it sees the fleet as it is: longer than that takes.
+const BEFORE_SCRAPE: Span = Span::from_millis(20);
 /// How long one that drains may take where the scenario does not say.
 const DRAIN: Span = Span::from_secs(30);
 /// An instance that ends before this has failed to start, as it were.
@@ -395,7 +397,7 @@ impl Fleet {
                     let vitals = fleet.vitals(id, &upstream).await;
                     fleet.driver.with(|now, core| {
                         if let Some(member) = core.roster.get_mut(id) {
-                            member.vitals = Vitals { at: Some(now), ..vitals };
+                            member.measured(Vitals { at: Some(now), ..vitals });
                         }
                     });
                 })
@@ -403,7 +405,12 @@ impl Fleet {
             for look in looks.collect::<Vec<_>>() {
                 let _ = look.await;
             }
-            tokio::time::sleep(MEASURE_EVERY).await;
+            let at = self.driver.with(|now, core| {
+                let (usual, before) = (now + MEASURE_EVERY, core.engine.next_scrape().saturating_sub(BEFORE_SCRAPE));
+                // What is over, or about to be, was just measured for.
+                if before > now + BEFORE_SCRAPE { usual.min(before) } else { usual }
+            });
+            tokio::time::sleep_until(self.driver.clock().instant(at)).await;
         }
     }
 

@@ -98,6 +98,14 @@ impl Member {
         self.touched = now;
     }
 
+    /// Something was measured of it. What it had used when it was measured first, nobody counts.
+    pub fn measured(&mut self, vitals: Vitals) {
+        for seen in &mut self.seen {
+            seen.cpu = seen.cpu.or(vitals.at.zip(vitals.cpu_seconds));
+        }
+        self.vitals = vitals;
+    }
+
     /// Mean number of requests inside, and CPU use in cores, since this looker looked last.
     fn look(&mut self, now: Time, look: Look) -> (f64, Option<f64>) {
         self.touch(now);
