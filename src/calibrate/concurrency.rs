@@ -32,6 +32,9 @@ pub enum Concurrency {
         /// So many were inside at once, and served.
         seen: u32,
     },
+    /// Response times grow with the number inside, but not from any number on: nobody was alone often enough, or something else slows them
+    /// down. One worker is the least, and is what is written.
+    Unclear,
 }
 
 impl Concurrency {
@@ -40,6 +43,7 @@ impl Concurrency {
         match self {
             Concurrency::Workers { low, .. } => Some(*low),
             Concurrency::AtLeast { .. } => None,
+            Concurrency::Unclear => Some(1),
         }
     }
 
@@ -48,6 +52,7 @@ impl Concurrency {
         match self {
             Concurrency::Workers { best, .. } => *best,
             Concurrency::AtLeast { seen } => *seen,
+            Concurrency::Unclear => 1,
         }
     }
 
@@ -61,6 +66,11 @@ impl Concurrency {
                 Some(format!("the knee is seen, and may be anywhere from {low} to {high}"))
             }
             Concurrency::Workers { .. } => None,
+            Concurrency::Unclear => Some(
+                "response times grow with the number inside, and no number of workers explains how: too few requests were alone, or they \
+                 slow one another down; 1 is a guess"
+                    .to_string(),
+            ),
         }
     }
 }
@@ -106,15 +116,34 @@ pub fn fit(observations: &Observations) -> Concurrency {
     let without = misfit(most + 1);
     let all: Vec<(usize, f64)> = (1..=most).map(|c| (c, misfit(c))).filter(|(_, x)| x.is_finite()).collect();
     let best = all.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1));
-    let Some((best, least)) = best else { return Concurrency::AtLeast { seen: most as u32 + 1 } };
+    let Some((best, least)) = best else {
+        return if grows(&known) { Concurrency::Unclear } else { Concurrency::AtLeast { seen: most as u32 + 1 } };
+    };
     // A model that does not fit is not to be believed to the last digit of χ².
     let unit = (least / known.len() as f64).max(1.0);
     if without - least < TELLS * unit {
-        return Concurrency::AtLeast { seen: most as u32 + 1 };
+        return if grows(&known) { Concurrency::Unclear } else { Concurrency::AtLeast { seen: most as u32 + 1 } };
     }
     let fits = || all.iter().filter(|(_, x)| x - least <= AS_GOOD * unit).map(|(c, _)| *c as u32);
     let (low, high) = (fits().min().unwrap_or(best as u32), fits().max().unwrap_or(best as u32));
     Concurrency::Workers { best: best as u32, low, high }
+}
+
+/// Whether requests that found many others took much longer than those that found few: by half at least, and by three standard errors.
+fn grows(groups: &[(usize, Group)]) -> bool {
+    let all: f64 = groups.iter().map(|(_, group)| group.n).sum();
+    let (mut few, mut many) = (Group::default(), Group::default());
+    for (_, group) in groups {
+        let half = if few.n < all / 2.0 { &mut few } else { &mut many };
+        half.n += group.n;
+        half.sum += group.sum;
+        half.squares += group.squares;
+    }
+    if many.n < FEWEST {
+        return false;
+    }
+    let error = (few.variance() / few.n + many.variance() / many.n).sqrt();
+    many.mean() > 1.5 * few.mean() && many.mean() - few.mean() > 3.0 * error
 }
 
 /// χ² of the means against the model with `c` workers.

@@ -434,6 +434,23 @@ mod tests {
         assert_eq!(memory.value(), None);
     }
 
+    /// On the wall clock a scrape is late by a little, and never by the same: what is seen is what virtual time would see.
+    #[test]
+    fn a_late_scrape_counts_for_the_moment_it_was_due_and_moves_no_other() {
+        let mut scraper = scraper(20, 0, &[Metric::CpuUtilization]);
+        let late = |n: u64, us: u64| Time(n * 1_000_000_000 + us * 1000);
+        for (i, us) in [(1, 900), (2, 300), (3, 1200), (4, 100)] {
+            assert_eq!(scraper.next_wake(), late(i * 10, 0));
+            scraper.scraped(late(i * 10, us), &fleet(&[i as f64]));
+            let seen = scraper.observed(late(i * 10, 0), FleetCounts::default());
+            let cpu = seen.get(Metric::CpuUtilization, Aggregate::Avg).value().unwrap();
+            assert_eq!(cpu, if i == 1 { 1.0 } else { i as f64 - 0.5 }, "two slices of ten seconds");
+        }
+        // Two that were missed are one.
+        scraper.scraped(late(75, 0), &fleet(&[9.0]));
+        assert_eq!(scraper.next_wake(), late(80, 0));
+    }
+
     #[test]
     fn rates_and_quantiles_are_of_the_whole_window() {
         let mut scraper = scraper(20, 0, &[Metric::RequestsPerSecond, Metric::P99ResponseTime, Metric::ErrorRate]);

@@ -71,6 +71,7 @@ fn service(table: &mut Table, x: &Calibration, stem: Option<&str>, files: &mut V
         Concurrency::AtLeast { .. } => " # at least: the queue was never seen".to_string(),
         Concurrency::Workers { low, high, .. } if low != high => format!(" # {low} to {high}"),
         Concurrency::Workers { .. } => String::new(),
+        Concurrency::Unclear => " # a guess: the data cannot tell".to_string(),
     };
     comment(&mut workers, &note);
     put(table, "workers", workers);

@@ -11,6 +11,7 @@ pub fn json(x: &Calibration, scenario: &str) -> String {
     let (workers, range) = match x.concurrency {
         Concurrency::Workers { best, low, high } => (best, value!([low, high])),
         Concurrency::AtLeast { seen } => (seen, value!([seen, null])),
+        Concurrency::Unclear => (1, value!([1, null])),
     };
     let all = value!({
         "schema": "wavetank.calibration/1",

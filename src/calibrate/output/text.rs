@@ -47,6 +47,7 @@ pub fn console(x: &Calibration, color: bool) -> String {
         Concurrency::AtLeast { seen } => {
             row("served at once", &format!("at least {seen}"), "the queue was never seen")
         }
+        Concurrency::Unclear => row("served at once", "cannot be told", "1 is a guess"),
     }
     match &x.overhead {
         Some(overhead) => row("on the way", &ms(overhead.value), &between(overhead, &ms)),
