@@ -4,6 +4,10 @@
 //! demand, and the first is as far off as what is left of a service that is under way: (1 + cv²) / 2 of one (the inspection paradox). So
 //! the mean response time is m for n < c and m (1 + (n − c + (1 + cv²) / 2) / c) from there on, and the c is taken that comes nearest by
 //! least squares, weighted by how well each mean is known.
+//!
+//! Of those that wait together that is less than their number says: whoever comes behind k others shares all but one of the k services that it
+//! waits for with whoever came just before, and a long queue is one event, however many stand in it. So a group that found n counts for a
+//! (1 + n − c)-th of its requests.
 
 use super::Observations;
 
@@ -11,9 +15,11 @@ use super::Observations;
 const FEWEST: f64 = 8.0;
 /// By how much of χ² a fit with a knee has to be better than one without, in units of its own misfit: requests of one busy time are
 /// alike, and there are fewer of these than of requests.
-const TELLS: f64 = 20.0;
+const TELLS: f64 = 12.0;
 /// The same for what is as good as the best: the bounds of the interval.
-const AS_GOOD: f64 = 8.0;
+const AS_GOOD: f64 = 6.0;
+/// How far the slope may be from a c-th of the quiet mean, as a share of it: other things grow with load, too.
+const RATIO: f64 = 0.1;
 
 /// Requests served at once, by an instance or, where instances are not told apart, by all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,10 +118,15 @@ pub fn fit(observations: &Observations) -> Concurrency {
         let busiest = observations.busiest.unwrap_or(1.0);
         return Concurrency::AtLeast { seen: (busiest.ceil() as u32).max(1) };
     };
-    let misfit = |c: usize| misfit(&known, c);
-    let without = misfit(most + 1);
-    let all: Vec<(usize, f64)> = (1..=most).map(|c| (c, misfit(c))).filter(|(_, x)| x.is_finite()).collect();
-    let best = all.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1));
+    // Who waited is known once the knee is: it is found twice, at first as if everybody had.
+    let fits = |from: usize| -> Vec<(usize, f64)> {
+        (1..=most).map(|c| (c, misfit(&known, c, from))).filter(|(_, x)| x.is_finite()).collect()
+    };
+    let best_of = |all: &[(usize, f64)]| all.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1));
+    let from = best_of(&fits(0)).map_or(0, |(c, _)| c);
+    let all = fits(from);
+    let without = misfit(&known, most + 1, from);
+    let best = best_of(&all);
     let Some((best, least)) = best else {
         return if grows(&known) { Concurrency::Unclear } else { Concurrency::AtLeast { seen: most as u32 + 1 } };
     };
@@ -146,8 +157,11 @@ fn grows(groups: &[(usize, Group)]) -> bool {
     many.mean() > 1.5 * few.mean() && many.mean() - few.mean() > 3.0 * error
 }
 
-/// χ² of the means against the model with `c` workers.
-fn misfit(groups: &[(usize, Group)], c: usize) -> f64 {
+/// χ² of the means against the model with `c` workers, where those are taken for waiting together that found `from` others or more.
+///
+/// The slope is fitted by itself, so that a quiet mean of few requests does not decide by what it makes of long queues; that it is a c-th of
+/// the quiet mean counts as one more observation.
+fn misfit(groups: &[(usize, Group)], c: usize, from: usize) -> f64 {
     let mut quiet = Group::default();
     for (_, group) in groups.iter().filter(|(found, _)| *found < c) {
         quiet.n += group.n;
@@ -157,16 +171,31 @@ fn misfit(groups: &[(usize, Group)], c: usize) -> f64 {
     if quiet.n < FEWEST {
         return f64::INFINITY;
     }
-    let (mean, variance) = (quiet.mean(), quiet.variance());
-    let left = f64::midpoint(1.0, variance / (mean * mean));
-    groups
+    let (mean, scv) = (quiet.mean(), quiet.variance() / quiet.mean().powi(2));
+    // Of few requests their own variance says little: no less than that of those that found fewest. The same for every c, or a c that took
+    // everybody for quiet would make its own misfit small.
+    let least = groups.first().map_or(0.0, |(_, group)| group.variance()).max(1e-18);
+    let ahead = |found: usize| (found - c) as f64 + f64::midpoint(1.0, scv);
+    let weight = |found: usize, group: &Group| {
+        let alike = 1.0 + found.saturating_sub(from) as f64;
+        group.n / alike / group.variance().max(least)
+    };
+    let waiting = || groups.iter().filter(|(found, _)| *found >= c);
+    let (product, square) = waiting().fold((0.0, 0.0), |(product, square), (found, group)| {
+        let (w, x) = (weight(*found, group), ahead(*found));
+        (product + w * (group.mean() - mean) * x, square + w * x * x)
+    });
+    let slope = if square > 0.0 { (product / square).max(0.0) } else { 0.0 };
+    let of_groups: f64 = groups
         .iter()
-        .map(|&(found, group)| {
-            let waits = if found < c { 0.0 } else { ((found - c) as f64 + left) / c as f64 };
-            let expected = mean * (1.0 + waits);
-            // Of few requests their own variance says little: no less than that of all that did not wait.
-            let variance = group.variance().max(variance).max(1e-18);
-            group.n * (group.mean() - expected).powi(2) / variance
+        .map(|(found, group)| {
+            let waits = if *found < c { 0.0 } else { slope * ahead(*found) };
+            weight(*found, group) * (group.mean() - mean - waits).powi(2)
         })
-        .sum()
+        .sum();
+    if square == 0.0 {
+        return of_groups;
+    }
+    let off = mean / (slope.max(mean * 1e-6) * c as f64) - 1.0;
+    of_groups + off * off / (RATIO * RATIO + scv / quiet.n)
 }

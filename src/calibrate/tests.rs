@@ -112,6 +112,24 @@ fn workers_are_counted_where_the_knee_is_seen() {
     }
 }
 
+/// A minute or less, of which much is one long queue: the knee is uncertain, and the interval has to say so.
+#[test]
+fn the_interval_of_workers_holds_them_in_short_runs_too() {
+    let demands = [Distribution::Exponential { mean: Span::from_millis(40) }];
+    let (mut inside, mut told) = (0, Vec::new());
+    for seed in 0..40 {
+        let found = Queue { seed, workers: 3, rate: 0.95 * 75.0, n: 1000, demands: &demands, way: 0.0 }.calibrated();
+        inside += u32::from(match found.concurrency {
+            Concurrency::Workers { low, high, .. } => low <= 3 && 3 <= high,
+            Concurrency::AtLeast { seen } => seen <= 3,
+            Concurrency::Unclear => true,
+        });
+        told.push(found.concurrency);
+    }
+    // 95 % of 40 are 38. At this load a run may be one long queue, and nobody can tell: some are missed beyond that.
+    assert!(inside >= 34, "{inside} of 40: {told:?}");
+}
+
 #[test]
 fn a_queue_that_was_never_seen_is_told() {
     let demands = [Distribution::Exponential { mean: Span::from_millis(40) }];

@@ -65,6 +65,12 @@ fn a_live_run_tells_its_scenario() {
     assert!(fitted.contains("price_per_hour = 2.0") && fitted.contains("workers = "), "{fitted}");
     let valid = output(folder.path(), &["validate", "fitted.toml"]);
     assert_eq!(valid.status.code(), Some(0), "{}", stderr(&valid));
+    // A report without single requests, as one of load is, tells demand, and that it cannot tell workers.
+    std::fs::remove_file(folder.path().join("run/attempts.csv")).unwrap();
+    let told = calibrated(folder.path(), &["run"]);
+    assert_eq!((told["demands"].as_array().map(Vec::len), &told["concurrency"]["seen"]), (Some(2), &false.into()));
+    let notes = told["notes"].to_string();
+    assert!(notes.contains("never loaded enough") && notes.contains("no single requests"), "{notes}");
 }
 
 /// An access log of four workers under a load that grows, in nginx's JSON with times to the millisecond, made without the simulator.
