@@ -88,6 +88,13 @@ impl Trial<'_> {
     }
 }
 
+/// The overhead that a simulated run would have had to have, to be on its way for as long as a live one of the same requests; `None` where
+/// that cannot be told.
+pub fn overhead(live: &Run, simulated: &Run) -> Option<Span> {
+    let ms = of_run(live)? - of_run(simulated)?;
+    Some(Span::from_secs_f64(ms.max(0.0) / 1e3))
+}
+
 /// What is left of the mean latency of a run beside waiting and service \[ms\].
 fn of_run(run: &Run) -> Option<f64> {
     let mean = |of: &crate::record::latency::Latency| of.mean().map(Span::as_millis_f64);

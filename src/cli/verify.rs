@@ -17,6 +17,7 @@ use crate::live::callers;
 use crate::live::system::Settings;
 use crate::record::Run;
 use crate::record::run::Ended;
+use crate::report::verdict::millis;
 use crate::report::{Mode, RunInfo};
 use crate::scenario::live::Live;
 use crate::scenario::{self, Scenario};
@@ -35,6 +36,7 @@ struct Entry {
 /// The same with its runs.
 struct Ready {
     entry: Entry,
+    notes: Vec<String>,
     sim: (Vec<Run>, RunInfo),
     live: (Vec<Run>, RunInfo),
 }
@@ -124,24 +126,50 @@ fn entry(path: &Path, args: &VerifyArgs) -> Result<Entry, Failure> {
 
 /// Plays a scenario in virtual time once, and live as often as is asked; `None` if it was stopped before two live runs had come to their
 /// ends.
-fn both_worlds(entry: Entry, args: &VerifyArgs, monitor: &Monitor) -> Result<Option<Ready>, Failure> {
-    let (scenario, duration) = (entry.plan.scenario(), entry.plan.duration());
+fn both_worlds(mut entry: Entry, args: &VerifyArgs, monitor: &Monitor) -> Result<Option<Ready>, Failure> {
+    let seed = entry.plan.scenario().seed;
+    let mut notes = Vec::new();
     let stopwatch = Stopwatch::start();
-    let simulated = entry.plan.run(scenario.seed, monitor).or_run_failed()?;
+    let mut simulated = entry.plan.run(seed, monitor).or_run_failed()?;
+    if args.calibrate_overhead {
+        eprintln!("{}: live, for the overhead, {}", entry.name, entry.plan.duration());
+        let run = live(&entry, args, monitor)?;
+        match verify::overhead(&run, &simulated).filter(|_| run.ended == Ended::Completed) {
+            Some(overhead) => {
+                let mut scenario = entry.plan.scenario().clone();
+                scenario.service.overhead += overhead;
+                notes.push(format!(
+                    "the simulator takes {} on the way, as a live run did that is not among those compared",
+                    millis(scenario.service.overhead.as_millis_f64())
+                ));
+                entry.plan = Plan::new(scenario).or_bad_input()?;
+                simulated = entry.plan.run(seed, monitor).or_run_failed()?;
+            }
+            None => {
+                notes.push("what live requests spend on the way could not be told: some were repeated".to_string())
+            }
+        }
+    }
     let sim = (vec![simulated], stopwatch.stop(1));
     let stopwatch = Stopwatch::start();
-    let mut live = Vec::new();
+    let mut runs = Vec::new();
     for i in 1..=args.repetitions {
         if monitor.stop.load(Ordering::Relaxed) {
             break;
         }
-        eprintln!("{}: live, {i} of {}, {duration}", entry.name, args.repetitions);
-        let settings = settings(&entry, args, scenario, duration)?;
-        let run = runtime()?.block_on(play(settings, None, None, duration, monitor, Telling::Nothing))?;
-        live.extend((run.ended == Ended::Completed).then_some(run));
+        eprintln!("{}: live, {i} of {}, {}", entry.name, args.repetitions, entry.plan.duration());
+        let run = live(&entry, args, monitor)?;
+        runs.extend((run.ended == Ended::Completed).then_some(run));
     }
-    let live = (live, stopwatch.stop(cores()));
-    Ok((live.0.len() >= 2).then_some(Ready { entry, sim, live }))
+    let live = (runs, stopwatch.stop(cores()));
+    Ok((live.0.len() >= 2).then_some(Ready { entry, notes, sim, live }))
+}
+
+/// Plays it live once.
+fn live(entry: &Entry, args: &VerifyArgs, monitor: &Monitor) -> Result<Run, Failure> {
+    let (scenario, duration) = (entry.plan.scenario(), entry.plan.duration());
+    let settings = settings(entry, args, scenario, duration)?;
+    runtime()?.block_on(play(settings, None, None, duration, monitor, Telling::Nothing))
 }
 
 fn settings(entry: &Entry, args: &VerifyArgs, scenario: &Scenario, duration: Span) -> Result<Settings, Failure> {
@@ -156,25 +184,28 @@ fn settings(entry: &Entry, args: &VerifyArgs, scenario: &Scenario, duration: Spa
 }
 
 fn trial<'a>(ready: &'a Ready, args: &VerifyArgs) -> Trial<'a> {
-    let Ready { entry, sim, live } = ready;
+    let Ready { entry, notes, sim, live } = ready;
     let (scenario, duration) = (entry.plan.scenario(), entry.plan.duration());
     let mut command = format!("wavetank verify {}", quoted(&entry.path));
     command.extend(args.overrides.iter().map(|each| format!(" --set '{each}'")));
+    if args.calibrate_overhead {
+        command.push_str(" --calibrate-overhead");
+    }
     command.push_str(&format!(" --repetitions {} --seed {}", args.repetitions, scenario.seed));
     let of = |(runs, info): &'a (Vec<Run>, RunInfo), mode| {
         let mut experiment = experiment_of(scenario, duration, runs, command.clone(), info.clone());
         experiment.mode = mode;
         experiment
     };
+    let mut notes = notes.clone();
     let left_out = simulated_only(scenario, &entry.live);
+    notes
+        .extend(left_out.iter().map(|what| format!("{what} is for the simulator only: nothing of it happened live")));
     Trial {
         name: entry.name.clone(),
         interval: scenario.autoscaler.as_ref().map(|autoscaler| autoscaler.interval),
         sim: of(sim, Mode::Sim),
         live: of(live, Mode::Live),
-        notes: left_out
-            .iter()
-            .map(|what| format!("{what} is for the simulator only: nothing of it happened live"))
-            .collect(),
+        notes,
     }
 }
