@@ -6,6 +6,7 @@
 mod analyze;
 mod args;
 mod calibrate;
+mod cluster;
 mod compare;
 #[cfg(feature = "live")]
 mod ctl;
@@ -25,12 +26,14 @@ mod import_traffic;
 mod live;
 #[cfg(feature = "load")]
 mod load;
+mod merge;
 mod policies;
 mod progress;
 mod report;
 mod run;
 #[cfg(feature = "live")]
 mod serve;
+mod shares;
 mod stand_in;
 mod storm;
 #[cfg(feature = "data")]
@@ -71,8 +74,7 @@ pub fn main() -> ExitCode {
         Verb::Tune(args) => tune::tune(*args),
         #[cfg(feature = "history")]
         Verb::Study(args) => tune::study(&args),
-        #[cfg(feature = "history")]
-        Verb::Merge(args) => tune::merge(args),
+        Verb::Merge(args) => merge::merge(&args),
         Verb::Import(args) => import::import(args),
         Verb::Export(args) => export::export(args),
         Verb::Explain(args) => explain::explain(args),

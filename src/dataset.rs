@@ -15,6 +15,7 @@ mod scan;
 mod series;
 mod summary;
 mod timeline;
+mod trials;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ pub use requests::write_requests;
 pub use series::{scan_lines, write_csv, write_steps};
 pub use summary::{Figure, write_summary};
 pub use timeline::write_timeline;
+pub use trials::{Trial, Trials, read_trials, write_trials};
 
 /// Why a table cannot be read or written.
 #[derive(Debug, thiserror::Error)]

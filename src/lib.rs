@@ -20,6 +20,7 @@
 //!   decides about a build;
 //!   [`calibrate`] fits a service model to what was seen
 //! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds
+//! - elsewhere: [`store`] is where machines that share work leave results, [`cluster`] writes the manifests by which they do
 //! - hands: [`cli`] is the program
 //!
 //! Imports go one way, down this list, never up.
@@ -58,6 +59,7 @@
 
 pub mod calibrate;
 pub mod cli;
+pub mod cluster;
 pub mod compare;
 #[cfg(feature = "data")]
 pub mod dataset;
@@ -76,6 +78,7 @@ pub mod rng;
 pub mod scenario;
 pub mod sim;
 pub mod statistics;
+pub mod store;
 pub mod storm;
 pub mod traffic;
 pub mod tune;

@@ -40,6 +40,7 @@ use crate::engine::autoscaler::{Config, CooldownFrom, Policy};
 use crate::engine::hold;
 use reader::{Field, Findings};
 use tree::Node;
+pub(crate) use yaml::document as yaml_document;
 
 /// A manifest that was read.
 #[derive(Clone, Debug, PartialEq)]

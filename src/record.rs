@@ -3,6 +3,7 @@
 //! Memory is bounded by the fleet, the steps of the timeline and the shape of the histograms, never by the number of
 //! requests: per request the recorder increments one counter and one histogram slot.
 
+pub mod archive;
 pub mod attempts;
 pub mod cost;
 pub mod elasticity;
@@ -11,6 +12,7 @@ pub mod fidelity;
 pub mod generator;
 pub mod heat;
 pub mod interval;
+pub mod join;
 pub mod latency;
 pub mod outcome;
 pub mod recorder;

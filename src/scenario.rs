@@ -28,10 +28,12 @@ pub mod faults;
 pub mod fleet;
 mod import;
 pub mod live;
+pub mod load;
 pub mod overload;
 mod overrides;
 pub mod problem;
 mod reader;
+pub mod request;
 mod schema;
 pub mod service;
 pub mod slo;
@@ -99,6 +101,8 @@ pub struct Scenario {
     pub slo: Vec<slo::Target>,
     /// Where and how it runs live; `None`: the file does not say.
     pub live: Option<live::Live>,
+    /// How `wavetank load` sends it.
+    pub load: load::Load,
     /// What `autoscaler.import` could not carry over, each with file, line, key and reason.
     pub import_notes: Vec<String>,
 }
@@ -142,6 +146,7 @@ impl Scenario {
             initial: self.fleet.initial,
             sizing: self.sizing(),
             spotlight: Vec::new(),
+            keeps_steps: false,
         }
     }
 

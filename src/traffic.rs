@@ -14,6 +14,7 @@
 pub mod ahead;
 pub mod arrivals;
 pub mod formats;
+pub mod method;
 pub mod population;
 pub mod replay;
 pub mod shape;

@@ -26,5 +26,6 @@ pub mod search;
 pub mod sobol;
 pub mod space;
 pub mod study;
+pub mod tpe;
 pub mod tuned;
 pub mod usual;

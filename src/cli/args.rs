@@ -1,9 +1,11 @@
 //! What a user types.
 
+mod cluster;
 #[cfg(feature = "live")]
 mod live;
 #[cfg(feature = "load")]
 mod load;
+mod merge;
 mod tune;
 
 use std::path::PathBuf;
@@ -13,10 +15,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::record::fidelity::Fidelity;
 use crate::units::Span;
+pub use cluster::*;
 #[cfg(feature = "live")]
 pub use live::*;
 #[cfg(feature = "load")]
 pub use load::*;
+pub use merge::*;
 pub use tune::*;
 
 /// Puts an auto-scaling system through the storm before production does.
@@ -61,8 +65,8 @@ pub enum Verb {
     /// Tell what is in a study that `tune` left: its runs, by setting
     #[cfg(feature = "history")]
     Study(StudyArgs),
-    /// Join the shares of a study that ran on several machines, and go on
-    #[cfg(feature = "history")]
+    /// Join what several machines did a share of: reports of a load, judged once; replications of a simulation; or a study, and go on
+    /// with it
     Merge(MergeArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
@@ -148,6 +152,17 @@ pub struct SimArgs {
     #[command(flatten)]
     /// The run.
     pub run: RunArgs,
+    /// Play only the replications whose number leaves I when it is divided by N, from 0: 0/4; or /4, for a Job of Kubernetes with an
+    /// index (JOB_COMPLETION_INDEX); wavetank merge makes the report
+    #[arg(long, value_name = "I/N", requires = "results")]
+    pub shard: Option<String>,
+    /// Where shares leave their runs: a folder, or s3://BUCKET/PREFIX (feature s3; the environment has AWS_ACCESS_KEY_ID,
+    /// AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL)
+    #[arg(long, value_name = "PLACE")]
+    pub results: Option<String>,
+    /// A cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// A recording: its files, and how they are read.

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use super::args::{GenerateArgs, OutputFormat, SeriesForm};
 use super::exit::{Exit, Failure, OrExit};
 use crate::rng::{Dice, Stream, pick};
+use crate::scenario::request::Request;
 use crate::scenario::{self, Scenario, Traffic};
 use crate::traffic::{Arrival, Arrivals, EndpointMix, Origin, Population};
 use crate::units::Time;
@@ -117,6 +118,7 @@ fn steps(
 struct Entry<'a> {
     at: Timestamp,
     address: String,
+    method: &'a str,
     path: &'a str,
     status: u16,
     bytes: u64,
@@ -139,6 +141,7 @@ fn log(scenario: &Scenario, arrivals: Arrivals, args: &GenerateArgs, out: &mut i
     let size = Dice::new(scenario.seed, Stream::Spread);
     let demand = Dice::new(scenario.seed, Stream::Demand);
     let samplers: Vec<_> = service.endpoints.iter().map(|endpoint| endpoint.time.sampler()).collect();
+    let parameters = Request::dice(scenario.seed);
     head(args.format, out)?;
     let mut total = 0;
     for Arrival { at, index, origin } in arrivals {
@@ -156,10 +159,12 @@ fn log(scenario: &Scenario, arrivals: Arrivals, args: &GenerateArgs, out: &mut i
             (_, true) => BOT,
             _ => AGENTS[pick(size.sub(u64::from(client), 7).bits(), AGENTS.len())],
         };
+        let written = endpoint.request.written(&parameters, index);
         let entry = Entry {
             at: args.start + jiff::SignedDuration::from_nanos(at.0.min(i64::MAX as u64) as i64),
             address: format!("100.{}.{}.{}", 64 + (client >> 16 & 63), client >> 8 & 255, client & 255),
-            path: &endpoint.path,
+            method: endpoint.request.method.name(),
+            path: &written.target,
             status: if failure.sub(index, 1).unit() < endpoint.error_rate { 500 } else { 200 },
             // Answers between 200 B and 200 kB, most of them small.
             bytes: (200.0 * libm::exp(6.9 * size.unit(index) * size.sub(index, 1).unit())) as u64,
@@ -190,12 +195,12 @@ fn head(format: OutputFormat, out: &mut impl Write) -> io::Result<()> {
 
 impl Entry<'_> {
     fn write(&self, format: OutputFormat, out: &mut impl Write) -> io::Result<()> {
-        let Entry { at, address, path, status, bytes, agent, took } = self;
+        let Entry { at, address, method, path, status, bytes, agent, took } = self;
         let seconds = *took as f64 / 1e9;
         match format {
             OutputFormat::Common | OutputFormat::Combined => {
                 let stamp = at.strftime("%d/%b/%Y:%H:%M:%S +0000");
-                write!(out, "{address} - - [{stamp}] \"GET {path} HTTP/1.1\" {status} {bytes}")?;
+                write!(out, "{address} - - [{stamp}] \"{method} {path} HTTP/1.1\" {status} {bytes}")?;
                 if format == OutputFormat::Combined {
                     write!(out, " \"-\" \"{agent}\"")?;
                 }
@@ -207,7 +212,7 @@ impl Entry<'_> {
                 writeln!(
                     out,
                     "{{\"level\":\"info\",\"ts\":{whole}.{part:06},\"logger\":\"http.log.access\",\"msg\":\"handled request\",\
-                     \"request\":{{\"client_ip\":\"{address}\",\"method\":\"GET\",\"uri\":{},\"headers\":{{\"User-Agent\":[{}]}}}},\
+                     \"request\":{{\"client_ip\":\"{address}\",\"method\":\"{method}\",\"uri\":{},\"headers\":{{\"User-Agent\":[{}]}}}},\
                      \"duration\":{seconds:.9},\"size\":{bytes},\"status\":{status}}}",
                     quoted(path),
                     quoted(agent)
@@ -216,7 +221,7 @@ impl Entry<'_> {
             OutputFormat::Traefik => writeln!(
                 out,
                 "{{\"ClientHost\":\"{address}\",\"DownstreamContentSize\":{bytes},\"DownstreamStatus\":{status},\"Duration\":{took},\
-                 \"RequestMethod\":\"GET\",\"RequestPath\":{},\"StartUTC\":\"{at:.9}\",\"request_User-Agent\":{}}}",
+                 \"RequestMethod\":\"{method}\",\"RequestPath\":{},\"StartUTC\":\"{at:.9}\",\"request_User-Agent\":{}}}",
                 quoted(path),
                 quoted(agent)
             ),
@@ -224,7 +229,7 @@ impl Entry<'_> {
                 out,
                 "{{\"time_iso8601\":\"{at:.9}\",\"remote_addr\":\"{address}\",\"request\":{},\"status\":{status},\
                  \"body_bytes_sent\":{bytes},\"request_time\":{seconds:.3},\"http_user_agent\":{}}}",
-                quoted(&format!("GET {path} HTTP/1.1")),
+                quoted(&format!("{method} {path} HTTP/1.1")),
                 quoted(agent)
             ),
             OutputFormat::Haproxy => {
@@ -233,7 +238,7 @@ impl Entry<'_> {
                 writeln!(
                     out,
                     "{address}:50000 [{stamp}.{part:03}] in back/app 0/0/0/{ms}/{ms} {status} {bytes} - - ---- 1/1/1/1/0 0/0 \
-                     \"GET {path} HTTP/1.1\""
+                     \"{method} {path} HTTP/1.1\""
                 )
             }
             OutputFormat::Alb => {
@@ -242,17 +247,17 @@ impl Entry<'_> {
                 writeln!(
                     out,
                     "http {answered:.6} app/wavetank/1 {address}:50000 10.0.0.1:80 0.000 {:.6} 0.000 {status} {status} 0 {bytes} \
-                     \"GET http://example.com:80{path} HTTP/1.1\" \"{agent}\" - -",
+                     \"{method} http://example.com:80{path} HTTP/1.1\" \"{agent}\" - -",
                     (took / 1000) as f64 / 1e6
                 )
             }
             OutputFormat::Iis => {
                 let (stamp, agent) = (at.strftime("%Y-%m-%d %H:%M:%S"), agent.replace(' ', "+"));
-                writeln!(out, "{stamp} {address} GET {path} {status} {bytes} {} {agent}", took / 1_000_000)
+                writeln!(out, "{stamp} {address} {method} {path} {status} {bytes} {} {agent}", took / 1_000_000)
             }
             OutputFormat::CloudFront => {
                 let (stamp, agent) = (at.strftime("%Y-%m-%d\t%H:%M:%S"), agent.replace(' ', "%20"));
-                writeln!(out, "{stamp}\tFRA2\t{bytes}\t{address}\tGET\t{path}\t{status}\t{agent}\t{seconds:.3}")
+                writeln!(out, "{stamp}\tFRA2\t{bytes}\t{address}\t{method}\t{path}\t{status}\t{agent}\t{seconds:.3}")
             }
             OutputFormat::Csv | OutputFormat::Ndjson | OutputFormat::Numbers => Ok(()),
         }

@@ -14,6 +14,7 @@ use super::args::{ReplayArgs, RunArgs, SimArgs};
 use super::dataset::{self, quoted};
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::Progress;
+use super::shares;
 use super::stand_in::{self, Meeting};
 use crate::engine::autoscaler;
 use crate::engine::metrics::Metric;
@@ -37,13 +38,20 @@ pub fn sim(args: SimArgs) -> Result<Exit, Failure> {
         .map(|path| scenario::load(path, &args.run.overrides))
         .collect::<Result<Vec<_>, _>>()
         .or_bad_input()?;
+    if let Some(system) = args.cluster.job {
+        return shares::on_cluster(&args, &scenarios, system);
+    }
+    let share = args.shard.as_deref().map(shares::share).transpose().or_bad_input()?;
     let mut exit = Exit::Done;
     let several = scenarios.len() > 1;
     for (scenario, path) in scenarios.into_iter().zip(&args.scenarios) {
         let out = args.run.out.clone().map(|out| if several { out.join(&scenario.name) } else { out });
         let command = format!("wavetank sim {}{}", quoted(path), shown(&args.run));
         let plan = Plan::new(told(scenario, &args.run)).or_bad_input()?.with_fidelity(fidelity(&args.run));
-        let worst = run(&plan, command, out, &args.run, false, None)?;
+        let worst = match (share, &args.results) {
+            (Some(share), Some(place)) => shares::play(&plan, &args, path, command, share, place)?,
+            _ => run(&plan, command, out, &args.run, false, None)?,
+        };
         exit = if worst == Exit::Done { exit } else { worst };
     }
     Ok(exit)
@@ -113,20 +121,18 @@ fn told(mut scenario: Scenario, args: &RunArgs) -> Scenario {
 
 /// The options that change what is simulated, as they would be typed again.
 fn shown(args: &RunArgs) -> String {
-    let mut text = String::new();
-    for each in &args.overrides {
-        text.push_str(&format!(" --set '{each}'"));
-    }
-    if let Some(n) = args.replications {
-        text.push_str(&format!(" --replications {n}"));
-    }
-    if let Some(seed) = args.seed {
-        text.push_str(&format!(" --seed {seed}"));
-    }
-    if let Some(fidelity) = args.fidelity {
-        text.push_str(&format!(" --fidelity {}", fidelity.name()));
-    }
-    text
+    words(args).iter().map(|word| format!(" {}", quoted(Path::new(word)))).collect()
+}
+
+/// The same, word by word.
+pub(super) fn words(args: &RunArgs) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut add = |flag: &str, value: String| words.extend([flag.to_string(), value]);
+    args.overrides.iter().for_each(|each| add("--set", each.clone()));
+    args.replications.iter().for_each(|n| add("--replications", n.to_string()));
+    args.seed.iter().for_each(|seed| add("--seed", seed.to_string()));
+    args.fidelity.iter().for_each(|fidelity| add("--fidelity", fidelity.name().to_string()));
+    words
 }
 
 fn run(
@@ -137,36 +143,70 @@ fn run(
     compare_recorded: bool,
     stand_in: Option<&str>,
 ) -> Result<Exit, Failure> {
-    let write_files = out.is_some() || !args.json;
-    let out = out.unwrap_or_else(|| Path::new("reports").join(folder_name(&plan.scenario().name)));
     check_length(plan).or_bad_input()?;
     if compare_recorded && plan.dataset().and_then(recorded).is_none() {
         return Err(anyhow!("--compare-recorded: the recording has neither response times nor status codes"))
             .or_bad_input();
     }
-    if write_files {
-        // Before the run: a folder that cannot be had costs a second, not an hour. After the input: what cannot be used
-        // leaves nothing behind.
-        std::fs::create_dir_all(&out)
-            .with_context(|| format!("cannot make the folder {}", out.display()))
-            .or_bad_input()?;
-    }
+    let telling = Telling { out, json: args.json, note: args.note.as_deref(), compare_recorded, stand_in };
+    // Before the run: a folder that cannot be had costs a second, not an hour. After the input: what cannot be used leaves
+    // nothing behind.
+    telling.folder(plan)?;
     if let Some(dataset) = plan.dataset() {
         eprintln!("{}: {}", dataset::names(dataset), dataset.summary());
     }
     let replications = plan.scenario().replications;
     let (runs, info) = timed(plan, args.threads, |monitor| replicate(plan, replications, monitor))?;
-    let mut experiment = experiment(plan, &runs, command, info, args.note.as_deref());
-    experiment.compare_recorded = compare_recorded;
-    if write_files {
-        report::write(&experiment, &out).or_run_failed()?;
-        if let Some(text) = stand_in {
+    tell(plan, &runs, command, info, &telling)
+}
+
+/// How a report is told.
+#[derive(Debug, Default)]
+pub(super) struct Telling<'a> {
+    /// The folder for it; `None`: one of its own, or none with `json`.
+    pub out: Option<PathBuf>,
+    /// Whether it is printed as JSON.
+    pub json: bool,
+    /// What the user notes.
+    pub note: Option<&'a str>,
+    /// Whether it is compared with what was recorded.
+    pub compare_recorded: bool,
+    /// The scenario that stood in for one of the user's.
+    pub stand_in: Option<&'a str>,
+}
+
+impl Telling<'_> {
+    /// The folder for the report of a run of `plan`, which is there then; `None` if nothing is written.
+    fn folder(&self, plan: &Plan) -> Result<Option<PathBuf>, Failure> {
+        let own = || (!self.json).then(|| Path::new("reports").join(folder_name(&plan.scenario().name)));
+        let Some(out) = self.out.clone().or_else(own) else { return Ok(None) };
+        std::fs::create_dir_all(&out)
+            .with_context(|| format!("cannot make the folder {}", out.display()))
+            .or_bad_input()?;
+        Ok(Some(out))
+    }
+}
+
+/// Writes the report of runs, and shows it.
+pub(super) fn tell(
+    plan: &Plan,
+    runs: &[Run],
+    command: String,
+    info: RunInfo,
+    telling: &Telling,
+) -> Result<Exit, Failure> {
+    let mut experiment = experiment(plan, runs, command, info, telling.note);
+    experiment.compare_recorded = telling.compare_recorded;
+    let out = telling.folder(plan)?;
+    if let Some(out) = &out {
+        report::write(&experiment, out).or_run_failed()?;
+        if let Some(text) = telling.stand_in {
             report::write_file(&out.join("scenario.toml"), text.as_bytes()).or_run_failed()?;
         }
         #[cfg(feature = "data")]
-        super::tables::write(&experiment, &out).or_run_failed()?;
+        super::tables::write(&experiment, out).or_run_failed()?;
     }
-    print_report(&experiment, Some(&*out), args.json);
+    print_report(&experiment, out.as_deref(), telling.json);
     let lost = runs.iter().any(|run| matches!(run.ended, Ended::TrafficLost { .. }));
     Ok(if lost { Exit::RunFailed } else { Exit::Done })
 }

@@ -1,6 +1,8 @@
 //! `wavetank tune`: ask, search, confirm, and leave what is to be done.
 
 mod files;
+#[cfg(all(feature = "data", feature = "history"))]
+mod results;
 #[cfg(feature = "history")]
 mod study;
 
@@ -12,10 +14,13 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, anyhow};
 
 use super::args::TuneArgs;
+use super::cluster::{self as cli_cluster, Shared};
 use super::dataset::{Files, quoted, replayed, tables};
 use super::exit::{Exit, Failure, OrExit};
 use super::progress::Progress;
 use super::run::{Stopwatch, experiment, folder_name, stop_on_ctrl_c};
+use super::shares;
+use crate::cluster;
 use crate::gate::{Bound, Criterion};
 use crate::record::Run;
 use crate::record::fidelity::Fidelity;
@@ -28,7 +33,7 @@ use crate::tune::confirm::Advice;
 use crate::tune::days::{self, Day, Days, Part};
 use crate::tune::expression::{Constraint, number};
 use crate::tune::judge::{Combine, Goal, Rules};
-use crate::tune::laboratory::{self, Block, Laboratory, Setup, Share, Stop, Stress};
+use crate::tune::laboratory::{self, Block, Exchange, Laboratory, Setup, Share, Stop, Stress};
 use crate::tune::output::{self, Told};
 use crate::tune::search::{self, Candidate, Method, Origin, Play, Trial};
 use crate::tune::space::{Dimension, Space};
@@ -38,7 +43,10 @@ use crate::tune::usual;
 use crate::units::Span;
 
 #[cfg(feature = "history")]
-pub use study::{merge, study};
+pub use study::{merge as merge_studies, study};
+
+/// How long shares on a cluster wait for each other: as long as some of them may stand in a queue.
+const SHARES_WAIT: Span = Span::from_secs(3600);
 
 /// Runs of the pilot that `--time` is reckoned from, for each thread.
 const PILOT_RUNS: usize = 2;
@@ -48,9 +56,12 @@ pub fn tune(args: TuneArgs) -> Result<Exit, Failure> {
     let args = resumed(args)?;
     let files = if args.traffic.is_empty() { None } else { Some(Files::of(&args.traffic)?) };
     let system = System::of(&args, files.as_ref())?;
+    if let Some(on) = args.cluster.job {
+        return in_shares(&args, &system, on);
+    }
     let days = system.days(&args)?;
     let mut question = system.question(&args)?;
-    let share = args.shard.as_deref().map(share).transpose().or_bad_input()?;
+    let share = args.shard.as_deref().map(shares::share).transpose().or_bad_input()?;
     let write_files = args.out.is_some() || args.resume.is_some() || !args.json;
     let default = || Path::new("reports").join(format!("tune-{}", folder_name(&system.scenario.name)));
     let in_study = args.resume.as_deref().and_then(Path::parent).map(|parent| match parent.as_os_str().is_empty() {
@@ -80,9 +91,11 @@ pub fn tune(args: TuneArgs) -> Result<Exit, Failure> {
             .map_err(|_| anyhow!("--time: found {time:?}, expected a duration such as 10m"))
             .or_bad_input()?;
         let mut aside = Study::in_memory();
-        let mut pilot =
-            laboratory(&load, &question, &all_days, &mut aside, &monitor, &progress, (None, system.fidelity))?;
-        let per_second = pool.install(|| speed(&mut pilot, days.searched.len(), pool.current_num_threads()))?;
+        let per_second = {
+            let how = (None, system.fidelity);
+            let mut pilot = laboratory(&load, &question, &all_days, &mut aside, &monitor, &progress, how, None)?;
+            pool.install(|| speed(&mut pilot, days.searched.len(), pool.current_num_threads()))?
+        };
         let runs = (time.as_secs_f64() * per_second) as u64;
         let after = expected(&question, &days) - question.budget;
         question.budget = runs.saturating_sub(after).max(question.budget.min(16)).max(16);
@@ -95,13 +108,28 @@ pub fn tune(args: TuneArgs) -> Result<Exit, Failure> {
     }
     let args = TuneArgs { budget: question.budget, time: None, ..args };
     let mut study = if write_files { opened(&path, &args, &system, &question, &days)? } else { Study::in_memory() };
+    let mut results = left(&args, &system, &question, &days, share, &monitor)?;
+    if let Some(results) = &mut results {
+        for (record, outcome) in results.swap(&[], &[]).map_err(|error| anyhow!(error)).or_bad_input()? {
+            study.writer().write(&record, &outcome).or_run_failed()?;
+            study.remember(record, outcome);
+        }
+    }
     let had = study.runs().len();
     if had > 0 && !args.json {
         eprintln!("{had} runs are in the study already and are not played again");
     }
     let (tuned, timelines) = {
-        let mut lab =
-            laboratory(&load, &question, &all_days, &mut study, &monitor, &progress, (share, system.fidelity))?;
+        let mut lab = laboratory(
+            &load,
+            &question,
+            &all_days,
+            &mut study,
+            &monitor,
+            &progress,
+            (share, system.fidelity),
+            results,
+        )?;
         let _bar = Progress::of_study(&progress, expected(&question, &days));
         let tuned = match pool.install(|| answer(&question, &days, &mut lab)) {
             Ok(tuned) => tuned,
@@ -187,6 +215,8 @@ fn resumed(args: TuneArgs) -> Result<TuneArgs, Failure> {
             budget,
             seeds_confirm,
             shard: args.shard,
+            results: args.results,
+            wait: args.wait,
             resume: Some(path),
             out: args.out,
             json: args.json,
@@ -350,20 +380,6 @@ fn goals(args: &TuneArgs, scenario: &Scenario) -> Result<Vec<Goal>, Failure> {
     Ok(goals)
 }
 
-/// `I/N`, or `/N` with the index that Kubernetes gave.
-pub(super) fn share(text: &str) -> anyhow::Result<Share> {
-    let expected = || anyhow!("--shard: found {text:?}, expected I/N with I from 0 to N − 1, such as 0/4");
-    let (index, of) = text.split_once('/').ok_or_else(expected)?;
-    let of: u32 = of.parse().ok().filter(|n| *n > 0).ok_or_else(expected)?;
-    let index = match index {
-        "" => std::env::var("JOB_COMPLETION_INDEX")
-            .context("--shard: JOB_COMPLETION_INDEX is not set, say which share")?,
-        index => index.to_string(),
-    };
-    let index: u32 = index.parse().ok().filter(|i| *i < of).ok_or_else(expected)?;
-    Ok(Share { index, of })
-}
-
 fn laboratory<'a>(
     load: laboratory::Load<'a>,
     question: &'a Question,
@@ -372,9 +388,43 @@ fn laboratory<'a>(
     monitor: &'a Monitor,
     progress: &'a laboratory::Progress,
     (share, fidelity): (Option<Share>, Fidelity),
+    exchange: Option<Box<dyn Exchange + Send + Sync + 'a>>,
 ) -> Result<Laboratory<'a>, Failure> {
     let rules = &question.rules;
-    Laboratory::new(Setup { load, rules, days, study, monitor, progress, share, fidelity }).or_bad_input()
+    Laboratory::new(Setup { load, rules, days, study, monitor, progress, share, exchange, fidelity }).or_bad_input()
+}
+
+/// The place where shares leave their runs, if one was named.
+fn left<'a>(
+    args: &TuneArgs,
+    system: &System,
+    question: &Question,
+    days: &Days,
+    share: Option<Share>,
+    monitor: &'a Monitor,
+) -> Result<Option<Box<dyn Exchange + Send + Sync + 'a>>, Failure> {
+    let Some(place) = &args.results else { return Ok(None) };
+    #[cfg(all(feature = "data", feature = "history"))]
+    {
+        let store = crate::store::Store::open(place).context("--results").or_bad_input()?;
+        let meta = meta(args, system, question, days)?;
+        let patience = args.wait.unwrap_or(Span::ZERO);
+        Ok(Some(Box::new(results::Results::new(store, meta, share, patience, monitor))))
+    }
+    #[cfg(not(all(feature = "data", feature = "history")))]
+    {
+        let _ = (system, question, days, share, monitor);
+        let instead = "wavetank merge joins the studies of shares as well";
+        let words = "runs are left as tables by the feature data, which this program was built without";
+        Err(anyhow!("--results {place}: {words}; {instead}")).or_bad_input()
+    }
+}
+
+/// What a study is of.
+#[cfg(feature = "history")]
+fn meta(args: &TuneArgs, system: &System, question: &Question, days: &Days) -> Result<studies::Meta, Failure> {
+    let definition = serde_json::to_string(args).expect("arguments are plain");
+    Ok(studies::Meta { digest: system.digest(question, days)?, definition })
 }
 
 /// Runs per second of wall time, by a pilot with the present setting.
@@ -391,9 +441,7 @@ fn speed(lab: &mut Laboratory, days: usize, threads: usize) -> Result<f64, Failu
 fn opened(path: &Path, args: &TuneArgs, system: &System, question: &Question, days: &Days) -> Result<Study, Failure> {
     #[cfg(feature = "history")]
     {
-        let definition = serde_json::to_string(args).expect("arguments are plain");
-        let meta = studies::Meta { digest: system.digest(question, days)?, definition };
-        Study::open(path, &meta).or_bad_input()
+        Study::open(path, &meta(args, system, question, days)?).or_bad_input()
     }
     #[cfg(not(feature = "history"))]
     {
@@ -430,14 +478,23 @@ fn before_and_after(
 
 /// What makes the study again.
 fn shown(args: &TuneArgs) -> String {
-    let mut text = format!("wavetank tune {}", args.scenario.as_deref().map_or(String::new(), quoted));
-    let mut add = |flag: &str, value: String| text.push_str(&format!(" --{flag} {value}"));
-    args.traffic.iter().for_each(|path| add("traffic", quoted(path)));
-    args.policy.iter().for_each(|path| add("policy", quoted(path)));
+    let words = words(args);
+    let quoted: Vec<String> = words.iter().map(|word| quoted(Path::new(word))).collect();
+    format!("wavetank {}", quoted.join(" "))
+}
+
+/// What makes the study again, word by word.
+fn words(args: &TuneArgs) -> Vec<String> {
+    let path = |path: &PathBuf| path.display().to_string();
+    let mut words = vec!["tune".to_string()];
+    words.extend(args.scenario.iter().map(path));
+    let mut add = |flag: &str, value: String| words.extend([format!("--{flag}"), value]);
+    args.traffic.iter().for_each(|file| add("traffic", path(file)));
+    args.policy.iter().for_each(|file| add("policy", path(file)));
     for (flag, values) in
         [("vary", &args.vary), ("require", &args.require), ("slo", &args.slo), ("set", &args.overrides)]
     {
-        values.iter().for_each(|value| add(flag, format!("'{value}'")));
+        values.iter().for_each(|value| add(flag, value.clone()));
     }
     let optional = [("train", &args.train), ("validate", &args.validate)];
     optional.into_iter().for_each(|(flag, value)| value.iter().for_each(|value| add(flag, value.clone())));
@@ -452,10 +509,19 @@ fn shown(args: &TuneArgs) -> String {
     add("seeds-confirm", args.seeds_confirm.to_string());
     add("confidence", args.confidence.to_string());
     add("precision", args.precision.to_string());
-    for (flag, is) in [("worst", args.worst), ("every-day", args.every_day)] {
-        if is {
-            text.push_str(&format!(" --{flag}"));
-        }
-    }
-    text
+    let flags = [("--worst", args.worst), ("--every-day", args.every_day)];
+    words.extend(flags.iter().filter(|(_, is)| *is).map(|(flag, _)| (*flag).to_string()));
+    words
+}
+
+/// Prints what plays the study in shares on a cluster. Shares wait for each other, so that all of it is played in one go.
+fn in_shares(args: &TuneArgs, system: &System, on: cluster::System) -> Result<Exit, Failure> {
+    let mut command = words(args);
+    let wait = args.wait.unwrap_or(SHARES_WAIT).to_string();
+    command.extend(["--wait", &wait, "--out", "/tmp/wavetank"].map(str::to_string));
+    let join = ["merge", "--into", "/tmp/report/study.db"];
+    let mut files = cli_cluster::files(&system.path, &system.keys, system.dataset.as_ref());
+    files.extend(system.policy.clone());
+    let shared = Shared { name: &system.scenario.name, command, join: &join, files };
+    cli_cluster::print(&args.cluster, on, args.results.as_deref(), shared)
 }

@@ -4,13 +4,17 @@
 //! a person can read ("cpu_utilization 82.4% > 70% for 2m (rule cpu_scale_up)") and, as fields of its kind, the
 //! values behind it.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use crate::engine::analyzer::advice::Advice;
 use crate::engine::analyzer::verdict::Verdict;
 use crate::engine::request::InstanceId;
 use crate::units::{Span, Time};
 
 /// Something that happened at a moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// When.
     pub at: Time,
@@ -21,7 +25,7 @@ pub struct Event {
 }
 
 /// What can happen.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum EventKind {
     /// The autoscaler (or a person) asked for more instances.
     ScaledUp(Scaling),
@@ -227,7 +231,7 @@ impl EventKind {
 }
 
 /// A change of the fleet's size.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {
     /// The rule, policy, or "manual", "min", "max".
     pub rule: String,
@@ -248,7 +252,7 @@ pub struct Scaling {
 }
 
 /// What one policy proposed at a tick.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Wish {
     /// The policy.
     pub policy: String,
@@ -264,10 +268,10 @@ pub struct Wish {
 }
 
 /// One stage of the autoscaler's pipeline.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     /// "policy", "stabilise", "rate-limit", "combine" (with several policies), "bounds", "guards".
-    pub stage: &'static str,
+    pub stage: Cow<'static, str>,
     /// Instances wanted before the stage.
     pub input: u32,
     /// Instances wanted after it.
@@ -277,7 +281,7 @@ pub struct Stage {
 }
 
 /// The moments on the way to a rule's firing; differences are the parts of its delay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// When the first breaching value had been sampled; `since` − this is the metric delay.
     pub sampled_at: Time,
@@ -292,7 +296,7 @@ pub struct Timing {
 }
 
 /// A reason that suppressed a scaling action.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Block {
     /// In words: "rule cooldown", "scale_down_cooldown", "max 20", "pending instances", …
     pub reason: String,
@@ -301,7 +305,7 @@ pub struct Block {
 }
 
 /// A departure of offered load from its baseline.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spike {
     /// Sequence number, from 1.
     pub id: u32,

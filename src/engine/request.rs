@@ -3,10 +3,12 @@
 //! A *request* is what a user wanted; it has one or more *attempts*. The engine sees attempts: [`Request`] asks
 //! for one, [`Admission`] answers, [`Completion`] tells how a forwarded one ended.
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{Span, Time};
 
 /// One running copy of the service. Ids count launches and are never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InstanceId(pub u32);
 
 /// An attempt that asks to be let in.

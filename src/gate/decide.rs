@@ -3,7 +3,7 @@
 use super::criterion::{Bound, Criterion, Quantity};
 use super::sample::{Distribution, Sample};
 use crate::report::Experiment;
-use crate::report::verdict::{Outcome, Verdict};
+use crate::report::verdict::{Outcome, Verdict, is_masked, percent};
 use crate::statistics::proportion::requests_to_show;
 use crate::statistics::{self, Estimate, t_quantile};
 
@@ -79,7 +79,7 @@ impl Judgement {
             visible: None,
             p: None,
             p_adjusted: None,
-            note: None,
+            note: v.masked.map(|_| v.mask().trim_start_matches([',', ' ']).to_string()),
         };
         let findings = x.verdicts().into_iter().map(finding).collect();
         Judgement { findings, looks: Vec::new(), design: Design::single(x.runs.len()) }
@@ -383,14 +383,11 @@ fn check_requests(known: &mut Finding, runs: &[Sample], design: &Design) {
             known.note = Some(format!("{requests} requests cannot show it: {needed} without a failure would"));
         }
     }
-    if let Quantity::Latency { q } = known.criterion.quantity {
-        let share = failed as f64 / requests.max(1) as f64;
-        if share > 1.0 - q {
-            known.note = Some(format!(
-                "masked: {} of the requests failed and are not in it",
-                crate::report::verdict::percent(share)
-            ));
-        }
+    if let Quantity::Latency { q } = known.criterion.quantity
+        && is_masked(q, requests, failed)
+    {
+        let share = percent(failed as f64 / requests as f64);
+        known.note = Some(format!("masked: {share} of the requests failed and are not in it"));
     }
 }
 

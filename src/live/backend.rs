@@ -270,7 +270,7 @@ impl Backend {
                 let number = |name: &HeaderName| fields::number(&parts.headers, name);
                 let index = number(&fields::INDEX).unwrap_or_else(|| self.unnamed.fetch_add(1, Ordering::Relaxed));
                 let attempt = number(&fields::ATTEMPT).unwrap_or(1);
-                let endpoint = self.endpoint(parts.uri.path(), index);
+                let endpoint = self.endpoint(&parts.method, parts.uri.path(), index);
                 let backend = Arc::clone(&self);
                 // In a task of its own: it is finished even if its client leaves.
                 let work = tokio::spawn(async move { backend.work(endpoint, index, attempt).await });
@@ -279,11 +279,10 @@ impl Backend {
         }
     }
 
-    /// The endpoint of a path; of one that is none, what the request's index says.
-    fn endpoint(&self, path: &str, index: u64) -> usize {
-        let endpoints = &self.scenario.service.endpoints;
-        let found = endpoints.iter().position(|endpoint| endpoint.path == path);
-        found.unwrap_or_else(|| usize::from(self.mix.endpoint(index)))
+    /// The endpoint of a request: the one that its index says, unless its method and path are those of another.
+    fn endpoint(&self, method: &Method, path: &str, index: u64) -> usize {
+        let drawn = self.mix.endpoint(index);
+        usize::from(self.scenario.service.endpoint_of(method.as_str(), path, Some(drawn)).unwrap_or(drawn))
     }
 
     async fn work(&self, endpoint: usize, index: u64, attempt: u64) -> Response<Full<Bytes>> {

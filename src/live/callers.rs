@@ -6,6 +6,8 @@
 //!
 //! What is absent: users who wait for answers before they ask again, recordings, and shedding or hedging by clients.
 
+pub mod writer;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +15,7 @@ use http_body_util::BodyExt;
 use hyper::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Request, StatusCode};
 
+use self::writer::Writer;
 use crate::engine::overload::retries::{Failed, Retries};
 use crate::live::alarm::Alarms;
 use crate::live::backend::TIMING;
@@ -57,6 +60,7 @@ pub struct Callers {
     attackers: Vec<std::ops::Range<u32>>,
     attacked: Vec<Option<u16>>,
     mix: EndpointMix,
+    writer: Writer,
     retry_dice: Dice,
     retries: Option<Mutex<Retries>>,
 }
@@ -115,6 +119,7 @@ impl Callers {
             attacked: config.attacks().map(|attack| attack.endpoint).collect(),
             population,
             mix: EndpointMix::new(&weights, seed),
+            writer: Writer::new(scenario.service.endpoints.iter().map(|endpoint| &endpoint.request), seed),
             retry_dice: Dice::new(seed, Stream::RetryJitter),
             retries: scenario.clients.retry.as_ref().map(|retry| Mutex::new(Retries::new(&retry.policy))),
             gateway: Upstream::new(address, timeouts),
@@ -237,14 +242,18 @@ impl Callers {
                 Err(_) => return lost,
             },
         };
-        let path = &self.scenario.service.endpoints[usize::from(wish.endpoint)].path;
-        let request = Request::get(path.as_str())
+        let message = self.writer.write(usize::from(wish.endpoint), wish.index);
+        let body = if message.body.is_empty() { Outgoing::Empty } else { Outgoing::Own(Some(message.body)) };
+        let request = Request::builder()
+            .method(message.method)
+            .uri(&*message.target)
             .header(hyper::header::HOST, self.gateway.address().to_string())
             .header(fields::INDEX, wish.index)
             .header(fields::CLIENT, wish.client)
             .header(fields::ATTEMPT, attempt)
-            .body(Outgoing::Empty);
-        let Ok(request) = request else { return lost };
+            .body(body);
+        let Ok(mut request) = request else { return lost };
+        request.headers_mut().extend(message.headers.into_iter().map(|(name, value)| (Some(name), value)));
         let Ok(response) = connection.send_request(request).await else { return lost };
         let (parts, body) = response.into_parts();
         if body.collect().await.is_err() {

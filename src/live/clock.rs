@@ -24,6 +24,26 @@ impl Clock {
         Clock { began: Instant::now(), date: Timestamp::now() }
     }
 
+    /// A clock that starts at a date, for several machines to start at once, and how late it did. It looks twice a millisecond at the end, as
+    /// timers wake too late; `goes_on` says every 20 ms whether it is still to wait.
+    pub async fn start_at(date: Timestamp, goes_on: impl Fn() -> bool) -> (Clock, SignedDuration) {
+        const LOOK: SignedDuration = SignedDuration::from_millis(20);
+        const CLOSE: SignedDuration = SignedDuration::from_millis(3);
+        loop {
+            let left = date.duration_since(Timestamp::now());
+            if !goes_on() || left <= SignedDuration::ZERO {
+                let clock = Clock::start();
+                return (clock, clock.date.duration_since(date));
+            }
+            if left > CLOSE {
+                let sleep = (left - CLOSE).min(LOOK);
+                tokio::time::sleep(sleep.unsigned_abs()).await;
+            } else {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
     /// How long it has run.
     pub fn now(&self) -> Time {
         Time(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))

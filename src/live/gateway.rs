@@ -40,6 +40,7 @@ use crate::engine::overload::budget::{self, Budget};
 use crate::engine::request::InstanceId;
 use crate::live::driver::Driver;
 use crate::scenario::live::Live;
+use crate::scenario::service::Service;
 use crate::scenario::{Scenario, Traffic};
 use crate::traffic::Population;
 use answer::Words;
@@ -59,8 +60,8 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 pub struct Gateway {
     driver: Arc<Driver>,
     live: Live,
-    /// Paths of the endpoints, and the number of what is none of them.
-    endpoints: Vec<String>,
+    /// What it is asked for.
+    service: Service,
     /// Who asks for a request of a load generator's.
     population: Population,
     /// Numbers of the run's clients are below this.
@@ -95,7 +96,7 @@ impl Gateway {
                 quotas: quotas.collect(),
             },
             trust: Trust { networks: live.trusted.clone(), hops: live.trusted_hops },
-            endpoints: scenario.service.endpoints.iter().map(|endpoint| endpoint.path.clone()).collect(),
+            service: scenario.service.clone(),
             run_clients: attackers.last().map_or(scenario.clients.population.population, |last| last.end),
             population,
             clients: Mutex::new(Keys::new(MOST_CLIENTS, Overflow::Hashed, RandomState::new().hash_one(0))),

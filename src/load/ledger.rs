@@ -5,12 +5,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::load::schedule::{Job, Plan};
+use crate::load::schedule::{Job, Plan, Share};
 use crate::record::elasticity::Elasticity;
-use crate::record::generator::Generator;
-use crate::record::latency::Latency;
+use crate::record::generator::{Generator, Shares};
 use crate::record::outcome::Failure;
-use crate::record::recorder::FleetSample;
+use crate::record::recorder::{self, FleetSample};
 use crate::record::regret::Regret;
 use crate::record::run::{Ended, FleetSummary};
 use crate::record::timeline::Column;
@@ -23,8 +22,9 @@ use crate::units::{Span, Time};
 pub struct Attempt {
     /// When it was sent; `None`: it never was, for the run ended first, or this machine had no connection left.
     pub sent: Option<Time>,
-    /// When the head of its answer came; `None`: none did.
-    pub head: Option<Time>,
+    /// When the head of its answer came, and over which version of HTTP: its place in [`VERSIONS`](crate::record::generator::VERSIONS).
+    /// `None`: none did.
+    pub head: Option<(Time, usize)>,
     /// When its body had been read, or it failed.
     pub done: Time,
     /// Why it failed; `None`: it did not.
@@ -53,31 +53,34 @@ pub struct Ledger {
 struct Books {
     recorder: Recorder,
     generator: Generator,
-    /// From sent to done, of all that were sent.
-    service: Latency,
     warmup_end: Time,
     end: Time,
     step_ends: Time,
     sent: Sum,
     /// Requests that have not ended, warm-up included.
     open: u64,
-    /// The second that the last request was due in, its requests, and the most of any second.
+    /// The second that the last request was due in, and its requests.
     second: u64,
     in_second: u64,
-    busiest: u64,
 }
 
 impl Ledger {
-    /// The empty account of a run of `plan` with `pool` workers.
-    pub fn new(plan: &Plan, pool: u32) -> Ledger {
+    /// The empty account of a run of `plan`, or of a share of it, with `pool` workers.
+    pub fn new(plan: &Plan, pool: u32, share: Option<Share>) -> Ledger {
         let scenario = plan.scenario();
-        let recorder = Recorder::new(scenario.recording(plan.duration(), plan.endpoints()));
-        let generator =
-            Generator { pool, lag_limit: Generator::lag_limit(tightest(&scenario.slo)), ..Generator::default() };
+        // Of a share, steps keep their histograms: with those of others they tell the quantiles of all.
+        let keeps_steps = share.is_some();
+        let settings = scenario.recording(plan.duration(), plan.endpoints());
+        let recorder = Recorder::new(recorder::Settings { keeps_steps, ..settings });
+        let generator = Generator {
+            pool,
+            lag_limit: Generator::lag_limit(tightest(&scenario.slo)),
+            shares: share.map(|share| Shares { of: share.of, here: vec![share.index] }),
+            ..Generator::default()
+        };
         Ledger {
             books: Mutex::new(Some(Books {
                 generator,
-                service: Latency::default(),
                 warmup_end: Time(scenario.warmup.0),
                 end: Time(plan.duration().0),
                 step_ends: Time::ZERO + recorder.step_length(),
@@ -85,7 +88,6 @@ impl Ledger {
                 open: 0,
                 second: 0,
                 in_second: 0,
-                busiest: 0,
                 recorder,
             })),
         }
@@ -108,7 +110,7 @@ impl Ledger {
             let second = job.at.0 / Span::from_secs(1).0;
             books.in_second = if second == books.second { books.in_second + 1 } else { 1 };
             books.second = second;
-            books.busiest = books.busiest.max(books.in_second);
+            books.generator.busiest = books.generator.busiest.max(books.in_second);
         });
     }
 
@@ -133,9 +135,10 @@ impl Ledger {
             }
             books.generator.sent += 1;
             books.generator.lag.record(sent.since(job.at));
-            books.service.record(service);
-            if let Some(head) = attempt.head {
+            books.generator.service.record(service);
+            if let Some((head, version)) = attempt.head {
                 books.generator.first_byte.record(head.since(sent));
+                books.generator.versions[version] += 1;
             }
         });
     }
@@ -150,9 +153,7 @@ impl Ledger {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let now = now.min(books.end);
         books.close_steps(now);
-        let Books { recorder, mut generator, service, busiest, .. } = books;
-        let slow = service.quantile(0.999).unwrap_or(Span::ZERO);
-        generator.pool_needed = Generator::pool_for(busiest as f64, slow);
+        let Books { recorder, generator, .. } = books;
         let run = recorder.finish(seed, ended, now, Vec::new(), Vec::new());
         Some(without_a_fleet(Run { generator: Some(generator), ..run }))
     }
@@ -177,7 +178,7 @@ impl Books {
 }
 
 /// The tightest target of latency; `None` if there is none.
-fn tightest(slo: &[Target]) -> Option<Span> {
+pub fn tightest(slo: &[Target]) -> Option<Span> {
     let latency = |target: &Target| match target {
         Target::Quantile { at_most, .. } | Target::Mean(at_most) => Some(*at_most),
         Target::Availability(_) | Target::Cost(_) | Target::ScaleUpTime(_) => None,
@@ -209,6 +210,7 @@ fn without_a_fleet(mut run: Run) -> Run {
 mod tests {
     use super::*;
     use crate::record::generator::Fault;
+    use crate::record::latency::Latency;
 
     const MS: u64 = 1_000_000;
 
@@ -220,17 +222,17 @@ mod tests {
     }
 
     fn job(i: u64, at_ms: u64) -> Job {
-        Job { at: Time(at_ms * MS), index: i, client: 0, endpoint: 0, path: 0 }
+        Job { at: Time(at_ms * MS), index: i, client: 0, endpoint: 0, form: 0 }
     }
 
     fn good(sent_ms: u64, done_ms: u64) -> Attempt {
         let (sent, done) = (Time(sent_ms * MS), Time(done_ms * MS));
-        Attempt { sent: Some(sent), head: Some(done), done, failure: None }
+        Attempt { sent: Some(sent), head: Some((done, 1)), done, failure: None }
     }
 
     /// Tells a ledger of requests (due, sent, done, busy) \[ms\], in the order of what happens.
     fn run_of(plan: &Plan, pool: u32, requests: &[(u64, u64, u64, bool)]) -> Run {
-        let ledger = Ledger::new(plan, pool);
+        let ledger = Ledger::new(plan, pool, None);
         let jobs = || requests.iter().zip(0..);
         let mut happens: Vec<(u64, bool, u64)> = jobs().map(|(&(due, ..), i)| (due, true, i)).collect();
         happens.extend(jobs().map(|(&(_, _, done, _), i)| (done, false, i)));
@@ -261,6 +263,101 @@ mod tests {
         assert_eq!([ms(0.5), ms(0.9), ms(0.95), ms(0.99), ms(0.999)], [1.0, 1.0, 501.0, 901.0, 991.0]);
         assert_eq!(run.latency.mean(), Some(Span::from_micros(51_500)));
         assert_eq!(run.generator.unwrap().faults(), []);
+    }
+
+    #[test]
+    fn a_client_that_waits_for_answers_would_not_have_noticed() {
+        // The same server, asked over one connection that waits: of the second in which it freezes, one request knows.
+        let (mut requests, mut now) = (Vec::new(), 0);
+        while now < 10_000 {
+            let done = if (5000..6000).contains(&now) { 6001 } else { now + 1 };
+            requests.push((now, now, done, false));
+            now = (now + 10).max(done);
+        }
+        let run = run_of(&plan(""), 1, &requests);
+        assert_eq!(run.latency.count(), 901);
+        assert!((run.latency.mean().unwrap().as_millis_f64() - 2.11).abs() < 0.005);
+        assert_eq!(run.latency.quantile(0.99), Some(Span::from_millis(1)));
+        // With HDR's correction for what was left out meanwhile, one each 10 ms, it is the open loop's account.
+        let mut corrected = hdrhistogram::Histogram::<u64>::new_with_bounds(1, 3_600_000_000, 3).unwrap();
+        for (sent, _, done, _) in requests {
+            corrected.record_correct((done - sent) * 1000, 10_000).unwrap();
+        }
+        assert_eq!(corrected.len(), 1000);
+        let ms = |q: f64| corrected.value_at_quantile(q) / 1000;
+        assert_eq!([ms(0.5), ms(0.9), ms(0.95), ms(0.99), ms(0.999)], [1, 1, 501, 901, 991]);
+    }
+
+    #[test]
+    fn time_outs_hide_behind_the_p99_of_those_that_succeeded() {
+        // 980 answers within 100 ms, and 20 time-outs of 5 s.
+        let plan = plan("slo = { p99 = \"500ms\", availability = 0.9 }");
+        let ledger = Ledger::new(&plan, 100, None);
+        for i in 0..1000 {
+            let (due, fails) = (i * 4, i % 50 == 0);
+            ledger.due(&job(i, due), false);
+            let (took, failure) = if fails { (5000, Some(Failure::Timeout)) } else { (100, None) };
+            ledger.ended(&job(i, due), &Attempt { failure, ..good(due, due + took) });
+        }
+        let run = ledger.finish(1, Ended::Completed, Time(10_000 * MS)).unwrap();
+        let ms = |latency: &Latency| latency.quantile(0.99).unwrap().as_millis_f64().round();
+        assert_eq!((run.counts.availability(), ms(&run.latency), ms(&run.latency_all)), (Some(0.98), 100.0, 5000.0));
+    }
+
+    /// What a record says, without the slots that hold nothing.
+    fn told(run: &Run) -> Vec<String> {
+        let generator = run.generator.as_ref().unwrap();
+        let latencies = [&run.latency, &run.latency_all, &run.service_time, &run.waiting_time];
+        let of_generator = [&generator.lag, &generator.first_byte, &generator.service];
+        let mut told: Vec<String> =
+            latencies.into_iter().chain(of_generator).map(|latency| format!("{:?}", latency.encoded())).collect();
+        told.extend(Column::ALL.map(|column| format!("{} {:?}", column.name(), run.timeline.column(column))));
+        for endpoint in &run.endpoints {
+            let mut latency = Latency::default();
+            endpoint.latency.add_to(&mut latency);
+            told.push(format!("{} {:?} {:?}", endpoint.path, endpoint.counts, latency.encoded()));
+        }
+        let Generator { pool, due, sent, found_busy, versions, .. } = generator;
+        told.push(format!("{pool} {due} {sent} {found_busy} {versions:?}"));
+        told.push(format!("{:?} {} {:?}", run.counts, run.throughput_rps, run.failures_seen));
+        told.push(format!("{:?} {:?}", run.latency_steps, run.latency_heat));
+        told
+    }
+
+    #[test]
+    fn shares_join_to_the_account_of_a_single_generator() {
+        let plan = plan("scenario.warmup = \"1s\"\nservice.endpoint = [{ path = \"/\" }, { path = \"/b\" }]");
+        let (warm, end) = (10, Time(10_000 * MS));
+        let account = |pool: u32, share: Share| {
+            let ledger = Ledger::new(&plan, pool, Some(share));
+            let ours = (0..1000u64).filter(|i| i % u64::from(share.of) == u64::from(share.index));
+            let done = |i: u64| i * 10 + i % 3 + 1 + i * i % 977;
+            let mut happens: Vec<(u64, bool, u64)> =
+                ours.flat_map(|i| [(i * 10, true, i), (done(i), false, i)]).collect();
+            happens.sort_unstable();
+            for (_, is_due, i) in happens {
+                let job = Job { endpoint: (i % 2) as u16, ..job(i, i * 10) };
+                let failure = (i % 13 == 0).then_some(Failure::ServerError);
+                if is_due {
+                    ledger.due(&job, i % 100 == 7);
+                } else {
+                    ledger.ended(&job, &Attempt { failure, ..good(i * 10 + i % 3, done(i)) });
+                }
+            }
+            ledger.finish(3, Ended::Completed, end).unwrap()
+        };
+        let whole = account(4 * warm, Share { index: 0, of: 1 });
+        let share = |index: u32| account(warm, Share { index, of: 4 });
+        let mut joined = share(2);
+        [0, 3, 1].into_iter().for_each(|index| joined.join(&share(index)).unwrap());
+        assert_eq!(joined.counts.offered, 900);
+        for (joined, whole) in told(&joined).into_iter().zip(told(&whole)) {
+            assert!(joined == whole, "{joined:.2000}\n{whole:.2000}");
+        }
+        let generators = [&joined, &whole].map(|run| run.generator.as_ref().unwrap());
+        assert_eq!(generators.map(|each| each.shares.as_ref().unwrap().missing().len()), [0, 0]);
+        // Each knows the most of its own seconds only, which need not be the same ones.
+        assert!(generators[0].busiest >= generators[1].busiest);
     }
 
     #[test]
@@ -313,7 +410,7 @@ mod tests {
     #[test]
     fn a_request_that_the_end_cut_off_before_it_was_sent_failed_and_was_not_sent() {
         let plan = plan("slo.p99 = \"1s\"");
-        let ledger = Ledger::new(&plan, 1);
+        let ledger = Ledger::new(&plan, 1, None);
         ledger.due(&job(0, 10), false);
         let done = Time(50 * MS);
         ledger.ended(&job(0, 10), &Attempt { sent: None, head: None, done, failure: Some(Failure::Timeout) });

@@ -46,9 +46,14 @@ impl Queue {
         self.open.load(Ordering::Acquire) >= self.workers
     }
 
+    /// A request begins that is handed to its worker directly.
+    pub fn begin(&self) {
+        self.open.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Puts a request in, and waits for room where there is none.
     pub fn put(&self, job: Job) {
-        self.open.fetch_add(1, Ordering::AcqRel);
+        self.begin();
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         while jobs.len() >= ROOM {
             jobs = self.room.wait(jobs).unwrap_or_else(PoisonError::into_inner);
@@ -106,7 +111,7 @@ mod tests {
     use crate::units::Time;
 
     fn job(index: u64) -> Job {
-        Job { at: Time(index), index, client: 0, endpoint: 0, path: 0 }
+        Job { at: Time(index), index, client: 0, endpoint: 0, form: 0 }
     }
 
     #[tokio::test]

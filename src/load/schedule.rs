@@ -3,8 +3,12 @@
 //! Arrivals come from the same source, and client and endpoint from the same keys (seed, stream, index), so that a simulated and a real run
 //! of one scenario and seed are the same requests. Only the next one exists.
 
+use crate::load::users::Users;
+use crate::scenario::load::MOST_WORKERS;
+use crate::scenario::request::Request;
 use crate::scenario::service::Endpoint;
 use crate::scenario::{Scenario, Traffic};
+use crate::traffic::method::Method;
 use crate::traffic::replay::{self, Dataset};
 use crate::traffic::{Arrival, Arrivals, EndpointMix, Origin, Population};
 use crate::units::{Span, Time};
@@ -12,9 +16,14 @@ use crate::units::{Span, Time};
 /// Why there is nothing to send.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Users in a closed loop.
-    #[error("traffic.users: load does not wait for answers; use traffic.shape or traffic.replay")]
+    /// Users in a closed loop have no schedule.
+    #[error("traffic.users: users ask when they have an answer, and not at times that are known before")]
     Users,
+    /// More users than a machine has connections for.
+    #[error(
+        "traffic.users.count: {0} users, expected at most {MOST_WORKERS} on one machine: deal them out to several (--shard I/N)"
+    )]
+    TooManyUsers(u32),
     /// The recording cannot be read.
     #[error(transparent)]
     Recording(#[from] replay::Error),
@@ -51,8 +60,8 @@ pub struct Job {
     pub client: u32,
     /// The row of reports that it counts in.
     pub endpoint: u16,
-    /// What it asks for, in [`Plan::paths`].
-    pub path: u16,
+    /// What it asks for and how, in [`Plan::requests`].
+    pub form: u16,
 }
 
 /// A scenario whose traffic can be sent.
@@ -64,7 +73,7 @@ pub struct Plan {
     endpoints: Vec<Endpoint>,
     /// Where the paths of a recording are in `endpoints`.
     recorded: Vec<u16>,
-    paths: Vec<String>,
+    requests: Vec<Request>,
 }
 
 impl Plan {
@@ -72,8 +81,7 @@ impl Plan {
     pub fn new(scenario: Scenario) -> Result<Plan, Error> {
         let dataset = match &scenario.traffic {
             Traffic::Replay { recording, .. } => Some(Dataset::open_all(&recording.paths, &recording.options)?),
-            Traffic::Open(_) => None,
-            Traffic::Closed(_) => return Err(Error::Users),
+            Traffic::Open(_) | Traffic::Closed(_) => None,
         };
         let duration = scenario.duration.or(dataset.as_ref().map(Dataset::duration)).unwrap_or(Span::ZERO);
         if duration.is_zero() {
@@ -84,9 +92,12 @@ impl Plan {
         }
         let logged = dataset.as_ref().map_or(&[][..], |dataset| &dataset.summary().endpoints);
         let (endpoints, recorded) = scenario.service.with_paths(logged);
-        let named = scenario.service.endpoints.iter().map(|endpoint| &endpoint.path);
-        let paths = named.chain(logged).cloned().collect();
-        Ok(Plan { dataset, duration, endpoints, recorded, paths, scenario })
+        let mut requests: Vec<Request> =
+            scenario.service.endpoints.iter().map(|endpoint| endpoint.request.clone()).collect();
+        for path in logged {
+            requests.extend(Method::ALL.map(|(_, method)| recorded_request(&scenario, method, path)));
+        }
+        Ok(Plan { dataset, duration, endpoints, recorded, requests, scenario })
     }
 
     /// The scenario.
@@ -109,10 +120,25 @@ impl Plan {
         &self.endpoints
     }
 
-    /// What can be asked for: the scenario's paths, and then those of the recording. A recording tells only so many apart
-    /// ([`replay::Summary::endpoints`]); all others are "other", and are asked for by that name.
-    pub fn paths(&self) -> &[String] {
-        &self.paths
+    /// What can be asked for: the scenario's endpoints, and then each path of the recording by every method. A recording tells only so many
+    /// paths apart ([`replay::Summary::endpoints`]); all others are "other", and are asked for by that name.
+    pub fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+
+    /// The users, where they wait for answers; `None`: requests have a schedule.
+    pub fn users(&self, seed: u64, share: Option<Share>) -> Result<Option<Users>, Error> {
+        let Traffic::Closed(users) = &self.scenario.traffic else { return Ok(None) };
+        let ours = users.count.div_ceil(share.map_or(1, |share| share.of));
+        if ours > MOST_WORKERS {
+            return Err(Error::TooManyUsers(ours));
+        }
+        Ok(Some(Users::new(users, self.mix(seed), seed, share)))
+    }
+
+    fn mix(&self, seed: u64) -> EndpointMix {
+        let weights: Vec<f64> = self.scenario.service.endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        EndpointMix::new(&weights, seed)
     }
 
     /// What a scenario asks for that is not part of its arrivals, and does not happen here.
@@ -124,8 +150,16 @@ impl Plan {
             ("clients.regions: the network is the real one", regions.iter().any(|region| !region.rtt.is_zero())),
             ("overload: clients do not throttle, hedge or give up", scenario.overload.is_on()),
             ("[[fault]]: of the simulator only", !scenario.faults.is_empty()),
+            ("bodies of the recording, which is a log and has none", self.dataset.is_some() && self.has_bodies()),
         ];
         asked.into_iter().filter_map(|(what, is_asked)| is_asked.then_some(what))
+    }
+
+    /// Whether the recording has requests that usually have a body, which nobody wrote down.
+    fn has_bodies(&self) -> bool {
+        let summary = self.dataset.as_ref().map(Dataset::summary);
+        summary
+            .is_some_and(|summary| summary.methods.iter().zip(Method::ALL).any(|(n, (_, m))| *n > 0 && m.has_body()))
     }
 
     /// The requests under `seed`; those of a share, if one is given.
@@ -139,18 +173,28 @@ impl Plan {
             _ => return Err(Error::Users),
         };
         let population = Population::new(&self.scenario.clients.population, seed);
-        let weights: Vec<f64> = self.scenario.service.endpoints.iter().map(|endpoint| endpoint.weight).collect();
         Ok(Schedule {
             arrivals,
             attackers: population.attackers(changes.attacks()),
             attacked: changes.attacks().map(|attack| attack.endpoint).collect(),
             population,
-            mix: EndpointMix::new(&weights, seed),
+            mix: self.mix(seed),
             recorded: self.recorded.clone(),
             named: self.scenario.service.endpoints.len() as u16,
             share: share.unwrap_or(Share { index: 0, of: 1 }),
             ordinal: 0,
         })
+    }
+}
+
+/// A recorded request; what the scenario says of such requests beside the path is true of it too.
+fn recorded_request(scenario: &Scenario, method: Method, path: &str) -> Request {
+    let bare = Request { method, ..Request::get(path) };
+    let endpoint = scenario.service.endpoint_of(method.name(), bare.path(), None);
+    let known = endpoint.map(|place| &scenario.service.endpoints[usize::from(place)].request);
+    match known.filter(|known| known.parameters.is_empty()) {
+        Some(known) => Request { target: path.to_string(), ..known.clone() },
+        None => bare,
     }
 }
 
@@ -163,7 +207,7 @@ pub struct Schedule {
     attacked: Vec<Option<u16>>,
     mix: EndpointMix,
     recorded: Vec<u16>,
-    /// Paths before those of the recording.
+    /// Requests before those of the recording.
     named: u16,
     share: Share,
     /// Arrivals so far, of all shares.
@@ -179,7 +223,7 @@ impl Schedule {
     fn job(&self, arrival: &Arrival) -> Job {
         let Arrival { at, index, ref origin } = *arrival;
         let drawn = || self.mix.endpoint(index);
-        let asked = |client: u32, endpoint: u16| Job { at, index, client, endpoint, path: endpoint };
+        let asked = |client: u32, endpoint: u16| Job { at, index, client, endpoint, form: endpoint };
         match *origin {
             Origin::Base => asked(self.population.client(index), drawn()),
             Origin::Attack(k) => {
@@ -187,9 +231,10 @@ impl Schedule {
                 let client = self.population.attacker(index, &self.attackers[k]);
                 asked(client, self.attacked[k].unwrap_or_else(drawn))
             }
-            Origin::Recorded { client, endpoint, .. } => {
+            Origin::Recorded { client, endpoint, method, .. } => {
                 let row = self.recorded.get(usize::from(endpoint)).copied().unwrap_or(0);
-                Job { path: self.named + endpoint, ..asked(client, row) }
+                let form = self.named + endpoint * Method::ALL.len() as u16 + method as u16;
+                Job { form, ..asked(client, row) }
             }
         }
     }
@@ -249,7 +294,7 @@ mod tests {
         let attacks: Vec<&Job> = jobs.iter().filter(|job| job.client >= 100).collect();
         assert!(attacks.iter().all(|job| job.index >= 1 << 48 && job.client < 103), "{attacks:?}");
         assert!(attacks.len() > 100);
-        let carts = jobs.iter().filter(|job| plan.paths()[usize::from(job.path)] == "/cart").count();
+        let carts = jobs.iter().filter(|job| plan.requests()[usize::from(job.form)].target == "/cart").count();
         assert!((jobs.len() / 6..jobs.len() / 3).contains(&carts), "{carts} of {}", jobs.len());
     }
 
@@ -263,20 +308,48 @@ mod tests {
         let text = "traffic.replay = { path = \"a.log\" }\nservice.time = \"1ms\"";
         let scenario = crate::scenario::parse(text, "plan.toml", folder.path(), &[]).unwrap();
         let plan = Plan::new(scenario).unwrap();
-        let asked: Vec<&str> =
-            plan.schedule(1, None).unwrap().map(|job| plan.paths()[usize::from(job.path)].as_str()).collect();
+        let asked: Vec<&str> = plan
+            .schedule(1, None)
+            .unwrap()
+            .map(|job| plan.requests()[usize::from(job.form)].target.as_str())
+            .collect();
         let expected: Vec<String> = (0..40).map(|i| format!("/p{i}")).collect();
         assert_eq!(asked, expected);
         assert!(plan.endpoints().len() < 40, "the report shows some rows, and the requests keep their paths");
     }
 
     #[test]
+    fn a_recording_keeps_its_methods_and_what_the_scenario_says_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |method: &str, second: u32| {
+            format!("10.0.0.1 - - [01/Jan/2026:00:00:0{second} +0000] \"{method} /cart HTTP/1.1\" 200 1\n")
+        };
+        let log: String = ["GET", "POST", "BREW", "DELETE"].into_iter().zip(0..).map(|(m, s)| line(m, s)).collect();
+        std::fs::write(folder.path().join("a.log"), log).unwrap();
+        let text = r#"
+            traffic.replay = { path = "a.log" }
+            service.time = "1ms"
+            service.endpoint = [{ path = "/cart", method = "POST", body = "{}", headers = { x-from = "log" } }]
+            "#;
+        let plan = Plan::new(crate::scenario::parse(text, "plan.toml", folder.path(), &[]).unwrap()).unwrap();
+        let asked: Vec<&Request> =
+            plan.schedule(1, None).unwrap().map(|job| &plan.requests()[usize::from(job.form)]).collect();
+        let methods: Vec<&str> = asked.iter().map(|request| request.method.name()).collect();
+        assert_eq!(methods, ["GET", "POST", "GET", "DELETE"], "what nobody knows is asked for with GET");
+        assert!(asked.iter().all(|request| request.target == "/cart"));
+        let with: Vec<usize> = asked.iter().map(|request| request.headers.len()).collect();
+        assert_eq!(with, [0, 1, 0, 0]);
+        assert!(plan.left_out().any(|what| what.contains("bodies")));
+    }
+
+    #[test]
     fn what_cannot_be_sent_is_told() {
         let told = |text: &str| plan(text).unwrap_err().to_string();
-        let users =
-            SHOP.replace("traffic.shape = [{ kind = \"constant\", rate = 50 }]", "traffic.users = { count = 3 }");
-        let users: String = users.lines().filter(|line| !line.contains("overlay")).collect::<Vec<_>>().join("\n");
-        assert!(told(&users).contains("traffic.users"));
+        let users = "scenario.duration = \"1s\"\ntraffic.users = { count = 100_000 }\nservice.time = \"1ms\"";
+        let users = plan(users).unwrap();
+        assert!(users.users(1, None).unwrap_err().to_string().contains("65536"));
+        assert_eq!(users.users(1, Some(Share { index: 1, of: 3 })).unwrap().unwrap().count(), 33_333);
+        assert!(users.schedule(1, None).is_err());
         let warm = format!("scenario.warmup = \"30s\"\n{SHOP}");
         assert!(crate::scenario::parse(&warm, "w.toml", "".as_ref(), &[]).is_err() || told(&warm).contains("warmup"));
     }

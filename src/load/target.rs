@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use reqwest::Url;
+use hyper::Uri;
+use url::{Position, Url};
+
+use crate::scenario::load::Http;
 
 /// A URL that load may be sent to.
 #[derive(Clone, Debug)]
@@ -58,9 +61,32 @@ impl Target {
         &self.base
     }
 
-    /// Whether certificates are checked.
+    /// The host, as names and addresses are looked up: without the brackets of IPv6.
+    pub fn host(&self) -> &str {
+        self.base.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.base.port_or_known_default().unwrap_or(80)
+    }
+
+    /// The host and port as requests name them.
+    pub fn authority(&self) -> String {
+        let host = self.base.host_str().unwrap_or_default();
+        self.base.port().map_or(host.to_string(), |port| format!("{host}:{port}"))
+    }
+
+    /// Whether it is spoken to over TLS.
     pub fn is_encrypted(&self) -> bool {
         self.base.scheme() == "https"
+    }
+
+    /// The same for a request on the wire: a path on HTTP/1.1, all of it on HTTP/2. `None`: it is too long for one.
+    pub fn uri(&self, path: &str, http: Http) -> Option<Uri> {
+        let url = self.url(path);
+        let from = if http == Http::One { Position::BeforePath } else { Position::BeforeScheme };
+        url[from..].parse().ok()
     }
 
     /// Where a request for `path` goes. Whatever the path says, that is on the target's host.

@@ -5,7 +5,7 @@ use yaml_rust2::YamlEmitter;
 use yaml_rust2::yaml::{Hash, Yaml};
 
 /// A document; keys in the order of the value.
-pub(super) fn document(value: &Value) -> String {
+pub(crate) fn document(value: &Value) -> String {
     let mut out = String::new();
     YamlEmitter::new(&mut out).dump(&yaml(value)).expect("a tree of texts and numbers can be written into a string");
     out.trim_start_matches("---\n").to_string() + "\n"

@@ -3,6 +3,8 @@
 //! Billing starts when an instance is asked for (provisioning is paid), and ends when it is gone (draining is paid
 //! too). `billed = max(minimum, ⌈lifetime / granularity⌉ × granularity)`, as the clouds bill.
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::Span;
 
 /// How instances are billed.
@@ -23,7 +25,7 @@ impl Default for Billing {
 }
 
 /// What a fleet cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Instance-time billed \[h\].
     pub instance_hours: f64,

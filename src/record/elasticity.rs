@@ -15,10 +15,12 @@
 //! Demand comes from the Erlang C formula (Erlang 1917; Kleinrock 1975, sec. 3.5) with all workers as one pool: see
 //! [`instances_needed`].
 
+use serde::{Deserialize, Serialize};
+
 use crate::queueing::erlang_c;
 
 /// How well supply followed demand; all are ratios.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Elasticity {
     /// Share of time with fewer instances than needed, τ_U.
     pub under_provisioned_share: f64,

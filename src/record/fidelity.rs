@@ -5,11 +5,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::run::Run;
 use crate::units::Span;
 
 /// How much of a run is simulated request by request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fidelity {
     /// Every request.
     #[default]
@@ -36,7 +38,7 @@ impl Fidelity {
 }
 
 /// What was asked for, and what was done, where less than the full simulation was asked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Faithfulness {
     /// What was asked for.
     pub asked: Fidelity,
@@ -51,7 +53,7 @@ pub struct Faithfulness {
 }
 
 /// How far apart two runs of one scenario are.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Points of availability.
     pub availability_points: f64,

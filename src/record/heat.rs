@@ -4,6 +4,8 @@
 //! medium speed. Here is a histogram for each of at most [`COLUMNS`] spans of time, on a logarithmic axis of
 //! [`ROWS_PER_DECADE`] rows a decade from 100 µs to 60 s; what is faster or slower is in the first and last row.
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::latency::StepHistogram;
 use crate::units::Span;
 
@@ -17,7 +19,7 @@ const LOWEST_US: f64 = 100.0;
 const HIGHEST_US: f64 = 60e6;
 
 /// Counts by time and latency.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LatencyHeat {
     /// Time that a column covers \[s\].
     pub column_seconds: f64,

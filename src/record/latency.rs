@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use flate2::read::ZlibDecoder;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
 
 use crate::units::Span;
 
@@ -23,7 +24,8 @@ const HIGHEST_US: u64 = 3_600_000_000;
 const SLOTS: usize = 23_552;
 
 /// A distribution of latencies.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(into = "Encoded", try_from = "Encoded")]
 pub struct Latency {
     histogram: Histogram<u64>,
     sum_ns: u128,
@@ -129,7 +131,7 @@ impl Latency {
 }
 
 /// A distribution in a form for files.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encoded {
     /// The histogram, in µs: HdrHistogram V2, DEFLATE, base64.
     pub hdr: String,
@@ -139,6 +141,20 @@ pub struct Encoded {
     pub min: Span,
     /// Exact maximum; zero if empty.
     pub max: Span,
+}
+
+impl From<Latency> for Encoded {
+    fn from(latency: Latency) -> Encoded {
+        latency.encoded()
+    }
+}
+
+impl TryFrom<Encoded> for Latency {
+    type Error = String;
+
+    fn try_from(encoded: Encoded) -> Result<Latency, String> {
+        Latency::from_encoded(&encoded)
+    }
 }
 
 /// A histogram from base64 of its serialized form (V2, plain or compressed), or in words why it is none.
@@ -176,7 +192,7 @@ pub fn deserialize(bytes: &[u8]) -> Result<Histogram<u64>, String> {
 }
 
 /// Latencies of one step of a timeline.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StepHistogram {
     counts: Vec<u32>,
     /// A bit for each slot that holds something: a step of few latencies is read without looking at every slot between them.

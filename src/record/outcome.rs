@@ -1,11 +1,11 @@
 //! How a request, in the end, went: it succeeded, or failed for exactly one reason.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::request::{Outcome, Rejection};
 
 /// Why a request failed for good: the reason of its last attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// The client's time ran out.
@@ -79,7 +79,7 @@ impl From<Rejection> for Failure {
 }
 
 /// Counts of requests by how they ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Requests that users wanted.
     pub offered: u64,

@@ -10,7 +10,7 @@ use crate::engine::request::InstanceId;
 use crate::record::cost::{Billing, Cost};
 use crate::record::elasticity::{elasticity, instances_needed};
 use crate::record::heat::Heating;
-use crate::record::latency::{Latency, StepHistogram};
+use crate::record::latency::{Encoded, Latency, StepHistogram};
 use crate::record::outcome::{Counts, Failure};
 pub use crate::record::recorder::echo::Echoed;
 use crate::record::recorder::echo::{Echo, Heard};
@@ -38,6 +38,8 @@ pub struct Settings {
     pub sizing: Sizing,
     /// Stretches whose answers are counted for themselves as well, in order and apart; see [`Run::spotlight`].
     pub spotlight: Vec<(Time, Time)>,
+    /// Whether the latencies of each step are kept for whoever joins timelines; see [`Run::latency_steps`].
+    pub keeps_steps: bool,
 }
 
 /// The service as the sizing formula sees it.
@@ -120,6 +122,7 @@ pub struct Recorder {
     endpoints: Vec<EndpointSummary>,
     timeline: Timeline,
     heating: Heating,
+    latency_steps: Vec<Encoded>,
     failures_seen: [Option<(Time, Time)>; Failure::ALL.len()],
     ready_area: f64,
     cpu_area: f64,
@@ -157,6 +160,7 @@ impl Recorder {
             endpoints: settings.endpoints.iter().map(endpoint).collect(),
             timeline: Timeline::new(step as f64),
             heating: Heating::new(settings.duration, step as f64),
+            latency_steps: Vec::new(),
             failures_seen: [None; Failure::ALL.len()],
             ready_area: 0.0,
             cpu_area: 0.0,
@@ -312,6 +316,11 @@ impl Recorder {
         let ended = if self.warming.count() > 0 { &self.warming } else { &self.measured };
         let millis = ended.quantiles([0.5, 0.9, 0.99]).map_or([f64::NAN; 3], |q| q.map(Span::as_millis_f64));
         self.heating.add(ended);
+        if self.settings.keeps_steps {
+            let mut latency = Latency::default();
+            ended.add_to(&mut latency);
+            self.latency_steps.push(latency.encoded());
+        }
         let offered_rps = per_second(self.step.offered);
         let sizing = self.settings.sizing;
         let capacity = fleet.ready * f64::from(sizing.servers) / sizing.demand;
@@ -481,6 +490,7 @@ impl Recorder {
             events,
             timeline: self.timeline,
             latency_heat: Some(self.heating.finish()),
+            latency_steps: self.latency_steps,
             failures_seen: self.failures_seen,
             generator: None,
             simulated: self.simulated,

@@ -26,6 +26,8 @@ mod flow;
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::cost::{Billing, Cost};
 use crate::units::Span;
 
@@ -56,7 +58,7 @@ pub struct Optimum {
 }
 
 /// How far a run was from the optimum.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Regret {
     /// What the cheapest fleet would have cost.
     pub optimal: Cost,

@@ -1,19 +1,21 @@
 //! Run: everything that reports, gates and tuners may look at.
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::events::Event;
 use crate::record::cost::Cost;
 use crate::record::elasticity::Elasticity;
 use crate::record::fidelity::Faithfulness;
 use crate::record::generator::Generator;
 use crate::record::heat::LatencyHeat;
-use crate::record::latency::{Latency, StepHistogram};
+use crate::record::latency::{Encoded, Latency, StepHistogram};
 use crate::record::outcome::{Counts, Failure};
 use crate::record::regret::Regret;
 use crate::record::timeline::Timeline;
 use crate::units::{Span, Time};
 
 /// How a run came to its end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Ended {
     /// At its duration, with every request followed to its end.
     Completed,
@@ -32,7 +34,7 @@ pub enum Ended {
 }
 
 /// The record of one replication.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
     /// The seed that this replication ran with.
     pub seed: u64,
@@ -76,6 +78,8 @@ pub struct Run {
     pub timeline: Timeline,
     /// Which latencies were how frequent when, warm-up included; `None` if that was not kept.
     pub latency_heat: Option<LatencyHeat>,
+    /// Latency of the requests that succeeded in each step of the timeline, where whoever joins timelines needs it; else empty.
+    pub latency_steps: Vec<Encoded>,
     /// When requests of the measured part first and last ended with each reason, in the order of [`Failure::ALL`]; `None` if none did.
     pub failures_seen: [Option<(Time, Time)>; Failure::ALL.len()],
     /// What the generator of load did, in a run against a target that was not ours to see into; `None` everywhere else. Fleet, elasticity and
@@ -88,7 +92,7 @@ pub struct Run {
 }
 
 /// The fleet over the measured part of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FleetSummary {
     /// Fewest instances that took traffic.
     pub min: u32,
@@ -112,7 +116,7 @@ pub struct FleetSummary {
 }
 
 /// What one endpoint saw.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EndpointSummary {
     /// Its path.
     pub path: String,
@@ -123,7 +127,7 @@ pub struct EndpointSummary {
 }
 
 /// What one instance did.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InstanceSummary {
     /// Launch ordinal.
     pub id: u32,

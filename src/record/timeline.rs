@@ -1,5 +1,7 @@
 //! What the run looked like over time: named columns, one value a step.
 
+use serde::{Deserialize, Serialize};
+
 /// Nice lengths of a step [s]: the smallest that keeps a run within [`MAX_ROWS`] is used.
 const STEPS: [u64; 12] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
 /// Rows of a timeline at most (beyond 150 days of run the step is a multiple of an hour).
@@ -116,7 +118,7 @@ impl Column {
 }
 
 /// Columns of equal length. NaN means that there is no value: no request succeeded in the step, say.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Timeline {
     /// Length of a step \[s\].
     pub step_seconds: f64,

@@ -135,6 +135,7 @@ fn headline(out: &mut String, x: &Experiment, ink: &Ink) {
             "generator",
             format!("sent {sent} of {due}, lag p50 {} p99 {}, {pool} workers{cpu}", lag(0.5), lag(0.99)),
         );
+        line("", generator.manner());
         return;
     }
     let (min, most) = x.fleet_range();
@@ -222,7 +223,7 @@ fn targets(out: &mut String, x: &Experiment, ink: &Ink) {
         });
         let bound = figure(&v.target, verdict::bound(&v.target));
         let word = ink.outcome(v.outcome, &format!("{mark} {:<12}", v.outcome.word()));
-        let _ = writeln!(out, "  {word} {:<13} {observed}, target {bound}{ci}", v.target.name());
+        let _ = writeln!(out, "  {word} {:<13} {observed}, target {bound}{ci}{}", v.target.name(), v.mask());
     }
 }
 

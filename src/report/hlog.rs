@@ -128,7 +128,8 @@ impl Log {
 }
 
 /// The log of an experiment, in µs: for each replication, one after another in time, the latency of succeeded requests without a
-/// tag, that of all requests tagged `all`, and the time in service tagged `service`.
+/// tag, that of all requests tagged `all`, and the time in service tagged `service`; of a share of a load also each step of the timeline,
+/// warm-up included, tagged `step`.
 pub fn hlog(x: &Experiment) -> String {
     let started = x.info.started.parse::<jiff::Timestamp>().map_or(0.0, |at| at.as_millisecond() as f64 / 1e3);
     let mut out = format!(
@@ -146,6 +147,11 @@ pub fn hlog(x: &Experiment) -> String {
             let max = latency.histogram().max() as f64 / 1e3;
             let length = run.measured.as_secs_f64();
             out.push_str(&format!("{tag}{from:.3},{length:.3},{max:.3},{}\n", latency.encoded().hdr));
+        }
+        let (length, steps) = (run.timeline.step_seconds, &run.latency_steps);
+        for (place, step) in steps.iter().enumerate().filter(|(_, step)| step.min <= step.max) {
+            let (from, max) = (start + place as f64 * length, step.max.as_millis_f64());
+            out.push_str(&format!("Tag=step,{from:.3},{length:.3},{max:.3},{}\n", step.hdr));
         }
         start += x.duration.as_secs_f64();
     }

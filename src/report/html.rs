@@ -128,7 +128,7 @@ fn header(out: &mut String, x: &Experiment) {
                 margin(v),
                 x.runs.len(),
                 v.outcome.word(),
-                v.outcome.word()
+                escape(&format!("{}{}", v.outcome.word(), v.mask()))
             );
         }
         out.push_str("</tbody></table></div>\n");

@@ -12,7 +12,7 @@ use crate::engine::events::{Event, EventKind, Scaling, Spike};
 use crate::record::Run;
 use crate::record::fidelity::{Faithfulness, Spread};
 use crate::record::heat::{LatencyHeat, bounds_us};
-use crate::record::latency::Latency;
+use crate::record::latency::{Encoded, Latency};
 use crate::record::outcome::{Counts, Failure};
 use crate::record::run::Ended;
 use crate::record::timeline::Column;
@@ -104,6 +104,9 @@ fn sections(x: &Experiment) -> Vec<(&'static str, Section)> {
     }
     if let Some(heat) = &first.latency_heat {
         sections.push(("latency_heat", latency_heat(heat)));
+    }
+    if !first.latency_steps.is_empty() {
+        sections.push(("latency_steps", Value::Array(first.latency_steps.iter().map(as_text).collect())));
     }
     let mut sections: Vec<_> = sections.into_iter().map(|(key, value)| (key, Section::Value(value))).collect();
     sections.extend([("timeline", Section::Timeline), ("run", Section::Value(run(x)))]);
@@ -287,12 +290,16 @@ fn exact(x: f64) -> Value {
 }
 
 fn encoded(latency: &Latency) -> Value {
-    let encoded = latency.encoded();
+    as_text(&latency.encoded())
+}
+
+fn as_text(of: &Encoded) -> Value {
+    let is_empty = of.min > of.max;
     object([
-        ("hdr", value!(encoded.hdr)),
-        ("sum_ns", value!(encoded.sum_ns.to_string())),
-        ("min_ns", latency.min().map_or(Value::Null, |min| value!(min.0))),
-        ("max_ns", latency.max().map_or(Value::Null, |max| value!(max.0))),
+        ("hdr", value!(of.hdr)),
+        ("sum_ns", value!(of.sum_ns.to_string())),
+        ("min_ns", if is_empty { Value::Null } else { value!(of.min.0) }),
+        ("max_ns", if is_empty { Value::Null } else { value!(of.max.0) }),
     ])
 }
 
@@ -331,6 +338,12 @@ fn slo(each: &verdict::Verdict) -> Value {
         ("observed", each.observed.map_or(Value::Null, number)),
         ("ci", each.ci.map_or(Value::Null, |(low, high)| Value::Array(vec![number(low), number(high)]))),
         ("verdict", value!(each.outcome.word())),
+        (
+            "masked",
+            each.masked.map_or(Value::Null, |masked| {
+                object([("failed", number(masked.failed)), ("of_all", number(masked.of_all))])
+            }),
+        ),
     ])
 }
 

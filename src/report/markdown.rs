@@ -28,7 +28,8 @@ pub fn markdown(x: &Experiment) -> String {
             });
             let observed = v.observed.map_or("–".to_string(), |o| figure(&v.target, o));
             let bound = figure(&v.target, verdict::bound(&v.target));
-            let _ = writeln!(out, "| {} | {bound} | {observed} | {ci} | **{}** |", v.target.name(), v.outcome.word());
+            let words = format!("**{}**{}", v.outcome.word(), v.mask());
+            let _ = writeln!(out, "| {} | {bound} | {observed} | {ci} | {words} |", v.target.name());
         }
         out.push('\n');
     }
@@ -61,6 +62,7 @@ pub fn markdown(x: &Experiment) -> String {
             "generator",
             if words.is_empty() { "nothing speaks against it".into() } else { words.join("; ") },
         ));
+        rows.push(("sent", generator.manner()));
     }
     for reason in Failure::ALL.into_iter().filter(|reason| counts.failed_for(*reason) > 0) {
         rows.push((reason.name(), thousands(counts.failed_for(reason))));

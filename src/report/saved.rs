@@ -14,7 +14,7 @@ use super::{Experiment, Mode, RunInfo, Threshold};
 use crate::record::Run;
 use crate::record::cost::Cost;
 use crate::record::elasticity::Elasticity;
-use crate::record::generator::Generator;
+use crate::record::generator::{Generator, MOST_SHARES, Pacing, Shares, VERSIONS};
 use crate::record::heat::{self, LatencyHeat};
 use crate::record::latency::{Encoded, Latency, StepHistogram};
 use crate::record::outcome::{Counts, Failure};
@@ -122,6 +122,7 @@ pub fn parse(report: &Value) -> Result<Saved, String> {
     first.instances = root.list("instances", instance)?;
     first.latency_heat = root.at("latency_heat").optional(latency_heat)?;
     first.endpoints = root.list("endpoints", endpoint)?;
+    first.latency_steps = root.list_if_there("latency_steps", encoded)?;
     first.generator = root.at("generator").optional(generator)?;
     let latency = runs.iter().fold(Latency::default(), |mut all, run| {
         all.merge(&run.latency);
@@ -311,9 +312,38 @@ fn generator(at: &At) -> Result<Generator, String> {
         lag: latency(&at.at("lag"))?,
         first_byte: latency(&at.at("first_byte"))?,
         lag_limit: Span(at.at("lag_limit_ns").whole()?),
-        pool_needed: at.at("pool_needed").whole()?,
+        service: latency(&at.at("service"))?,
+        busiest: at.at("busiest_second").whole()?,
         cpu: at.at("cpu").optional(At::number)?,
+        shares: at.at("shares").optional(shares)?,
+        pacing: pacing(&at.at("pacing"))?,
+        versions: versions(&at.at("versions"))?,
+        warmed: at.at("warmed_connections").whole()?,
+        connects: at.at("connects").whole()?,
     })
+}
+
+fn shares(at: &At) -> Result<Shares, String> {
+    let of = at.at("of").count()?;
+    let here = at.list("here", |at| at.count())?;
+    // A file may promise any number; what is missing is listed.
+    if of > MOST_SHARES || !here.iter().all(|share| *share < of) || !here.is_sorted_by(|a, b| a < b) {
+        return at.unfit(&format!("shares of at most {MOST_SHARES}, ascending"));
+    }
+    Ok(Shares { of, here })
+}
+
+fn pacing(at: &At) -> Result<Pacing, String> {
+    let name = at.text()?;
+    Pacing::ALL.into_iter().find(|pacing| pacing.name() == name).map_or_else(|| at.unfit("sleep, spin or users"), Ok)
+}
+
+fn versions(at: &At) -> Result<[u64; VERSIONS.len()], String> {
+    let mut versions = [0; VERSIONS.len()];
+    for (name, n) in VERSIONS.into_iter().zip(&mut versions) {
+        *n = at.at(name).optional(At::whole)?.unwrap_or(0);
+    }
+    Ok(versions)
 }
 
 fn target(at: &At) -> Result<Target, String> {
@@ -372,6 +402,7 @@ fn run(at: At) -> Result<Run, String> {
         events: Vec::new(),
         timeline: Timeline::new(1.0),
         latency_heat: None,
+        latency_steps: Vec::new(),
         failures_seen: failures_seen(&at.at("failures_seen"))?,
         generator: None,
         simulated: at.at("simulated").whole()?,
@@ -407,13 +438,16 @@ fn counts(at: &At) -> Result<Counts, String> {
 }
 
 fn latency(at: &At) -> Result<Latency, String> {
-    let encoded = Encoded {
+    Latency::from_encoded(&encoded(*at)?).map_err(|problem| format!("{}.hdr: {problem}", at.path))
+}
+
+fn encoded(at: At) -> Result<Encoded, String> {
+    Ok(Encoded {
         hdr: at.at("hdr").text()?.to_string(),
         sum_ns: at.at("sum_ns").text()?.parse().or_else(|_| at.at("sum_ns").unfit("a whole number as text"))?,
         min: at.at("min_ns").optional(At::whole)?.map_or(Span::MAX, Span),
         max: at.at("max_ns").optional(At::whole)?.map_or(Span::ZERO, Span),
-    };
-    Latency::from_encoded(&encoded).map_err(|problem| format!("{}.hdr: {problem}", at.path))
+    })
 }
 
 fn endpoint(at: At) -> Result<EndpointSummary, String> {

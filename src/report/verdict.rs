@@ -3,9 +3,14 @@
 //! With two or more replications the 95 % interval decides: entirely on the good side is a pass, entirely on the bad side a
 //! fail, and an interval that straddles the target is inconclusive, which is not a pass. A single run decides by what it
 //! observed, and shows no interval: its requests are correlated and are no independent samples.
+//!
+//! Latency is that of requests that succeeded, so failures can hide behind a quantile: where more of them failed than are beyond it, it is that
+//! of the easy ones. Such a verdict is *masked*, and the quantile of all requests stands beside it.
 
 use super::Experiment;
 use crate::record::Run;
+use crate::record::generator::{Fault, Generator};
+use crate::record::outcome::Failure;
 use crate::scenario::slo::Target;
 use crate::units::{Grouped, Span};
 
@@ -42,6 +47,43 @@ pub struct Verdict {
     pub ci: Option<(f64, f64)>,
     /// Whether it held.
     pub outcome: Outcome,
+    /// What failures hide from it; `None` if nothing.
+    pub masked: Option<Masked>,
+}
+
+/// What failures hide from a quantile of those that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Masked {
+    /// Share of requests that failed, those refused by a quota aside [0..1].
+    pub failed: f64,
+    /// The same quantile over all requests, each failed one counted until its client gave up or was refused \[ms\].
+    pub of_all: f64,
+}
+
+impl Verdict {
+    /// The verdict in a word, or two.
+    pub fn words(&self) -> String {
+        let masked = if self.masked.is_some() { " (masked)" } else { "" };
+        format!("{}{masked}", self.outcome.word())
+    }
+
+    /// What failures hide, in words; empty if nothing.
+    pub fn mask(&self) -> String {
+        self.masked.map_or(String::new(), |masked| {
+            format!(
+                ", masked: {} failed, {} of all {}",
+                percent(masked.failed),
+                self.target.name(),
+                figure(&self.target, masked.of_all)
+            )
+        })
+    }
+}
+
+/// Whether as many of `requests` failed as are beyond the quantile `q`, or more: then it is not that of the slowest.
+pub fn is_masked(q: f64, requests: u64, failed: u64) -> bool {
+    // The share of 1 − 0.99 is not quite a hundredth in binary.
+    failed as f64 > requests as f64 * (1.0 - q) * (1.0 + 1e-9)
 }
 
 /// The bound of a target as a number: milliseconds, a ratio, or money.
@@ -119,18 +161,34 @@ impl Experiment<'_> {
                 true => Outcome::Inconclusive,
                 false => judge(target, self.runs.len(), observed, ci),
             };
-            Verdict { target: *target, observed, ci, outcome }
+            Verdict { target: *target, observed, ci, outcome, masked: self.masked(target) }
         };
         self.slo.iter().map(verdict).collect()
     }
 
+    fn masked(&self, target: &Target) -> Option<Masked> {
+        let Target::Quantile { q, .. } = target else { return None };
+        let counts = self.counts();
+        let failed = counts.failed_total() - counts.failed_for(Failure::RateLimited);
+        let ended = counts.succeeded + failed;
+        let of_all = self.latency_all().quantile(*q)?.as_millis_f64();
+        is_masked(*q, ended, failed).then(|| Masked { failed: failed as f64 / ended as f64, of_all })
+    }
+
     /// Why it was the generator of load that was measured and not its target, in words; `None` if it was not.
     pub fn generator_faults(&self) -> Option<String> {
-        let generators = self.runs.iter().filter_map(|run| run.generator.as_ref());
-        let faults: Vec<String> =
-            generators.flat_map(|each| each.faults().into_iter().map(|fault| each.says(fault))).collect();
-        (!faults.is_empty())
-            .then(|| format!("the generator of load was measured and not its target: {}", faults.join("; ")))
+        let generators = || self.runs.iter().filter_map(|run| run.generator.as_ref());
+        let says = |of: &dyn Fn(Fault) -> bool| -> Vec<String> {
+            let of_one = |each: &Generator| -> Vec<String> {
+                each.faults().into_iter().filter(|fault| of(*fault)).map(|fault| each.says(fault)).collect()
+            };
+            generators().flat_map(of_one).collect()
+        };
+        let own = says(&|fault| fault != Fault::SharesMissing);
+        let own = (!own.is_empty())
+            .then(|| format!("the generator of load was measured and not its target: {}", own.join("; ")));
+        let told: Vec<String> = own.into_iter().chain(says(&|fault| fault == Fault::SharesMissing)).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     /// The worst verdict; `None` without targets. A run that was cut short passes nothing, and one that measured its own generator of load
@@ -153,9 +211,10 @@ impl Experiment<'_> {
             let observed = verdict.observed.map_or("nothing".to_string(), |x| figure(&verdict.target, x));
             let side = if more_is_better(&verdict.target) { "at least" } else { "at most" };
             format!(
-                "{} {observed}, target {side} {}",
+                "{} {observed}, target {side} {}{}",
                 verdict.target.name(),
-                figure(&verdict.target, bound(&verdict.target))
+                figure(&verdict.target, bound(&verdict.target)),
+                verdict.mask()
             )
         };
         match self.overall() {
@@ -244,6 +303,18 @@ mod tests {
         ] {
             assert_eq!(judge(&target, runs, observed, ci), expected, "{target:?} {observed:?} {ci:?}");
         }
+    }
+
+    #[test]
+    fn failures_mask_a_quantile_when_more_failed_than_are_beyond_it() {
+        assert!(is_masked(0.99, 1000, 20) && is_masked(0.99, 1000, 11));
+        assert!(!is_masked(0.99, 1000, 10), "as many as are beyond it would all be there");
+        assert!(!is_masked(0.95, 1000, 20) && !is_masked(0.5, 10, 0) && !is_masked(0.99, 0, 0));
+        let target = Target::Quantile { q: 0.99, at_most: Span::from_millis(500) };
+        let masked = Some(Masked { failed: 0.02, of_all: 5000.0 });
+        let verdict = Verdict { target, observed: Some(100.0), ci: None, outcome: Outcome::Pass, masked };
+        assert_eq!(verdict.words(), "pass (masked)");
+        assert_eq!(verdict.mask(), ", masked: 2.00 % failed, p99 of all 5.00 s");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::scenario::{Scenario, Traffic, schema};
 use crate::units::Span;
 
 /// Every section, in the order of documentation.
-pub(crate) const SECTIONS: [&str; 15] = [
+pub(crate) const SECTIONS: [&str; 16] = [
     "scenario",
     "traffic",
     "clients",
@@ -21,6 +21,7 @@ pub(crate) const SECTIONS: [&str; 15] = [
     "dependency",
     "slo",
     "live",
+    "load",
 ];
 
 /// `[scenario]`.
@@ -90,6 +91,7 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         let has_breaker = s.field("breaker").is_some();
         schema::autoscaler::check_needs(&field, config, fleet.memory.is_some(), has_breaker);
     }
+    let load = s.or("load", Default::default(), schema::load::load);
     let (run, traffic, service, fleet) = (run?, traffic?, service?, fleet?);
     let mut autoscaler = autoscaler;
     if let Some(config) = &mut autoscaler {
@@ -119,6 +121,7 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         dependencies,
         slo,
         live,
+        load,
         import_notes: Vec::new(),
     })
 }

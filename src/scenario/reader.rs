@@ -221,6 +221,16 @@ impl<'a> Field<'a> {
         Some(Field { findings: self.findings, node: &entry.node, key_at: entry.at, path })
     }
 
+    /// The names of a table with their values, whatever they are called.
+    pub fn members(&self) -> Option<Vec<(String, Field<'a>)>> {
+        let Data::Table(entries) = &self.node.data else { return self.unfit("a table") };
+        let member = |entry: &'a Entry| {
+            let path = format!("{}.{}", self.path, entry.key);
+            (entry.key.clone(), Field { findings: self.findings, node: &entry.node, key_at: entry.at, path })
+        };
+        Some(entries.iter().map(member).collect())
+    }
+
     /// Whether the value is a string.
     pub fn is_text(&self) -> bool {
         matches!(self.node.data, Data::Text(_))

@@ -1,6 +1,7 @@
 //! The service: what an instance does with a request.
 
 use crate::distribution::Distribution;
+use crate::scenario::request::Request;
 use crate::units::Span;
 
 /// How requests inside an instance share it.
@@ -40,8 +41,10 @@ pub struct Service {
 /// A kind of request.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Its path.
+    /// Its name: its path, or method and path where another endpoint has the same path.
     pub path: String,
+    /// How its requests are written.
+    pub request: Request,
     /// Its share of requests relative to the other endpoints, ≥ 0.
     pub weight: f64,
     /// Demand of a request.
@@ -77,6 +80,7 @@ impl Service {
         let place = find(endpoints, path).unwrap_or_else(|| {
             endpoints.push(Endpoint {
                 path: path.to_string(),
+                request: Request::get(path),
                 weight: 0.0,
                 time: self.time.clone(),
                 error_rate: self.error_rate,
@@ -86,6 +90,14 @@ impl Service {
             endpoints.len() - 1
         });
         place as u16
+    }
+
+    /// The endpoint that a request is for, by its method and path without the query: `likely` if it fits, else the first that does. `None`: it
+    /// is none of theirs.
+    pub fn endpoint_of(&self, method: &str, path: &str, likely: Option<u16>) -> Option<u16> {
+        let fits = |endpoint: &Endpoint| endpoint.request.fits(method, path);
+        let is_likely = |&place: &u16| self.endpoints.get(usize::from(place)).is_some_and(fits);
+        likely.filter(is_likely).or_else(|| self.endpoints.iter().position(fits).map(|place| place as u16))
     }
 
     /// Mean demand over the endpoint mix \[s\].

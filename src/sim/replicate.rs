@@ -14,8 +14,13 @@ pub fn replicate_some(
     range: std::ops::Range<u32>,
     monitor: &Monitor,
 ) -> Result<Vec<Run>, replay::Error> {
+    replicate_these(plan, &range.collect::<Vec<_>>(), monitor)
+}
+
+/// Plays the replications with these numbers, as [`replicate_some`] does.
+pub fn replicate_these(plan: &Plan, numbers: &[u32], monitor: &Monitor) -> Result<Vec<Run>, replay::Error> {
     let seed = plan.scenario().seed;
-    range.into_par_iter().map(|r| plan.run(replication_seed(seed, r), monitor)).collect()
+    numbers.par_iter().map(|&r| plan.run(replication_seed(seed, r), monitor)).collect()
 }
 
 /// Plays `n` replications of `plan` on the current thread pool, in order. A single one runs with the scenario's own seed.

@@ -20,6 +20,7 @@ use rand_distr::{Distribution, Exp1};
 
 use crate::rng::{Dice, Stream};
 use crate::traffic::formats::Work;
+use crate::traffic::method::Method;
 use crate::traffic::replay::{self, Dataset, LogFeed, SeriesFeed};
 use crate::traffic::shape::{Bounds, Kind, MAX_RPS, Rate, Segment};
 use crate::traffic::{Burst, Config, Process};
@@ -51,6 +52,8 @@ pub enum Origin {
         client: u32,
         /// Number of the path in [`replay::Summary::endpoints`].
         endpoint: u16,
+        /// How it was asked for.
+        method: Method,
         /// The status that was answered; 0 if not recorded.
         status: u16,
         /// What work it is; a size is relative to the mean of all.

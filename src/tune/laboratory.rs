@@ -136,6 +136,9 @@ pub enum Stop {
     /// The study cannot be written.
     #[error(transparent)]
     Study(#[from] study::Error),
+    /// What other shares left cannot be had, or what was played cannot be left for them.
+    #[error(transparent)]
+    Exchange(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Reads the scenario with overrides.
@@ -162,6 +165,7 @@ pub struct Laboratory<'a> {
     /// Requests simulated, those of trials that the study had not included.
     pub simulated: u64,
     share: Option<Share>,
+    exchange: Option<Box<dyn Exchange + Send + Sync + 'a>>,
 }
 
 /// How far a study is, for whoever watches.
@@ -182,6 +186,17 @@ pub struct Share {
     pub of: u32,
 }
 
+/// Where shares of a study leave runs for each other.
+pub trait Exchange {
+    /// Leaves what was played here, and answers with what others left since it was asked last. It may wait until the runs that are `wanted`
+    /// are there.
+    fn swap(
+        &mut self,
+        played: &[(Record, Outcome)],
+        wanted: &[Record],
+    ) -> Result<Vec<(Record, Outcome)>, Box<dyn std::error::Error + Send + Sync>>;
+}
+
 /// What a laboratory needs.
 pub struct Setup<'a> {
     /// Reads the scenario with overrides.
@@ -198,6 +213,8 @@ pub struct Setup<'a> {
     pub progress: &'a Progress,
     /// The share that is played here; `None`: everything.
     pub share: Option<Share>,
+    /// Where shares leave runs for each other; `None`: nowhere.
+    pub exchange: Option<Box<dyn Exchange + Send + Sync + 'a>>,
     /// How the search's runs are simulated; confirmation's are in full.
     pub fidelity: Fidelity,
 }
@@ -230,6 +247,7 @@ impl<'a> Laboratory<'a> {
             progress: setup.progress,
             simulated: 0,
             share: setup.share,
+            exchange: setup.exchange,
         })
     }
 
@@ -335,10 +353,9 @@ impl Play for Laboratory<'_> {
     fn play(&mut self, candidates: &[Candidate], trials: &[Trial]) -> Result<Vec<Outcome>, Stop> {
         let records: Vec<Record> =
             trials.iter().map(|trial| self.record(&candidates[trial.candidate], trial)).collect();
-        let known: Vec<Option<Outcome>> = records.iter().map(|record| self.study.get(record).cloned()).collect();
-        let had = known.iter().flatten().count() as u64;
+        let wanted: Vec<usize> = (0..trials.len()).filter(|&i| self.study.get(&records[i]).is_none()).collect();
+        let had = (trials.len() - wanted.len()) as u64;
         self.progress.done.fetch_add(had, Ordering::Relaxed);
-        let wanted: Vec<usize> = (0..trials.len()).filter(|&i| known[i].is_none()).collect();
         let own: Vec<usize> = match self.share {
             None => wanted.clone(),
             Some(share) => wanted.iter().copied().filter(|i| *i as u32 % share.of == share.index).collect(),
@@ -375,15 +392,22 @@ impl Play for Laboratory<'_> {
         if let Some(stop) = stop {
             return Err(stop);
         }
-        let missing = wanted.len() - own.len();
+        if let Some(exchange) = &mut self.exchange {
+            let played: Vec<(Record, Outcome)> =
+                fresh.iter().map(|(&i, outcome)| (records[i].clone(), outcome.clone())).collect();
+            let of_others: Vec<Record> =
+                wanted.iter().filter(|i| !fresh.contains_key(i)).map(|&i| records[i].clone()).collect();
+            for (record, outcome) in exchange.swap(&played, &of_others).map_err(Stop::Exchange)? {
+                self.study.writer().write(&record, &outcome)?;
+                self.study.remember(record, outcome);
+            }
+        }
+        let outcomes: Vec<Option<Outcome>> = records.iter().map(|record| self.study.get(record).cloned()).collect();
+        let missing = outcomes.iter().filter(|outcome| outcome.is_none()).count();
         if missing > 0 {
             return Err(Stop::Study(study::Error::Shared { own: own.len(), missing }));
         }
-        Ok(known
-            .into_iter()
-            .enumerate()
-            .map(|(i, known)| known.unwrap_or_else(|| fresh.remove(&i).expect("what was not known was played")))
-            .collect())
+        Ok(outcomes.into_iter().flatten().collect())
     }
 
     fn leads(&mut self, candidate: usize, score: &Score) {

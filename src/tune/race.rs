@@ -21,6 +21,10 @@ pub const FIRST_RUNS: u32 = 2;
 pub const FACTOR: u32 = 4;
 /// Runs after which no rung asks for more.
 pub const MOST_RUNS: u32 = 64;
+/// Pairs of runs from which a candidate may be dropped in the middle of a rung.
+pub const FEWEST_PAIRS: u32 = 4;
+/// How sure it has to be then that it is dearer than the last one that would be kept.
+pub const SURE: f64 = 0.995;
 /// Candidates that end the race: confirmation looks at these anew.
 pub const FINALISTS: usize = 8;
 

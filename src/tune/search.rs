@@ -9,7 +9,9 @@ use super::local;
 use super::race::{self, FINALISTS, Key, Rung, first_rung, rungs};
 use super::sobol::Sobol;
 use super::space::{Range, Space, Value};
+use super::tpe;
 use crate::rng::{Dice, Stream};
+use crate::statistics;
 
 /// Runs of each candidate of a method that gives all the same.
 pub const EQUAL_RUNS: u32 = 8;
@@ -27,12 +29,19 @@ pub enum Method {
     Random,
     /// A grid with as many runs each.
     Grid,
+    /// Points where good ones are dense, by Parzen estimators, with as many runs each: for runs that are dear.
+    Tpe,
 }
 
 impl Method {
     /// By name.
-    pub const ALL: [(&'static str, Method); 4] =
-        [("race", Method::Race), ("sobol", Method::Sobol), ("random", Method::Random), ("grid", Method::Grid)];
+    pub const ALL: [(&'static str, Method); 5] = [
+        ("race", Method::Race),
+        ("sobol", Method::Sobol),
+        ("random", Method::Random),
+        ("grid", Method::Grid),
+        ("tpe", Method::Tpe),
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -49,6 +58,8 @@ pub enum Origin {
     Spread,
     /// It is a child in this generation of the local search.
     Child(u32),
+    /// It was drawn where good settings are dense.
+    Drawn,
     /// It stands beside the winner, to see whether that stands on a cliff.
     Neighbor,
 }
@@ -60,6 +71,7 @@ impl Origin {
             Origin::Present => "present",
             Origin::Spread => "spread",
             Origin::Child(_) => "child",
+            Origin::Drawn => "drawn",
             Origin::Neighbor => "neighbor",
         }
     }
@@ -177,6 +189,7 @@ pub fn search<P: Play>(task: &Task, player: &mut P) -> Result<Found, Error<P::St
     match task.method {
         Method::Race => hunt.race()?,
         Method::Sobol | Method::Random | Method::Grid => hunt.equal()?,
+        Method::Tpe => hunt.parzen()?,
     }
     Ok(hunt.found)
 }
@@ -209,7 +222,8 @@ impl<P: Play> Hunt<'_, '_, P> {
             if !field.contains(&0) {
                 field.push(0);
             }
-            self.run(&field, rung.runs)?;
+            let keep = later.get(i + 1).map_or(FINALISTS, |next| next.candidates.max(FINALISTS));
+            field = self.run_some(field, &[], rung.runs, keep)?;
             if i == 1 {
                 self.local(&mut field, rung.runs, budget / 3)?;
             }
@@ -240,8 +254,7 @@ impl<P: Play> Hunt<'_, '_, P> {
                 }
             }
             left -= born.len().min(left);
-            self.run(&born, runs)?;
-            field.extend(born);
+            field.extend(self.run_some(born, field, runs, FINALISTS)?);
         }
         Ok(())
     }
@@ -261,6 +274,36 @@ impl<P: Play> Hunt<'_, '_, P> {
         let field: Vec<usize> = (0..self.found.candidates.len()).collect();
         self.found.first_rung = field.len();
         self.run(&field, EQUAL_RUNS)?;
+        self.found.finalists = self.order(&field).into_iter().take(FINALISTS).collect();
+        Ok(())
+    }
+
+    /// Each next candidates are drawn by what all before have shown, and get as many runs.
+    fn parzen(&mut self) -> Result<(), Error<P::Stop>> {
+        let n = (self.task.budget / u64::from(EQUAL_RUNS)).max(1) as usize;
+        self.spread(n.min(tpe::FIRST))?;
+        let mut field: Vec<usize> = (0..self.found.candidates.len()).collect();
+        self.found.first_rung = field.len();
+        self.run(&field, EQUAL_RUNS)?;
+        let (mut drawn, mut in_vain) = (0, 0);
+        while field.len() < n && in_vain < PATIENCE {
+            let order = self.order(&field);
+            self.tell(&order);
+            let points: Vec<&[f64]> =
+                order.iter().filter_map(|&c| self.found.candidates[c].point.as_deref()).collect();
+            let d = self.task.space.free.len();
+            let next: Vec<Vec<f64>> =
+                (drawn..drawn + tpe::AT_ONCE).map(|i| tpe::suggest(&points, d, self.task.seed, i)).collect();
+            drawn += tpe::AT_ONCE;
+            let before = field.len();
+            for point in next.into_iter().take(n - before) {
+                if let Ok(candidate) = self.admit(point, Origin::Drawn)? {
+                    field.push(candidate);
+                }
+            }
+            in_vain = if field.len() > before { 0 } else { in_vain + 1 };
+            self.run(&field[before..].to_vec(), EQUAL_RUNS)?;
+        }
         self.found.finalists = self.order(&field).into_iter().take(FINALISTS).collect();
         Ok(())
     }
@@ -324,6 +367,45 @@ impl<P: Play> Hunt<'_, '_, P> {
             self.found.samples[trial.candidate].push(Sample { day: trial.day, seed: trial.seed, outcome });
         }
         Ok(())
+    }
+
+    /// Gives each of `field` so many runs in all, unless half of them show already that it will not be among the `keep` best of it and
+    /// `others`, which have as many: that pairs of runs say it is dearer than the last of these, which holds its targets. Who is left. The
+    /// present setting always is.
+    fn run_some(
+        &mut self,
+        mut field: Vec<usize>,
+        others: &[usize],
+        runs: u32,
+        keep: usize,
+    ) -> Result<Vec<usize>, Error<P::Stop>> {
+        if runs / 2 >= race::FEWEST_PAIRS {
+            self.run(&field, runs / 2)?;
+            let all: Vec<usize> = field.iter().chain(others).copied().collect();
+            let order = self.order(&all);
+            if let Some(&last) = order.get(keep.saturating_sub(1)).filter(|&&last| self.holds(last, runs / 2)) {
+                let kept = &order[..keep];
+                field.retain(|c| *c == 0 || kept.contains(c) || !self.is_dearer(*c, last));
+            }
+        }
+        self.run(&field, runs)?;
+        Ok(field)
+    }
+
+    /// Whether a candidate holds its targets in its first `runs`, as the race sees it.
+    fn holds(&self, candidate: usize, runs: u32) -> bool {
+        let samples = &self.found.samples[candidate];
+        let some = &samples[..samples.len().min(runs as usize)];
+        Key::new(candidate, &Score::of_runs(some, self.task.rules)).worst <= 0.0
+    }
+
+    /// Whether the runs that both have had say for sure that a candidate costs more than another.
+    fn is_dearer(&self, candidate: usize, other: usize) -> bool {
+        let costs = |candidate: usize| -> Vec<f64> {
+            self.found.samples[candidate].iter().map(|sample| sample.outcome.cost).collect()
+        };
+        statistics::of_paired(&costs(other), &costs(candidate))
+            .is_some_and(|difference| difference.low(race::SURE) > 0.0)
     }
 
     /// Tells who leads in a field in order.

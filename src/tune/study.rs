@@ -26,6 +26,23 @@ pub struct Record {
     pub stress: Stress,
 }
 
+impl Record {
+    /// Of the names of its parts, as files have them; the error says which of them means nothing.
+    pub fn of_words(settings: &str, day: &str, block: &str, seed: u32, stress: &str) -> Result<Record, String> {
+        let known = std::iter::once(Stress::None).chain(Stress::TRIED).find(|each| each.name() == stress);
+        Ok(Record {
+            settings: settings.to_string(),
+            day: day.to_string(),
+            block: [Block::Search, Block::Fresh]
+                .into_iter()
+                .find(|each| each.name() == block)
+                .ok_or_else(|| format!("block {block:?}"))?,
+            seed,
+            stress: known.ok_or_else(|| format!("stress {stress:?}"))?,
+        })
+    }
+}
+
 /// Why a study cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -56,6 +73,14 @@ pub enum Error {
         .0.display()
     )]
     Other(PathBuf),
+    /// Runs of different studies do not go together.
+    #[error("{place}: runs of another study than those of {first} (scenario, recording, ranges or program differ)")]
+    Mixed {
+        /// Where they are.
+        place: String,
+        /// Where those are that they should be joined with.
+        first: String,
+    },
     /// A row says what no version wrote.
     #[error("{}: row {row} of the table trial: {problem}", path.display())]
     Row {
@@ -139,4 +164,4 @@ impl Block {
 mod file;
 
 #[cfg(feature = "history")]
-pub use file::{Meta, fingerprint, merge, meta};
+pub use file::{Meta, Runs, fingerprint, merge, meta, runs};

@@ -359,3 +359,31 @@ fn a_policy_comes_in_from_another_system_and_goes_back() {
     let compare = run(&["compare", "small.toml", "--policy", "bad.yaml"]);
     assert_eq!((compare.status.code(), stderr(&compare)), (Some(2), format!("error: {told}")));
 }
+
+#[test]
+fn a_quantile_that_failures_hide_behind_is_told_everywhere() {
+    let text = r#"
+        scenario.duration = "2m"
+        traffic.shape = [{ kind = "constant", rate = 50 }]
+        service = { time = "10ms", workers = 10, error_rate = 0.05 }
+        slo = { p50 = "1s", p99 = "1s" }
+        "#;
+    let folder = folder(&[("errors.toml", text.as_bytes())]);
+    let told = |args: &[&str]| {
+        let output = output(folder.path(), args);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let console = told(&["sim", "errors.toml", "--out", "out"]);
+    assert_eq!(console.matches(" failed, p99 of all ").count(), 2, "{console}");
+    let report: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("out/report.json")).unwrap()).unwrap();
+    // One in twenty failed: more than are beyond p99, and fewer than are beyond p50.
+    let masked = |i: usize| report["slo"][i]["masked"]["failed"].as_f64();
+    assert!(masked(0).is_none() && (masked(1).unwrap() - 0.05).abs() < 0.01, "{}", report["slo"]);
+    assert_eq!(report["slo"][1]["verdict"], "pass");
+    assert!(fs::read_to_string(folder.path().join("out/report.html")).unwrap().contains("pass, masked: "));
+    let markdown = told(&["report", "out", "--format", "md", "--out", "-"]);
+    assert!(markdown.contains("**pass**, masked: "), "{markdown}");
+    let gate = told(&["gate", "errors.toml", "--slo", "p99<1s", "--budget", "5"]);
+    assert!(gate.contains("masked: "), "{gate}");
+}

@@ -48,6 +48,48 @@ fn spike() -> String {
     SPIKE.replace("rate = 40 }", "rate = 40, for = \"3s\" }")
 }
 
+/// Endpoints of one path that only the method tells apart, and one whose path differs from request to request.
+const METHODS: &str = r#"
+    scenario.duration = "3s"
+    traffic.shape = [{ kind = "constant", rate = 60 }]
+    fleet.initial = 1
+    live = { listen = "127.0.0.1:0", control = "127.0.0.1:0" }
+    [service]
+    workers = 50
+    time = "1ms"
+    endpoint = [
+        { path = "/orders" },
+        { path = "/orders", method = "POST", body = '{"item": {item}}', headers = { content-type = "application/json" }, parameters = { item = { to = 50 } }, error_rate = 1.0 },
+        { path = "/orders/{id}", method = "DELETE", parameters = { id = { from = 5, to = 9 } }, error_rate = 1.0 },
+        { path = "/blobs", method = "PUT", body_bytes = "100KB" },
+    ]
+    "#;
+
+#[test]
+fn live_requests_are_written_as_the_scenario_says_and_known_by_method_and_path() {
+    let folder = folder(&[("methods.toml", METHODS.as_bytes())]);
+    let out = output(folder.path(), &["live", "methods.toml", "--json"]);
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let rows: Vec<(&str, &Value)> = report["endpoints"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["path"].as_str().unwrap(), &row["requests"]))
+        .collect();
+    let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["/orders", "POST /orders", "/orders/{id}", "/blobs"]);
+    for (name, requests) in rows {
+        let offered = requests["offered"].as_u64().unwrap();
+        // An instance that took one for another would answer well what is to fail, and the other way round.
+        let such = match name {
+            "POST /orders" | "/orders/{id}" => &requests["failed"]["server_error"],
+            _ => &requests["succeeded"],
+        };
+        assert!(offered > 20 && such.as_u64() == Some(offered), "{name}: {requests}");
+    }
+}
+
 #[test]
 fn live_and_simulated_requests_are_the_same_requests() {
     let folder = folder(&[("short.toml", spike().as_bytes())]);

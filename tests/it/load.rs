@@ -1,16 +1,20 @@
 //! A scenario's arrivals against real servers: what they get, and what the report says of them and of who sent it.
 
+mod tls;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 use wavetank::load::schedule::{Job, Plan};
 use wavetank::report::saved;
+use wavetank::scenario;
 use wavetank::units::{Span, Time};
 
 use crate::cli::{folder, names, output, stderr, wavetank};
@@ -20,7 +24,11 @@ use crate::cli::{folder, names, output, stderr, wavetank};
 struct Seen {
     index: u64,
     client: u32,
+    method: String,
     path: String,
+    /// The field `x-shop`.
+    shop: String,
+    body: String,
 }
 
 /// How a server answers.
@@ -44,17 +52,27 @@ struct State {
     manner: Manner,
     seen: Mutex<Vec<Seen>>,
     arrived: Condvar,
+    connections: AtomicUsize,
 }
 
 impl Server {
     fn start(manner: Manner) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State { manner, seen: Mutex::new(Vec::new()), arrived: Condvar::new() });
+        let state = Arc::new(State {
+            manner,
+            seen: Mutex::new(Vec::new()),
+            arrived: Condvar::new(),
+            connections: AtomicUsize::new(0),
+        });
         let serving = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (stream, state) = (stream.unwrap(), Arc::clone(&serving));
+                let held = state.seen.lock().unwrap();
+                state.connections.fetch_add(1, Ordering::Relaxed);
+                drop(held);
+                state.arrived.notify_all();
                 // A client that goes away ends its conversation.
                 std::thread::spawn(move || drop(state.converse(&stream)));
             }
@@ -64,6 +82,13 @@ impl Server {
 
     fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Waits until so many connections were made, and says how many were.
+    fn connections(&self, n: usize) -> usize {
+        let made = || self.state.connections.load(Ordering::Relaxed);
+        drop(self.state.arrived.wait_while(self.state.seen.lock().unwrap(), |_| made() < n).unwrap());
+        made()
     }
 
     /// What was seen until now, in the order of arrivals of the plan.
@@ -87,22 +112,35 @@ impl State {
 
     fn converse(&self, stream: &TcpStream) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
-        let mut lines = BufReader::new(stream.try_clone()?).lines();
-        while let Some(first) = lines.next() {
-            let path = first?.split(' ').nth(1).unwrap_or_default().to_string();
+        let mut reader = BufReader::new(stream.try_clone()?);
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            let word = |n: usize| line.split(' ').nth(n).unwrap_or_default().to_string();
+            let (method, path) = (word(0), word(1));
             let mut fields = BTreeMap::new();
             loop {
-                let Some(line) = lines.next() else { return Ok(()) };
-                match line?.split_once(": ") {
+                let mut line = String::new();
+                reader.read_line(&mut line)?;
+                match line.trim_end().split_once(": ") {
                     Some((name, value)) => fields.insert(name.to_ascii_lowercase(), value.to_string()),
                     None => break,
                 };
             }
-            let number =
-                |name: &str| fields.get(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or(u64::MAX);
-            let (index, client) = (number("wavetank-index"), number("wavetank-client") as u32);
+            let number = |name: &str| fields.get(name).and_then(|value| value.parse::<u64>().ok());
+            let mut body = vec![0; number("content-length").unwrap_or(0) as usize];
+            reader.read_exact(&mut body)?;
             let mut seen = self.seen.lock().unwrap();
-            seen.push(Seen { index, client, path: path.clone() });
+            seen.push(Seen {
+                index: number("wavetank-index").unwrap_or(u64::MAX),
+                client: number("wavetank-client").unwrap_or(u64::MAX) as u32,
+                method,
+                path: path.clone(),
+                shop: fields.remove("x-shop").unwrap_or_default(),
+                body: String::from_utf8(body).unwrap(),
+            });
             let nth = seen.len();
             drop(seen);
             self.arrived.notify_all();
@@ -116,12 +154,14 @@ impl State {
                 "/error" => "500 Internal Server Error",
                 "/cut" => return Ok(()),
                 // The client goes first.
-                "/hang" => return lines.next().map_or(Ok(()), |line| line.map(drop)),
+                "/hang" => return reader.read_line(&mut line).map(drop),
                 _ => "200 OK",
             };
             (&*stream).write_all(format!("HTTP/1.1 {head}\r\nContent-Length: 5\r\n\r\nhello").as_bytes())?;
+            if fields.get("connection").is_some_and(|value| value == "close") {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 }
 
@@ -148,8 +188,22 @@ fn planned(text: &str, folder: &Path) -> (Vec<Job>, Plan) {
 /// The same as a server sees them, in order of their indices.
 fn expected(text: &str, folder: &Path) -> Vec<Seen> {
     let (jobs, plan) = planned(text, folder);
-    let seen =
-        |job: &Job| Seen { index: job.index, client: job.client, path: plan.paths()[usize::from(job.path)].clone() };
+    let dice = scenario::request::Request::dice(plan.scenario().seed);
+    let seen = |job: &Job| {
+        let request = &plan.requests()[usize::from(job.form)];
+        let written = request.written(&dice, job.index);
+        Seen {
+            index: job.index,
+            client: job.client,
+            method: request.method.name().to_string(),
+            path: written.target.to_string(),
+            shop: written.headers.first().map(ToString::to_string).unwrap_or_default(),
+            body: match &request.body {
+                scenario::request::Body::Bytes(n) => "x".repeat(*n as usize),
+                _ => written.text.to_string(),
+            },
+        }
+    };
     let mut expected: Vec<Seen> = jobs.iter().map(seen).collect();
     expected.sort();
     expected
@@ -310,12 +364,19 @@ fn only_this_machine_takes_load_unless_somebody_owns_the_target() {
     // Certificates are checked where there are any, and asked for where there are none.
     let refused = load(folder.path(), "https://localhost:9", &[]);
     assert!(refused.status.code() == Some(2) && stderr(&refused).contains("ca-certificates"), "{}", stderr(&refused));
-    let closed = SHOP.replace("shape = [{ kind = \"constant\", rate = 60 }]", "users = { count = 3 }");
-    let closed: String =
-        closed.lines().filter(|line| !line.contains("overlay")).map(|line| format!("{line}\n")).collect();
-    std::fs::write(folder.path().join("it.toml"), closed).unwrap();
-    let refused = load(folder.path(), "http://127.0.0.1:9", &[]);
-    assert!(refused.status.code() == Some(2) && stderr(&refused).contains("traffic.users"), "{}", stderr(&refused));
+    for (args, told) in [
+        (&["--insecure"][..], "is not encrypted"),
+        (&["--ca", "it.toml"], "is not encrypted"),
+        (&["--start-at", "2026-01-01T00:00:00Z"], "has passed"),
+        (&["--shard", "4/4"], "expected I/N"),
+    ] {
+        let refused = load(folder.path(), "http://127.0.0.1:9", args);
+        assert!(refused.status.code() == Some(2) && stderr(&refused).contains(told), "{}", stderr(&refused));
+    }
+    for (file, told) in [("nowhere.pem", "cannot read nowhere.pem"), ("it.toml", "expected certificates as PEM")] {
+        let refused = load(folder.path(), "https://127.0.0.1:9", &["--ca", file]);
+        assert!(refused.status.code() == Some(2) && stderr(&refused).contains(told), "{}", stderr(&refused));
+    }
     assert_eq!(names(folder.path()), ["it.toml"], "what is refused leaves nothing behind");
 }
 
@@ -342,17 +403,184 @@ fn every_request_ends_in_one_way_and_nobody_is_led_elsewhere() {
 }
 
 #[test]
-fn shares_of_several_generators_are_the_schedule_together() {
+fn shares_of_several_generators_are_the_schedule_together_and_one_report() {
     let (server, folder) = (Server::start(Manner::AtOnce), folder(&[("it.toml", SHOP.as_bytes())]));
-    let offered: Vec<u64> = std::thread::scope(|scope| {
-        let shares = ["0/3", "1/3", "2/3"].map(|share| {
+    let shares = ["0", "1", "2"];
+    std::thread::scope(|scope| {
+        for index in shares {
             let (folder, url) = (folder.path(), server.url());
-            scope.spawn(move || report(&load(folder, &url, &["--json", "--shard", share]), 0))
-        });
-        shares.map(|share| share.join().unwrap()["requests"]["offered"].as_u64().unwrap()).to_vec()
+            scope.spawn(move || {
+                let sent = load(folder, &url, &["--json", "--out", index, "--shard", &format!("{index}/3")]);
+                let share = report(&sent, 0);
+                assert_eq!(share["verdict"], "inconclusive", "a share alone decides nothing");
+                assert_eq!(share["generator"]["faults"], serde_json::json!(["shares_missing"]));
+            });
+        }
     });
     assert_eq!(server.seen(), expected(SHOP, folder.path()));
-    assert!(offered.iter().max().unwrap() - offered.iter().min().unwrap() <= 1, "{offered:?}");
+    let merge = |shares: &[&str], exit: i32| {
+        let args = [&["merge", "--json"], shares].concat();
+        let mut merged = report(&output(folder.path(), &args), exit);
+        merged["command"] = Value::Null;
+        merged
+    };
+    let whole = merge(&shares, 0);
+    assert_eq!(whole, merge(&["2", "0", "1"], 0), "the order of shares does not matter");
+    let (jobs, plan) = planned(SHOP, folder.path());
+    let warm = jobs.len() as u64;
+    assert_eq!((&whole["requests"]["offered"], &whole["generator"]["due"]), (&warm.into(), &warm.into()));
+    assert_eq!(
+        (&whole["verdict"], &whole["generator"]["shares"]["here"]),
+        (&"pass".into(), &serde_json::json!([0, 1, 2]))
+    );
+    let due_in = |second: u64| jobs.iter().filter(|job| job.at.0 / 1_000_000_000 == second).count() as u64;
+    let seconds = 0..plan.duration().0 / 1_000_000_000;
+    assert_eq!(whole["timeline"]["columns"]["offered_rps"], seconds.map(due_in).collect::<Value>());
+    // Quantiles of the whole are those of all latencies: each share's histogram is in it.
+    let run = |folder_name: &str| saved::load(&folder.path().join(folder_name)).unwrap().runs.remove(0);
+    let mut all = run("0").latency;
+    ["1", "2"].iter().for_each(|share| all.merge(&run(share).latency));
+    let counted = whole["per_replication"][0]["latency"]["hdr"].as_str().unwrap();
+    assert_eq!(counted, all.encoded().hdr);
+    let missing = merge(&["0", "2"], 3);
+    assert_eq!(
+        (&missing["verdict"], &missing["generator"]["faults"][0]),
+        (&"inconclusive".into(), &"shares_missing".into())
+    );
+    let told = output(folder.path(), &["merge", "0", "2", "--into", "some"]);
+    let words = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(
+        told.status.code() == Some(3) && words.contains("1 of 3 shares of the load are missing (1/3)"),
+        "{words}"
+    );
+    // What was written reads back the same, in either form.
+    let again = output(folder.path(), &["report", "some", "--format", "json", "--out", "-"]);
+    assert_eq!(again.stdout, std::fs::read(folder.path().join("some/report.json")).unwrap());
+    let log = output(folder.path(), &["report", "some", "--format", "hlog", "--out", "-"]);
+    assert_eq!(String::from_utf8_lossy(&log.stdout).matches("Tag=step,").count(), 3, "a line for each second");
+    for (shares, told) in [
+        (&["0", "1", "0"][..], "share 0/3 is there already"),
+        (&["0", "it.toml"], "it.toml is none"),
+        (&["it.toml", "--into", "x"], "it.toml"),
+    ] {
+        let refused = output(folder.path(), &[&["merge"], shares].concat());
+        assert!(refused.status.code() == Some(2) && stderr(&refused).contains(told), "{}", stderr(&refused));
+    }
+    let simulated = output(folder.path(), &["sim", "it.toml", "--out", "sim"]);
+    assert!(simulated.status.success());
+    let refused = output(folder.path(), &["merge", "sim"]);
+    assert!(refused.status.code() == Some(2) && stderr(&refused).contains("not a share"), "{}", stderr(&refused));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a time to come is one of the clock on the wall")]
+fn several_machines_begin_at_one_time() {
+    let text = SHOP.replace("\"3s\"", "\"1s\"").replace("at = \"1s\"", "at = \"0s\"");
+    let (server, folder) = (Server::start(Manner::AtOnce), folder(&[("it.toml", text.as_bytes())]));
+    let at = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() + 4).unwrap();
+    let sent = load(folder.path(), &server.url(), &["--json", "--start-at", &at.to_string()]);
+    let report = report(&sent, 0);
+    let began = report["notes"].as_array().unwrap().iter().find_map(|note| note.as_str()?.strip_prefix("began "));
+    let began = began.unwrap_or_else(|| panic!("{}", report["notes"]));
+    assert!(stderr(&sent).contains(began), "the offset is printed");
+    let (date, late) = began.split_once(", ").unwrap();
+    let late: f64 = late.split(' ').next().unwrap().parse().unwrap();
+    assert!(date.parse::<jiff::Timestamp>().unwrap() >= at && late >= 0.0, "nobody begins early: {began}");
+}
+
+#[test]
+fn whoever_waits_for_a_time_to_begin_can_be_told_not_to() {
+    let (server, folder) = (Server::start(Manner::AtOnce), folder(&[("it.toml", SHOP.as_bytes())]));
+    let mut command = command(folder.path(), &server.url(), &["--json", "--start-at", "2999-01-01T00:00:00Z"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // It listens to signals before it connects.
+    server.connections(32);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let report = report(&child.wait_with_output().unwrap(), 0);
+    assert_eq!((&report["ended"]["state"], &report["requests"]["offered"]), (&"interrupted".into(), &0.into()));
+    assert_eq!(server.seen(), []);
+}
+
+/// Endpoints with methods, fields, bodies, and paths that differ from request to request.
+const API: &str = r#"
+    scenario.duration = "2s"
+    traffic.shape = [{ kind = "constant", rate = 60 }]
+    clients.timeout = "20s"
+    slo = { p99 = "200s" }
+
+    [service]
+    time = "1ms"
+    endpoint = [
+        { path = "/" },
+        { path = "/shops/{shop}/items?page={page}", parameters = { shop = ["north", "süd"], page = { to = 9 } } },
+        { path = "/orders", method = "POST", body = '{"shop": "{shop}", "of": {}}', headers = { x-shop = "{shop}!" }, parameters = { shop = ["a", "b"] } },
+        { path = "/orders", method = "PUT", body_bytes = "3KB" },
+        { path = "/orders/7", method = "DELETE" },
+    ]
+    "#;
+
+#[test]
+fn requests_are_written_as_the_scenario_says() {
+    let (server, folder) = (Server::start(Manner::AtOnce), folder(&[("it.toml", API.as_bytes())]));
+    let report = report(&load(folder.path(), &server.url(), &["--json"]), 0);
+    let (seen, expected) = (server.seen(), expected(API, folder.path()));
+    assert_eq!(seen, expected);
+    let any = |method: &str, path: &str, body: &str| {
+        seen.iter().any(|each| each.method == method && each.path == path && each.body == body)
+    };
+    assert!(any("POST", "/orders", r#"{"shop": "b", "of": {}}"#) && any("DELETE", "/orders/7", ""));
+    assert!(seen.iter().any(|each| each.path == "/shops/s%C3%BCd/items?page=9"), "{seen:?}");
+    assert!(seen.iter().any(|each| each.shop == "a!") && any("PUT", "/orders", &"x".repeat(3000)));
+    let names: Vec<&str> =
+        report["endpoints"].as_array().unwrap().iter().map(|each| each["path"].as_str().unwrap()).collect();
+    assert_eq!(names, ["/", "/shops/{shop}/items?page={page}", "POST /orders", "PUT /orders", "/orders/7"]);
+}
+
+#[test]
+fn users_ask_think_and_ask_again() {
+    let text = r#"
+        scenario.duration = "2s"
+        traffic.users = { count = 5, think = { dist = "exponential", mean = "100ms" } }
+        service.time = "10ms"
+        service.endpoint = [{ path = "/" }, { path = "/cart" }]
+        slo = { p99 = "200s" }
+        "#;
+    let (server, folder) = (Server::start(Manner::AtOnce), folder(&[("it.toml", text.as_bytes())]));
+    let sent = report(&load(folder.path(), &server.url(), &["--json"]), 0);
+    let mut turns = vec![0; 5];
+    for seen in server.seen() {
+        let (user, turn) = ((seen.index >> 32) as usize, seen.index as u32);
+        assert_eq!((seen.client as usize, turn), (user, turns[user]), "no turn is left out, and none comes twice");
+        turns[user] += 1;
+    }
+    assert!(turns.iter().all(|n| *n > 2), "{turns:?}");
+    assert_eq!(sent["requests"]["offered"].as_u64().unwrap(), u64::from(turns.iter().sum::<u32>()));
+    assert_eq!((&sent["generator"]["pacing"], &sent["generator"]["pool"]), (&"users".into(), &5.into()));
+    // The first requests of all are those of the simulator: nobody has waited for anybody yet.
+    let shared = report(&load(folder.path(), &server.url(), &["--json", "--shard", "1/2"]), 0);
+    assert_eq!(shared["generator"]["pool"], 2, "users 1 and 3");
+}
+
+#[test]
+fn connections_are_there_before_the_first_request_and_are_kept_unless_somebody_says_otherwise() {
+    let text = SHOP.replace("\"3s\"", "\"2s\"");
+    let folder = folder(&[("it.toml", text.as_bytes())]);
+    let sent = |args: &[&str]| {
+        let server = Server::start(Manner::AtOnce);
+        let report = report(&load(folder.path(), &server.url(), &[&["--json"], args].concat()), 0);
+        let of = |key: &str| report["generator"][key].as_u64().unwrap() as usize;
+        let all = of("warmed_connections") + of("connects");
+        assert_eq!(server.connections(all), all);
+        assert_eq!(report["generator"]["versions"]["HTTP/1.1"].as_u64(), report["requests"]["offered"].as_u64());
+        (of("warmed_connections"), of("connects"), report)
+    };
+    let (warmed, connects, report) = sent(&["--pace", "spin"]);
+    // A machine that stalls has more under way at once, but never a connection for each.
+    assert!(warmed == 32 && connects < 100, "{connects}");
+    assert_eq!(report["generator"]["pacing"], "spin");
+    assert_eq!(sent(&["--set", "load.connections=3"]).0, 3);
+    let (warmed, connects, report) = sent(&["--set", "load.keep_alive=false"]);
+    assert_eq!((warmed, Some(connects as u64)), (0, report["requests"]["offered"].as_u64()));
 }
 
 #[test]

@@ -31,6 +31,9 @@ mod overload;
 /// What outlives its cause, and what ends it.
 mod storms;
 
+/// Replications in shares.
+mod shares;
+
 /// The tuner, from question to advice.
 mod tuning;
 

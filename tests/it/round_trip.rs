@@ -20,6 +20,7 @@ path = "/catalog/item"
 weight = 3
 [[service.endpoint]]
 path = "/checkout"
+method = "POST"
 weight = 1
 error_rate = 0.1
 time = "7ms"
@@ -66,6 +67,10 @@ fn a_log_in_any_format_is_replayed_at_its_own_times() {
         assert_eq!((summary.lines, summary.bad.total()), (planned.len() as u64, 0), "{format}: {summary}");
         assert_eq!(summary.endpoints.len(), 2, "{format}: {:?}", summary.endpoints);
         assert!(summary.statuses[5] > 50 && summary.statuses[2] > 5000, "{format}: {:?}", summary.statuses);
+        let checkout = summary.endpoints.iter().position(|path| path == "/checkout").unwrap();
+        let posts = summary.endpoint_requests[checkout];
+        let [get, _, post, ..] = summary.methods;
+        assert_eq!((get, post), (planned.len() as u64 - posts, posts), "{format}");
         assert_eq!(summary.recorded_answers.took.is_some(), took, "{format}");
         let clients = summary.clients;
         assert!((200..=300).contains(&clients), "{format}: {clients} clients");

@@ -229,7 +229,66 @@ retries = 3
     x.toml:9:25: fleet.warmup.slow_down: unknown key, did you mean "slowdown"?
     x.toml:10:1: fleet.colour: unknown key, expected one of initial, boot, warmup, memory, price_per_hour, zones, drain_timeout, pre_stop_delay, billing
     x.toml:12:1: clients.retries: unknown key, expected one of population, zipf, regions, bots, timeout, cancel, retry
-    x.toml:13:2: weather: unknown section, expected one of scenario, traffic, clients, service, fleet, autoscaler, balancer, breaker, overload, limiter, analyzer, fault, dependency, slo, live
+    x.toml:13:2: weather: unknown section, expected one of scenario, traffic, clients, service, fleet, autoscaler, balancer, breaker, overload, limiter, analyzer, fault, dependency, slo, live, load
+    "#);
+}
+
+#[test]
+fn what_a_request_cannot_look_like_is_told() {
+    assert_snapshot!(words(
+        r#"
+[service]
+time = "1ms"
+[[service.endpoint]]
+path = "/a"
+method = "post"
+[[service.endpoint]]
+path = "/b"
+body = "x"
+[[service.endpoint]]
+path = "/c/{id}"
+method = "PUT"
+body = "x"
+body_bytes = "1KB"
+parameters = { id = { from = 5, to = 3 } }
+[[service.endpoint]]
+path = "/d"
+method = "PATCH"
+body_bytes = "1TB"
+headers = { "a b" = "1", Host = "h", x-fine = "ü" }
+[[service.endpoint]]
+path = "/e"
+parameters = { id = [], "a.b" = ["1"] }
+[[service.endpoint]]
+path = "/f"
+parameters = { id = ["1"] }
+[[service.endpoint]]
+path = "/f"
+[[service.endpoint]]
+path = "/f"
+method = "POST"
+[load]
+http = "3"
+pool = 0
+"#), @r#"
+    x.toml:6:10: service.endpoint./a.method: found "post", expected one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, did you mean "POST"?
+    x.toml:9:1: service.endpoint./b.body: a GET has no body: set method = "POST"
+    x.toml:14:1: service.endpoint./c/{id}.body_bytes: there is a body too: remove one of the two
+    x.toml:15:38: service.endpoint./c/{id}.parameters.id.to: found 3, expected at least from, 5
+    x.toml:19:14: service.endpoint./d.body_bytes: found "1TB", expected at most 100MB
+    x.toml:20:21: service.endpoint./d.headers.a b: found the name "a b", expected the name of a header field
+    x.toml:20:26: service.endpoint./d.headers.Host: the sender writes this field itself: remove it
+    x.toml:20:47: service.endpoint./d.headers.x-fine: found "ü", expected visible ASCII characters and blanks
+    x.toml:23:21: service.endpoint./e.parameters.id: found an array, expected at least one value, or { from = 1, to = 1000 }
+    x.toml:23:33: service.endpoint./e.parameters.a.b: found the name "a.b", expected letters, digits, - and _
+    x.toml:26:1: service.endpoint.5.parameters: nothing has {id} in it: neither path, nor headers, nor body
+    x.toml:33:8: load.http: found "3", expected one of 1.1, 2, did you mean "2"?
+    x.toml:34:8: load.pool: found 0, expected a whole number, 1 or more
+    "#);
+    let both = ["http = \"2\"", "connections = 2"].map(|line| words(&format!("[load]\nkeep_alive = false\n{line}")));
+    assert_snapshot!(both.join("\n"), @r#"
+    x.toml:2:1: load.keep_alive: HTTP/2 is many requests on one connection: remove this, or http = "2"
+    x.toml:3:1: load.connections: keep_alive = false keeps none for the first request: remove one of the two
     "#);
 }
 

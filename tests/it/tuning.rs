@@ -202,6 +202,114 @@ fn shares_of_several_processes_merge_into_what_one_would_have_found() {
     panic!("forty rounds did not end it");
 }
 
+/// Two shares at once, each of which waits for the other's runs in `place`, and what is made of them afterwards.
+#[cfg(all(feature = "data", feature = "history"))]
+fn shares_meet_in(place: &str, environment: &[(&str, &str)]) {
+    let folder = shop();
+    let whole = tune(folder.path(), "whole", &[]);
+    assert_eq!(whole.status.code(), Some(0), "{}", stderr(&whole));
+    let share = |i: usize| {
+        let mut share = wavetank(folder.path());
+        let (out, shard) = (format!("share-{i}"), format!("{i}/2"));
+        share.args(["tune", "shop.toml", "--out", &out, "--shard", &shard, "--results", place, "--wait", "5m"]);
+        share.args(EFFORT).args(VARY).envs(environment.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        share.spawn().unwrap()
+    };
+    for share in [share(0), share(1)] {
+        let ended = share.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    }
+    let mut merge = wavetank(folder.path());
+    let merged = merge.args(["merge", place, "--into", "merged/study.db"]).envs(environment.iter().copied());
+    let merged = merged.output().unwrap();
+    assert_eq!(merged.status.code(), Some(0), "{}", stderr(&merged));
+    for name in ["tune.json", "trials.csv"] {
+        let expected = read(folder.path(), &format!("whole/{name}"));
+        for out in ["share-0", "share-1", "merged"] {
+            assert_eq!(read(folder.path(), &format!("{out}/{name}")), expected, "{out}");
+        }
+    }
+}
+
+#[cfg(all(feature = "data", feature = "history"))]
+#[test]
+fn shares_that_wait_for_each_other_find_what_one_process_would() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("results");
+    shares_meet_in(path.to_str().unwrap(), &[]);
+    let left = names(&path);
+    for share in ["-share-0-of-2-", "-share-1-of-2-"] {
+        let some = left.iter().filter(|name| name.contains(share) && name.ends_with(".parquet")).count();
+        assert!(some > 2, "share by share in {left:?}");
+    }
+}
+
+/// Against moto, which speaks S3 on loopback (`pip install 'moto[server]'`).
+#[cfg(all(feature = "s3", feature = "history"))]
+#[test]
+fn shares_meet_in_a_bucket_too() {
+    use std::io::{BufRead, BufReader};
+    let Ok(mut server) = std::process::Command::new("moto_server")
+        .args(["-H", "127.0.0.1", "-p", "0"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+    else {
+        eprintln!("skipped: there is no moto_server (pip install 'moto[server]')");
+        return;
+    };
+    let lines = BufReader::new(server.stderr.take().unwrap()).lines();
+    let address = lines.map_while(Result::ok).find_map(|line| {
+        line.split_once("http://").map(|(_, rest)| format!("http://{}", rest.split_whitespace().next().unwrap()))
+    });
+    let address = address.expect("moto says where it listens");
+    let environment = [
+        ("AWS_ENDPOINT_URL", &*address),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_REGION", "us-east-1"),
+    ];
+    // Its buckets are made by a request without a body to its path.
+    let host = address.trim_start_matches("http://");
+    let mut socket = std::net::TcpStream::connect(host).unwrap();
+    let request = format!("PUT /tuning HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    std::io::Write::write_all(&mut socket, request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut socket, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let result = std::panic::catch_unwind(|| shares_meet_in("s3://tuning/shop", &environment));
+    let none = output(Path::new("."), &["merge", "s3://", "--into", "x.db"]);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(stderr(&none).contains("which bucket?"), "{}", stderr(&none));
+    result.unwrap();
+}
+
+#[test]
+fn a_cluster_is_told_what_to_play() {
+    let folder = shop();
+    let args = ["tune", "shop.toml", "--policy", "hpa.yaml", "--vary", "autoscaler.min=1..6", "--job", "kubernetes"];
+    let place = ["--shards", "8", "--image", "registry.example/wavetank:1", "--results", "s3://tuning/shop"];
+    let printed = output(folder.path(), &[&args[..], &place].concat());
+    assert_eq!(printed.status.code(), Some(0), "{}", stderr(&printed));
+    let text = String::from_utf8(printed.stdout).unwrap();
+    for expected in [
+        "completionMode: Indexed",
+        "completions: 8",
+        "autoscaler.min=1..6\n",
+        "        - /8",
+        "path: hpa.yaml",
+        "path: shop.toml",
+        "kind: HorizontalPodAutoscaler",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+    let nowhere = output(folder.path(), &["tune", "shop.toml", "--job", "argo", "--image", "x"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(stderr(&nowhere).contains("say where: --results s3://BUCKET/PREFIX"), "{}", stderr(&nowhere));
+}
+
 #[test]
 fn a_manifest_comes_back_tuned_with_what_changed() {
     let folder = shop();

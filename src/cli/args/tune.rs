@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::ClusterArgs;
+use crate::units::Span;
+
 /// `wavetank tune`.
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
 pub struct TuneArgs {
@@ -30,8 +33,8 @@ pub struct TuneArgs {
     /// At most so many scaling actions an hour
     #[arg(long, value_name = "N")]
     pub actions_per_hour: Option<f64>,
-    /// How candidates are found: race, sobol, random or grid
-    #[arg(long, value_name = "METHOD", default_value = "race", value_parser = ["race", "sobol", "random", "grid"])]
+    /// How candidates are found: race, or with as many runs each, for comparison: sobol, random, grid, tpe
+    #[arg(long, value_name = "METHOD", default_value = "race", value_parser = ["race", "sobol", "random", "grid", "tpe"])]
     pub method: String,
     /// How the search's runs are simulated: full, hybrid or fluid; the last two leave out calms that samples tell of, in runs of
     /// two million requests and more. Confirmation is always in full
@@ -79,6 +82,15 @@ pub struct TuneArgs {
     #[arg(long, value_name = "I/N")]
     #[serde(skip)]
     pub shard: Option<String>,
+    /// Where shares leave their runs for each other, as Parquet: a folder, or s3://BUCKET/PREFIX (feature s3; the environment has
+    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL). What is there is not played again
+    #[arg(long, value_name = "PLACE")]
+    #[serde(skip)]
+    pub results: Option<String>,
+    /// How long a share waits in --results for the runs of others that the search needs, in the place of stopping: 1h
+    #[arg(long, value_name = "DURATION", requires = "results")]
+    #[serde(skip)]
+    pub wait: Option<Span>,
     /// Go on with the study in this file; what was finished is not played again
     #[arg(long, value_name = "STUDY", conflicts_with = "scenario")]
     #[serde(skip)]
@@ -95,6 +107,10 @@ pub struct TuneArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     #[serde(skip)]
     pub threads: Option<u16>,
+    /// A cluster.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub cluster: ClusterArgs,
 }
 
 /// `wavetank study`.
@@ -110,24 +126,6 @@ pub struct StudyArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `wavetank merge`.
-#[cfg(feature = "history")]
-#[derive(Debug, clap::Args)]
-pub struct MergeArgs {
-    /// Studies of the same, each a share
-    #[arg(required = true, value_name = "STUDY")]
-    pub studies: Vec<PathBuf>,
-    /// The study that they are put into
-    #[arg(long, value_name = "STUDY")]
-    pub into: PathBuf,
-    /// Only join them: do not go on with the search
-    #[arg(long)]
-    pub only: bool,
-    /// Threads for what is left to be played [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
 }
 
 fn full() -> String {

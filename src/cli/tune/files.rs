@@ -1,11 +1,12 @@
 //! What a study leaves behind: `tune.json`, `tune.html`, `trials.csv`, `tuned.toml`, charts, and the policy in the form that it came in.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use similar::TextDiff;
 
 use super::System;
+use crate::cli::cluster::{imported, named, plain};
 use crate::cli::exit::{Failure, OrExit};
 use crate::manifest;
 use crate::report;
@@ -69,7 +70,7 @@ fn tuned_toml(told: &Told, system: &System) -> Result<String, Failure> {
     head.push_str(&format!("# {}\n\n", told.command));
     let mut changes = comments(told);
     let keys = crate::scenario::keys(&system.path, None, &[]).or_bad_input()?;
-    let foreign = system.policy.is_some() || imported(system).is_some();
+    let foreign = system.policy.is_some() || imported(&system.path).is_some();
     let told_of = changes.len();
     changes.extend(moved(system, &keys));
     let Some((mut document, left)) = changed(&text, &keys, &changes) else { return Ok(head + &text) };
@@ -87,32 +88,11 @@ fn tuned_toml(told: &Told, system: &System) -> Result<String, Failure> {
 
 /// Names of files, which count from the scenario's folder, as they have to be written in another one: from the current folder.
 fn moved(system: &System, keys: &Keys) -> Vec<Change> {
-    let base = system.path.parent().unwrap_or(Path::new(""));
-    let of = |(path, value): (String, String)| {
-        let name: toml_edit::Value = value.parse().ok()?;
-        let file = base.join(name.as_str()?);
-        let is_file = path.ends_with(".path") && file.is_file() && Path::new(name.as_str()?).is_relative();
-        let value = toml_edit::Value::from(plain(&file).display().to_string()).to_string();
-        is_file.then(|| Change { path, value, comment: String::new() })
+    let change = |(key, path): (String, PathBuf)| {
+        let value = toml_edit::Value::from(plain(&path).display().to_string()).to_string();
+        Change { path: key, value, comment: String::new() }
     };
-    ["traffic", "service", "fleet", "dependency"]
-        .iter()
-        .flat_map(|section| keys.below(section))
-        .filter_map(of)
-        .collect()
-}
-
-/// A path without the folders that it goes into and out of again.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        let is_in = plain.components().next_back().is_some_and(|last| matches!(last, Component::Normal(_)));
-        match part {
-            Component::ParentDir if is_in => drop(plain.pop()),
-            part => plain.push(part),
-        }
-    }
-    plain
+    named(&system.path, keys).map(change).collect()
 }
 
 /// The policy as a manifest of the system that it came from, and what of it changed.
@@ -141,17 +121,9 @@ fn origin(system: &System) -> Option<(PathBuf, manifest::Form)> {
     let path = match &system.policy {
         Some(policy) if is_scenario(policy) => return None,
         Some(policy) => policy.clone(),
-        None => imported(system)?,
+        None => imported(&system.path)?,
     };
     let text = std::fs::read_to_string(&path).ok()?;
     let import = manifest::import(&text, &path.display().to_string()).ok()?;
     Some((path, import.form))
-}
-
-/// The file that the scenario imports its policy from.
-fn imported(system: &System) -> Option<PathBuf> {
-    let document: toml_edit::DocumentMut = std::fs::read_to_string(&system.path).ok()?.parse().ok()?;
-    let name = document.get("autoscaler")?.get("import")?.as_str()?;
-    let beside = system.path.parent().unwrap_or(Path::new("")).join(name);
-    Some(if beside.is_file() { beside } else { PathBuf::from(name) })
 }

@@ -1,9 +1,9 @@
-//! `wavetank study` and `wavetank merge`.
+//! `wavetank study`, and `wavetank merge` of studies.
 
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use serde_json::json;
 
 use crate::cli::args::{MergeArgs, StudyArgs, TuneArgs};
@@ -89,16 +89,60 @@ pub fn study(args: &StudyArgs) -> Result<Exit, Failure> {
 }
 
 /// Joins shares, and goes on.
-pub fn merge(args: MergeArgs) -> Result<Exit, Failure> {
-    if args.studies.contains(&args.into) {
-        return Err(anyhow!("{}: a study is not put into itself", args.into.display())).or_bad_input();
+pub fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
+    let into = args.into.as_deref().context("into which study? --into STUDY").or_bad_input()?;
+    if args.json {
+        return Err(anyhow!("--json: of reports only; `wavetank study --json` tells what is in a study"))
+            .or_bad_input();
     }
-    let new = studies::merge(&args.into, &args.studies).or_bad_input()?;
-    eprintln!("{}: {new} runs from {} studies", args.into.display(), args.studies.len());
+    if args.shares.iter().any(|study| Path::new(study) == into) {
+        return Err(anyhow!("{}: a study is not put into itself", into.display())).or_bad_input();
+    }
+    if let Some(folder) = into.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let failed = || format!("cannot make the folder {}", folder.display());
+        std::fs::create_dir_all(folder).with_context(failed).or_bad_input()?;
+    }
+    let mut shares = Vec::new();
+    for name in &args.shares {
+        shares.extend(runs(name)?);
+    }
+    let n = shares.len();
+    let new = studies::merge(into, shares).or_bad_input()?;
+    eprintln!("{}: {new} runs from {n} studies", into.display());
     if args.only {
         return Ok(Exit::Done);
     }
-    super::tune(resume(&args.into, args.threads))
+    super::tune(resume(into, args.threads))
+}
+
+/// The runs of the study called `name`, or of those in the place called so.
+fn runs(name: &str) -> Result<Vec<studies::Runs>, Failure> {
+    let path = Path::new(name);
+    if path.is_file() {
+        return Ok(vec![studies::runs(path).or_bad_input()?]);
+    }
+    if path.join("study.db").is_file() {
+        return Ok(vec![studies::runs(&path.join("study.db")).or_bad_input()?]);
+    }
+    let left = left(name)?;
+    if left.is_empty() {
+        return Err(anyhow!("{name}: neither a study nor a place where shares of one left runs")).or_bad_input();
+    }
+    Ok(left)
+}
+
+/// What shares have left in the place called `name`.
+fn left(name: &str) -> Result<Vec<studies::Runs>, Failure> {
+    #[cfg(feature = "data")]
+    {
+        let store = crate::store::Store::open(name).or_bad_input()?;
+        super::results::all(&store).map_err(|error| anyhow!(error)).or_bad_input()
+    }
+    #[cfg(not(feature = "data"))]
+    {
+        let _ = name;
+        Ok(Vec::new())
+    }
 }
 
 /// `wavetank tune --resume FILE`.

@@ -5,10 +5,12 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::analyzer::verdict::{Class, Verdict};
 
 /// A recommendation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Advice {
     /// Stable: `spike-active`, `attack-suspected`, ….
     pub id: Cow<'static, str>,

@@ -5,8 +5,10 @@
 //! clients were seen before, and each asks no more than usual; an attack comes from strangers, or from few who ask very much,
 //! with one user agent, at regular intervals, at once (Jung, Krishnamurthy, Rabinovich 2002; Heo, Oh, Jang 2009).
 
+use serde::{Deserialize, Serialize};
+
 /// What was observed of the requests of a spike, each 0..1; `None` if it cannot be known.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// Share of requests from address prefixes that had not been seen.
     pub new_sources: Option<f64>,
@@ -77,7 +79,7 @@ impl Evidence {
 }
 
 /// What a spike is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Class {
     /// Customers: add capacity.
     Organic,
@@ -123,7 +125,7 @@ pub const LEAST: u64 = 200;
 pub const DOMINANT: f64 = 0.5;
 
 /// A class, with what is behind it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// What it is taken for.
     pub class: Class,

@@ -105,5 +105,5 @@ impl Bounds {
 }
 
 pub(super) fn stage(stage: &'static str, input: u32, output: u32, reason: String) -> Stage {
-    Stage { stage, input, output, reason }
+    Stage { stage: stage.into(), input, output, reason }
 }

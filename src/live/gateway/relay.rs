@@ -292,7 +292,7 @@ impl Gateway {
     /// What the engine is asked.
     fn asked(&self, parts: &Parts, is_local: bool, number: u64, client: std::net::IpAddr) -> request::Request {
         let told = |name: HeaderName| if is_local { fields::number(&parts.headers, &name) } else { None };
-        let endpoint = self.endpoint(parts.uri.path());
+        let endpoint = self.endpoint(&parts.method, parts.uri.path());
         let attempt = told(fields::ATTEMPT).and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1);
         match told(fields::INDEX) {
             // It is a request of a run, and so is its client.
@@ -322,17 +322,22 @@ impl Gateway {
         }
     }
 
-    /// The number of the endpoint that a path belongs to: its own, else that of the longest beginning of it; else the first.
-    fn endpoint(&self, path: &str) -> u16 {
-        if self.endpoints.len() == 1 {
+    /// The number of the endpoint that a request is for: that of its method and path, else that of the longest beginning of the path; else the
+    /// first.
+    fn endpoint(&self, method: &Method, path: &str) -> u16 {
+        let endpoints = &self.service.endpoints;
+        if endpoints.len() == 1 {
             return 0;
+        }
+        if let Some(place) = self.service.endpoint_of(method.as_str(), path, None) {
+            return place;
         }
         let fits = |endpoint: &str| {
             path.strip_prefix(endpoint)
                 .is_some_and(|rest| rest.is_empty() || endpoint.ends_with('/') || rest.starts_with('/'))
         };
-        let found = self.endpoints.iter().enumerate().filter(|(_, endpoint)| fits(endpoint));
-        found.max_by_key(|(_, endpoint)| endpoint.len()).map_or(0, |(place, _)| place as u16)
+        let paths = endpoints.iter().map(|endpoint| endpoint.request.path()).enumerate();
+        paths.filter(|(_, path)| fits(path)).max_by_key(|(_, path)| path.len()).map_or(0, |(place, _)| place as u16)
     }
 
     /// Sends an attempt, and waits for the head of its answer.

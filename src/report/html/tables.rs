@@ -325,11 +325,12 @@ pub fn generator(of: &Generator) -> String {
         row("of its cores", of.cpu.map_or("–".into(), percent), "at most 80 %".into(), Fault::Cpu),
     ];
     let caption = format!(
-        "{} requests were due, {} sent by {} workers; {} workers would do. Lag is the time from due to sent, and part of every latency.",
+        "{} requests were due, {} sent by {} workers ({}); {} workers would do. Lag is the time from due to sent, and part of every latency.",
         thousands(of.due),
         thousands(of.sent),
         of.pool,
-        of.pool_needed
+        of.manner(),
+        of.pool_needed()
     );
     table(&caption, &["Generator", "#Found", "#Tolerated", "Verdict"], &rows)
 }

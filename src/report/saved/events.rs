@@ -6,10 +6,6 @@ use crate::engine::analyzer::verdict::{Class, Evidence, Verdict};
 use crate::engine::events::{Block, Event, EventKind, Scaling, Spike, Stage, Timing, Wish};
 use crate::engine::request::InstanceId;
 
-/// Names of stages that there are; those of another version read as "stage".
-const STAGES: [&str; 9] =
-    ["policy", "policies", "combine", "stabilise", "stabilize", "rate-limit", "bounds", "guards", "cooldown"];
-
 /// Every event of a kind that is known.
 pub(super) fn events(at: &At) -> Result<Vec<Event>, String> {
     let Some(items) = at.value.as_array() else { return at.unfit("an array") };
@@ -107,9 +103,8 @@ fn scaling(at: &At) -> Result<Scaling, String> {
         })
     });
     let stage = |at: At| {
-        let name = at.at("stage").text()?;
         Ok(Stage {
-            stage: STAGES.into_iter().find(|known| *known == name).unwrap_or("stage"),
+            stage: at.at("stage").text()?.to_string().into(),
             input: at.at("input").count()?,
             output: at.at("output").count()?,
             reason: at.at("reason").text()?.to_string(),

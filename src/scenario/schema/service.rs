@@ -1,11 +1,16 @@
 //! `[service]` and `[[dependency]]`.
 
+use std::collections::BTreeMap;
+
 use super::distribution::positive_distribution;
+use super::request::request;
 use super::{duplicate, weight};
 use crate::distribution::Distribution;
 use crate::scenario::dependency::{Cache, Dependency};
 use crate::scenario::reader::{Field, Section};
+use crate::scenario::request::Request;
 use crate::scenario::service::{Discipline, Endpoint, Service};
+use crate::traffic::method::Method;
 use crate::units::Span;
 
 const TIME: &str = "time = { dist = \"exponential\", mean = \"40ms\" }";
@@ -13,8 +18,7 @@ const TIME: &str = "time = { dist = \"exponential\", mean = \"40ms\" }";
 /// The service of a gateway that is told nothing about it: one core, and requests of no known length.
 pub(crate) fn unknown() -> Service {
     let time = Distribution::Constant(Span::from_millis(1));
-    let endpoint =
-        Endpoint { path: "/".to_string(), weight: 1.0, time: time.clone(), error_rate: 0.0, criticality: 0, cost: 1 };
+    let endpoint = root(&time, 0.0);
     Service {
         workers: u32::MAX,
         queue: None,
@@ -26,6 +30,12 @@ pub(crate) fn unknown() -> Service {
         overhead: Span::ZERO,
         endpoints: vec![endpoint],
     }
+}
+
+/// What is asked for where a scenario names nothing.
+fn root(time: &Distribution, error_rate: f64) -> Endpoint {
+    let (path, time) = ("/".to_string(), time.clone());
+    Endpoint { request: Request::get(&path), path, weight: 1.0, time, error_rate, criticality: 0, cost: 1 }
 }
 
 /// `[service]`.
@@ -46,9 +56,7 @@ pub(crate) fn service(field: &Field) -> Option<Service> {
         let sections_own = s.is_sound();
         let endpoints = match s.field("endpoint") {
             Some(f) => endpoints(&f, time.as_ref(), error_rate),
-            None => time.clone().map(|time| {
-                vec![Endpoint { path: "/".to_string(), weight: 1.0, time, error_rate, criticality: 0, cost: 1 }]
-            }),
+            None => time.as_ref().map(|time| vec![root(time, error_rate)]),
         };
         if sections_own {
             check_capacity(s, discipline, needed, cores);
@@ -89,11 +97,18 @@ fn endpoints(field: &Field, time: Option<&Distribution>, error_rate: f64) -> Opt
     if elements.len() > usize::from(u16::MAX) {
         return field.unfit_part(format!("{} endpoints", elements.len()), "at most 65535");
     }
-    let mut paths: Vec<String> = Vec::new();
-    let mut endpoints = Vec::new();
+    let mut endpoints: Vec<Endpoint> = Vec::new();
     for element in &elements {
         let endpoint = element.section(|s| {
-            let path = s.required("path", "path = \"/api/search\"", |f| unique(f, &mut paths));
+            let target = s.required("path", "path = \"/api/search\"", Field::text);
+            let request = request(s, target.clone().unwrap_or_default());
+            let is_taken = |request: &Request| {
+                endpoints.iter().any(|e| (e.request.method, &e.request.target) == (request.method, &request.target))
+            };
+            let is_new = match s.field("path").filter(|_| request.as_ref().is_some_and(is_taken)) {
+                Some(field) => duplicate(&field),
+                None => Some(()),
+            };
             let weight = s.or("weight", 1.0, weight);
             let own_time = s.field("time");
             let time = match &own_time {
@@ -105,8 +120,10 @@ fn endpoints(field: &Field, time: Option<&Distribution>, error_rate: f64) -> Opt
                 level if level <= 15 => Some(level as u8),
                 _ => f.unfit("a level from 0 (most important) to 15"),
             });
+            is_new?;
             Some(Endpoint {
-                path: path?,
+                path: target?,
+                request: request?,
                 weight,
                 time: time?,
                 error_rate,
@@ -125,7 +142,21 @@ fn endpoints(field: &Field, time: Option<&Distribution>, error_rate: f64) -> Opt
     if endpoints.iter().all(|e| e.weight == 0.0) {
         return field.unfit_part("only weights of 0", "at least one endpoint with a weight above 0");
     }
+    name_by_method(&mut endpoints);
     Some(endpoints)
+}
+
+/// Where several endpoints have one path, those that are no GET are called by their method too.
+fn name_by_method(endpoints: &mut [Endpoint]) {
+    let mut sharing = BTreeMap::new();
+    for endpoint in &*endpoints {
+        *sharing.entry(endpoint.path.clone()).or_insert(0) += 1;
+    }
+    for endpoint in endpoints {
+        if sharing[&endpoint.path] > 1 && endpoint.request.method != Method::Get {
+            endpoint.path = format!("{} {}", endpoint.request.method.name(), endpoint.request.target);
+        }
+    }
 }
 
 /// A text that none of `seen` has; it joins them.

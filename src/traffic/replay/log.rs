@@ -14,6 +14,7 @@ use super::{Dataset, Error, MAX_ENDPOINTS, MAX_SETBACK, Options, Summary};
 use crate::rng::{Dice, Stream, mix};
 use crate::traffic::arrivals::{Arrival, Origin};
 use crate::traffic::formats::{Record, Work};
+use crate::traffic::method::Method;
 use crate::traffic::shape::Rate;
 use crate::units::{Span, Time};
 
@@ -179,6 +180,7 @@ struct Waiting {
     record: u64,
     client: u32,
     endpoint: u16,
+    method: Method,
     status: u16,
     /// Nanoseconds after the second; [`SPREAD`] if they are drawn.
     subsecond: u32,
@@ -350,6 +352,7 @@ impl LogFeed {
             record: self.count,
             client: self.names.client(record.client),
             endpoint: self.names.endpoint(record.path),
+            method: Method::recorded(record.method),
             status: record.status,
             subsecond: record.subsecond.unwrap_or(SPREAD),
             work: match record.work {
@@ -389,8 +392,8 @@ impl LogFeed {
             let mut draws = self.dice.draws(request.record);
             draws.bits();
             let n = whole as u64 + u64::from(part > 0.0 && draws.unit() < part);
-            let Waiting { client, endpoint, status, work, .. } = *request;
-            let origin = Origin::Recorded { client, endpoint, status, work };
+            let Waiting { client, endpoint, method, status, work, .. } = *request;
+            let origin = Origin::Recorded { client, endpoint, method, status, work };
             let own = match request.subsecond {
                 SPREAD => at(*offsets.next().expect("one for each")),
                 nanos => played(start.saturating_add(u64::from(nanos))),

@@ -15,6 +15,7 @@ use super::records::{Item, Records, Source};
 use super::series::Rows;
 use super::{Error, FEW_BAD_LINES, MAX_LATE, Options, REORDER_STEPS, REORDER_WINDOW, SORTABLE};
 use crate::traffic::formats::{BadLine, Fault, SeriesFormat, Value, Work, excerpt};
+use crate::traffic::method::Method;
 use crate::units::{Grouped, Span};
 
 const NANOS: i64 = 1_000_000_000;
@@ -65,6 +66,8 @@ pub struct Summary {
     pub endpoint_requests: Vec<u64>,
     /// Requests of a log by class of status: none recorded, 1xx to 5xx, and whatever else.
     pub statuses: [u64; 7],
+    /// Requests of a log by method, in the order of [`Method::ALL`].
+    pub methods: [u64; Method::ALL.len()],
     /// What was recorded about answers.
     pub recorded_answers: Recorded,
     /// Requests that say how much work they are.
@@ -310,6 +313,7 @@ fn in_window(path: &Path, source: &Source, options: &Options, window: Span) -> R
         summary.bins.add(second, 1.0);
         dispersion.add(second, 1.0);
         summary.statuses[usize::from(record.status / 100).min(6)] += 1;
+        summary.methods[Method::recorded(record.method) as usize] += 1;
         summary.bytes = summary.bytes.saturating_add(record.bytes);
         summary.whole_seconds += u64::from(record.subsecond.is_none());
         let answers = &mut summary.recorded_answers;
@@ -472,6 +476,7 @@ impl Summary {
             endpoints: Vec::new(),
             endpoint_requests: Vec::new(),
             statuses: [0; 7],
+            methods: [0; Method::ALL.len()],
             recorded_answers: Recorded { took: None, answered: 0, failed: 0 },
             works: 0,
             whole_seconds: 0,

@@ -7,6 +7,7 @@ use tempfile::{NamedTempFile, TempDir};
 
 use super::*;
 use crate::traffic::formats::{Fault, Work};
+use crate::traffic::method::Method;
 use crate::traffic::{Arrival, Arrivals, Attack, Config, Origin, Overlay, Process};
 
 fn file(bytes: &[u8]) -> NamedTempFile {
@@ -64,7 +65,13 @@ fn every_line_is_a_request_in_its_second_and_in_the_order_of_the_log() {
     for bytes in [log.clone().into_bytes(), gzip(log.as_bytes()), zstd(&log), [zstd(head), zstd(tail)].concat()] {
         let all = plain(&bytes);
         let seen: Vec<_> = all.iter().map(|a| (second(a), a.index, a.origin)).collect();
-        let from = |client, endpoint| Origin::Recorded { client, endpoint, status: 200, work: Work::Drawn };
+        let from = |client, endpoint| Origin::Recorded {
+            client,
+            endpoint,
+            method: Method::Get,
+            status: 200,
+            work: Work::Drawn,
+        };
         let expected =
             [(0, 0, from(0, 0)), (0, 1, from(1, 1)), (0, 2, from(0, 1)), (3, 3, from(2, 0)), (70, 4, from(1, 2))];
         assert_eq!(seen, expected);

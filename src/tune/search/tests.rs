@@ -73,6 +73,18 @@ fn nothing_is_played_twice_and_the_budget_is_kept() {
 }
 
 #[test]
+fn what_is_surely_dearer_is_not_looked_at_to_the_end() {
+    let (found, _) = found(Method::Race, 1500, 3);
+    let runs: Vec<usize> = found.samples.iter().map(Vec::len).collect();
+    let dropped: Vec<usize> = (1..runs.len()).filter(|&c| runs[c] == 4 || runs[c] == 16).collect();
+    assert!(dropped.len() > 20, "{runs:?}");
+    assert!(!dropped.contains(&0), "what all is compared with stays");
+    let cost = |c: usize| found.samples[c][0].outcome.cost;
+    let best = found.finalists.iter().map(|&c| cost(c)).fold(f64::INFINITY, f64::min);
+    assert!(dropped.iter().all(|&c| cost(c) > best), "none that would have won");
+}
+
+#[test]
 fn the_same_seed_searches_the_same_way_and_the_present_setting_is_candidate_0() {
     let (a, b) = (found(Method::Race, 600, 9), found(Method::Race, 600, 9));
     assert_eq!((a.0.candidates, a.1), (b.0.candidates, b.1));

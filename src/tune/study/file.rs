@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 
 use super::{Error, Record, Study, Writer};
 use crate::tune::judge::Outcome;
-use crate::tune::laboratory::{Block, Stress};
 
 /// How long a process waits for another one that has the database.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -101,23 +100,38 @@ pub fn meta(path: &Path) -> Result<Meta, Error> {
     Ok(Meta { digest: of("digest")?, definition: of("definition")? })
 }
 
-/// Puts the runs of the studies `from` into the study at `into`, which begins as a copy of the first if it is not there; how many were
-/// new. All have to be of the same.
-pub fn merge(into: &Path, from: &[PathBuf]) -> Result<usize, Error> {
-    let first = meta(&from[0])?;
-    let mut study = Study::open(into, &first)?;
+/// A study with all its runs, in the order in which they ended.
+pub fn runs(path: &Path) -> Result<Runs, Error> {
+    let meta = meta(path)?;
+    let database = connect(path).map_err(|cause| Error::Database { path: path.to_path_buf(), cause })?;
+    Ok(Runs { place: path.display().to_string(), meta, rows: rows(&database, path)? })
+}
+
+/// The runs of a study from somewhere.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    /// Where they are from.
+    pub place: String,
+    /// What they are of.
+    pub meta: Meta,
+    /// The runs.
+    pub rows: Vec<(Record, Outcome)>,
+}
+
+/// Puts runs into the study at `into`, which begins as one of the same if it is not there; how many were new. All have to be of the same
+/// study.
+pub fn merge(into: &Path, from: Vec<Runs>) -> Result<usize, Error> {
+    let Some(first) = from.first() else { return Ok(0) };
+    let digest = first.meta.digest.clone();
+    if let Some(other) = from.iter().find(|runs| runs.meta.digest != digest) {
+        return Err(Error::Mixed { place: other.place.clone(), first: first.place.clone() });
+    }
+    let mut study = Study::open(into, &first.meta)?;
     let before = study.runs().len();
-    for path in from {
-        let meta = meta(path)?;
-        if meta.digest != first.digest {
-            return Err(Error::Other(path.clone()));
-        }
-        let database = connect(path).map_err(|cause| Error::Database { path: path.clone(), cause })?;
-        for (record, outcome) in rows(&database, path)? {
-            if study.get(&record).is_none() {
-                study.writer().write(&record, &outcome)?;
-                study.remember(record, outcome);
-            }
+    for (record, outcome) in from.into_iter().flat_map(|runs| runs.rows) {
+        if study.get(&record).is_none() {
+            study.writer().write(&record, &outcome)?;
+            study.remember(record, outcome);
         }
     }
     Ok(study.runs().len() - before)
@@ -134,20 +148,8 @@ fn rows(database: &Connection, path: &Path) -> Result<Vec<(Record, Outcome)>, Er
         let id: i64 = row.get(0).map_err(failed)?;
         let text = |i: usize| row.get::<_, String>(i).map_err(failed);
         let bad = |problem: String| Error::Row { path: path.to_path_buf(), row: id, problem };
-        let (block, stress) = (text(1)?, text(4)?);
-        let record = Record {
-            block: [Block::Search, Block::Fresh]
-                .into_iter()
-                .find(|each| each.name() == block)
-                .ok_or_else(|| bad(format!("block {block:?}")))?,
-            day: text(2)?,
-            seed: row.get(3).map_err(failed)?,
-            stress: std::iter::once(Stress::None)
-                .chain(Stress::TRIED)
-                .find(|each| each.name() == stress)
-                .ok_or_else(|| bad(format!("stress {stress:?}")))?,
-            settings: text(5)?,
-        };
+        let seed = row.get(3).map_err(failed)?;
+        let record = Record::of_words(&text(5)?, &text(2)?, &text(1)?, seed, &text(4)?).map_err(&bad)?;
         let outcome = serde_json::from_str(&text(6)?).map_err(|error| bad(format!("outcome: {error}")))?;
         all.push((record, outcome));
     }
@@ -188,6 +190,7 @@ impl Writer {
 mod tests {
     use super::*;
     use crate::tune::judge::tests::outcome;
+    use crate::tune::laboratory::{Block, Stress};
 
     fn record(seed: u32) -> Record {
         Record {
@@ -226,7 +229,10 @@ mod tests {
                 .iter()
                 .for_each(|&seed| study.writer().write(&record(seed), &outcome(f64::from(seed), &[])).unwrap());
         }
-        assert_eq!(merge(&file("all.db"), &[file("1.db"), file("2.db")]).unwrap(), 3);
+        assert_eq!(
+            merge(&file("all.db"), vec![runs(&file("1.db")).unwrap(), runs(&file("2.db")).unwrap()]).unwrap(),
+            3
+        );
         let all = Study::open(&file("all.db"), &meta).unwrap();
         assert_eq!(all.runs().map(|(record, _)| record.seed).collect::<Vec<_>>(), [1, 2, 3]);
     }
