@@ -529,7 +529,7 @@ fn requests_are_written_as_the_scenario_says() {
         seen.iter().any(|each| each.method == method && each.path == path && each.body == body)
     };
     assert!(any("POST", "/orders", r#"{"shop": "b", "of": {}}"#) && any("DELETE", "/orders/7", ""));
-    assert!(seen.iter().any(|each| each.path == "/shops/s%C3%BCd/items?page=9"), "{seen:?}");
+    assert!(seen.iter().any(|each| each.path.starts_with("/shops/s%C3%BCd/items?page=")), "{seen:?}");
     assert!(seen.iter().any(|each| each.shop == "a!") && any("PUT", "/orders", &"x".repeat(3000)));
     let names: Vec<&str> =
         report["endpoints"].as_array().unwrap().iter().map(|each| each["path"].as_str().unwrap()).collect();
