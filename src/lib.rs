@@ -17,7 +17,7 @@
 //! - worlds: [`sim`] drives the engine in virtual time, `live` (a feature) on the wall clock, before real sockets and processes; `load` (a feature)
 //!   sends a scenario's arrivals to a URL
 //! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build
-//! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds; [`bench`] times how a
+//! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds; [`mod@bench`] times how a
 //!   stack scales
 //! - elsewhere: [`store`] is where machines that share work leave results, [`cluster`] writes the manifests by which they do
 //! - hands: [`cli`] is the program
