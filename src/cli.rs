@@ -6,6 +6,7 @@
 mod analyze;
 mod args;
 mod bench;
+mod calibrate;
 mod cluster;
 mod compare;
 #[cfg(feature = "live")]
@@ -42,6 +43,8 @@ mod storm;
 mod tables;
 mod tune;
 mod validate;
+#[cfg(feature = "live")]
+mod verify;
 
 use std::process::ExitCode;
 
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "data")]
         Verb::ImportTraffic(args) => import_traffic::import_traffic(args),
         Verb::Compare(args) => compare::compare(args),
+        Verb::Calibrate(args) => calibrate::calibrate(&args),
         Verb::Storm(args) => storm::storm(args),
         Verb::Policies(args) => policies::policies(args),
         Verb::Tune(args) => tune::tune(*args),
@@ -84,6 +88,8 @@ pub fn main() -> ExitCode {
         Verb::Generate(args) => generate::generate(args),
         #[cfg(feature = "live")]
         Verb::Live(args) => live::live(&args),
+        #[cfg(feature = "live")]
+        Verb::Verify(args) => verify::verify(&args),
         #[cfg(feature = "load")]
         Verb::Load(args) => load::load(&args),
         #[cfg(feature = "live")]

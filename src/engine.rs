@@ -618,6 +618,11 @@ impl Engine {
         self.scraper.as_ref().is_some_and(|scraper| scraper.next_wake() <= now)
     }
 
+    /// When metrics are scraped next; [`Time::MAX`] without an autoscaler.
+    pub fn next_scrape(&self) -> Time {
+        self.scraper.as_ref().map_or(Time::MAX, Scraper::next_wake)
+    }
+
     /// Runs the control loop. Calling early is harmless: nothing that is not due happens.
     pub fn tick(&mut self, now: Time, fleet: Option<&FleetObservation>, commands: &mut Vec<Command>) {
         if self.scrape_due(now)
@@ -704,18 +709,20 @@ impl Engine {
         if autoscaler.next_wake() > now {
             return;
         }
-        let mut observed = scraper.observed(now, fleet);
+        // Decided is for the moment at which it was due; what is done for it is done now.
+        let due = autoscaler.due(now);
+        let mut observed = scraper.observed(due, fleet);
         observed.held = self.hold.as_ref().map_or(0, Hold::waiting);
         observed.size = self.size;
         if scraper.wants_instances() {
-            observed.instances = views(scraper, now, &self.fleet, &self.lives);
+            observed.instances = views(scraper, due, &self.fleet, &self.lives);
         }
         let guards = Guards {
             breaker_tripped: self.gates.as_ref().is_some_and(|gates| gates.tripped() > 0),
             refused_share: scraper.refused_share(),
             expected_boot: None,
         };
-        let decision = autoscaler.tick(now, &observed, &guards);
+        let decision = autoscaler.tick(due, &observed, &guards);
         if decision.direction().is_none() && now >= self.look_again {
             self.look_again = now + NEAREST_EVERY;
             let nearest = autoscaler.nearest(&observed);

@@ -6,13 +6,13 @@
 //!               └──────▶ driver(engine) ◀────────────┘ ◀─ control: API, dashboard, metrics
 //! ```
 //!
-//! - [`clock`] is the only place that asks what time it is.
+//! - [`clock`] is the only place that asks what time it is; [`alarm`] wakes tasks more precisely than the runtime does.
 //! - [`driver`] owns the engine, the very one that [`crate::sim`] drives, and accounts for every request once.
 //! - [`gateway`] speaks HTTP to clients and instances.
 //! - [`fleet`] does what the engine asks of instances, through a [`provider`].
 //! - [`control`] shows it all to people and programs, and takes their orders.
 //! - [`system`] starts and stops all of these together.
-//! - [`backend`] is an instance that serves a scenario's `[service]` for real; [`callers`] are its clients.
+//! - [`backend`] is an instance that serves a scenario's `[service]` for real; [`callers`] are its clients; [`faults`] is what goes wrong.
 //! - [`flight`] writes down everything that the engine is told, and plays it back.
 //! - [`meter`] keeps the last ten minutes for those who look.
 //!
@@ -30,11 +30,13 @@
 //!
 //! What is absent: a second policy of any kind. When to scale, whom to refuse and whom to ask is decided in [`crate::engine`].
 
+pub mod alarm;
 pub mod backend;
 pub mod callers;
 pub mod clock;
 pub mod control;
 pub mod driver;
+pub mod faults;
 pub mod fleet;
 pub mod flight;
 pub mod gateway;

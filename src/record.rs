@@ -4,6 +4,7 @@
 //! requests: per request the recorder increments one counter and one histogram slot.
 
 pub mod archive;
+pub mod attempts;
 pub mod cost;
 pub mod elasticity;
 pub mod fairness;

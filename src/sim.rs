@@ -47,12 +47,12 @@ use crate::record::outcome::Failure;
 use crate::record::run::Ended;
 use crate::record::{Recorder, Run};
 use crate::rng::Dice;
+use crate::scenario::faults::course::{Course, ERROR_DRAW};
 use crate::sim::agenda::{Agenda, Entry};
 use crate::sim::attempt::{Attempt, Slab, Stage};
 use crate::sim::calendar::{Calendar, Kind};
 use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::{Pool, Waits};
-use crate::sim::fault::Faults;
 use crate::sim::forward::FastForward;
 use crate::sim::hold::Holding;
 use crate::sim::instance::Instance;
@@ -95,7 +95,7 @@ struct World<'a> {
     /// Probability of an error answer, by endpoint.
     error_rates: Vec<f64>,
     waits: Waits,
-    faults: Faults,
+    faults: Course,
     // What is pending.
     slab: Slab,
     calendar: Calendar,
@@ -356,7 +356,7 @@ impl World<'_> {
         }
         let mut demand = attempt.demand;
         if let Some(fault) = instance.fault
-            && self.failure_dice.sub(attempt.index, u64::from(attempt.number) + FAULT_DRAW).unit() < fault.rate
+            && self.failure_dice.sub(attempt.index, u64::from(attempt.number) + ERROR_DRAW).unit() < fault.rate
         {
             attempt.failed = true;
             demand = fault.latency.unwrap_or(demand);
@@ -697,6 +697,3 @@ fn was_served(outcome: Outcome) -> bool {
 
 /// The instance of an attempt that has not been sent to any.
 const NOWHERE: InstanceId = InstanceId(u32::MAX);
-
-/// Offset of draws for faults, beyond those for an endpoint's own errors.
-const FAULT_DRAW: u64 = 1 << 32;

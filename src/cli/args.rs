@@ -51,6 +51,8 @@ pub enum Verb {
     ImportTraffic(ImportTrafficArgs),
     /// Put policies, scenarios or finished reports side by side, on common random numbers
     Compare(CompareArgs),
+    /// Fit a service model (demand, concurrency, overhead, boot, warm-up) to a live run, a load test or an access log with response times
+    Calibrate(CalibrateArgs),
     /// Print the autoscaler section for a policy of another system, and what it could not carry over
     Import(ImportArgs),
     /// Write the policy of a scenario for another system
@@ -83,6 +85,9 @@ pub enum Verb {
     /// Run a scenario on this machine, with real processes behind a real gateway, and write the same report
     #[cfg(feature = "live")]
     Live(LiveArgs),
+    /// Hold the simulator against what really happens: scenarios simulated and live, side by side, with the noise of this machine
+    #[cfg(feature = "live")]
+    Verify(VerifyArgs),
     /// Send a scenario's arrivals to a URL, each when it is due, and write the same report
     #[cfg(feature = "load")]
     Load(LoadArgs),
@@ -699,6 +704,29 @@ pub enum ReportFormat {
     Parquet,
     /// card.png: rate, p99 with its target, instances and verdict in one picture for a chat
     Card,
+}
+
+/// `wavetank calibrate`.
+#[derive(Debug, clap::Args)]
+pub struct CalibrateArgs {
+    /// The folder of a live run or of a load test; or access logs with response times
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+    /// A scenario whose [service] and [fleet] take what is fitted; the rest stays as it is [default: a small one that can be run at once]
+    #[arg(long, value_name = "SCENARIO")]
+    pub scenario: Option<PathBuf>,
+    /// File for the scenario; measured times that no family fits are written beside it [default: it is printed]
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The LogFormat of an Apache or the log_format of an nginx that wrote the log
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// The log stamps requests when they are answered, and not when they come
+    #[arg(long)]
+    pub stamped_at_end: bool,
+    /// Print JSON and nothing else
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `wavetank validate`.

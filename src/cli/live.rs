@@ -1,6 +1,7 @@
 //! `wavetank live`: a scenario on this machine, with real processes behind a real gateway; and `wavetank backend`, one such process.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufWriter, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,17 +16,18 @@ use super::exit::{Exit, Failure, OrExit};
 use super::flight::recording;
 use super::host::Witness;
 use super::run::{Stopwatch, experiment_of, folder_name, print_report, stop_on_ctrl_c};
-use super::serve::{self, own_program, runtime, told};
+use super::serve::{own_program, runtime, tell, told};
 use crate::gate::disturbance::Machine;
 use crate::live::backend;
 use crate::live::callers::{self, Callers};
 use crate::live::driver::Flight;
+use crate::live::faults;
 use crate::live::system::{Settings, System};
-use crate::record::Run;
 use crate::record::generator::Generator;
 use crate::record::run::Ended;
+use crate::record::{Run, attempts};
 use crate::report::{self, Mode, RunInfo};
-use crate::scenario::live::Provider;
+use crate::scenario::live::{Live, Provider};
 use crate::scenario::{self, Scenario};
 use crate::sim::Monitor;
 use crate::units::{Span, Time};
@@ -62,7 +64,9 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
     let stopwatch = Stopwatch::start();
     let flight = recording(args.record.as_deref(), &args.scenario, &args.overrides, seed)?;
     let monitor = stop_on_ctrl_c();
-    let Played { run, .. } = runtime()?.block_on(play(settings, flight, duration, &monitor, Tell::Everything))?;
+    let attempts = write_files.then(|| out.join(attempts::FILE));
+    let playing = play(settings, flight, attempts.as_deref(), duration, &monitor, Telling::Everything);
+    let Played { run, .. } = runtime()?.block_on(playing)?;
     show(&scenario, seed, duration, run, args, write_files.then_some(out.as_path()), stopwatch.stop(1))
 }
 
@@ -74,32 +78,43 @@ pub(super) struct Played {
     pub generator: Generator,
 }
 
-/// What somebody is told of a run while it lasts.
+/// What is told of a run while it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tell {
-    /// Where it can be watched, and every event.
+pub(super) enum Telling {
+    /// Where it can be watched, what happens, and what does not.
     Everything,
-    /// Nothing.
+    /// Nothing: somebody else tells.
     Nothing,
 }
 
-/// Plays the scenario once.
+/// Plays the scenario once, or until `monitor` says stop, and writes attempts into a file if there is one for them.
 pub(super) async fn play(
     settings: Settings,
     flight: Option<Flight>,
+    attempts: Option<&Path>,
     duration: Span,
     monitor: &Monitor,
-    tell: Tell,
+    telling: Telling,
 ) -> Result<Played, Failure> {
     let (scenario, seed) = (settings.scenario.clone(), settings.seed);
+    let notes = simulated_only(&scenario, &settings.live);
+    let sheet = match attempts {
+        None => None,
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("cannot write {}", path.display()));
+            Some(BufWriter::new(file.or_run_failed()?))
+        }
+    };
     let system = System::start(settings, flight).await.map_err(told)?;
     let driver = Arc::clone(system.driver());
-    let telling = (tell == Tell::Everything).then(|| {
+    if let Some(sheet) = sheet {
+        let paths = scenario.service.endpoints.iter().map(|endpoint| endpoint.path.clone());
+        driver.write_attempts(paths.collect(), Box::new(sheet));
+    }
+    let teller = (telling == Telling::Everything).then(|| {
         eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
-        for section in simulated_only(&scenario) {
-            eprintln!("note: {section} is for the simulator only: nothing of it happens here");
-        }
-        tokio::spawn(serve::tell(Arc::clone(&driver)))
+        notes.iter().for_each(|what| eprintln!("note: {what} is for the simulator only: nothing of it happens here"));
+        tokio::spawn(tell(Arc::clone(&driver)))
     });
     let callers = Callers::new(&scenario, seed, Arc::clone(&driver), system.listen()).or_bad_input()?;
     let generator = callers.call(seed, Time(duration.0), &monitor.stop).await;
@@ -109,8 +124,8 @@ pub(super) async fn play(
     } else {
         Ended::Completed
     };
-    if let Some(telling) = telling {
-        telling.abort();
+    if let Some(teller) = teller {
+        teller.abort();
     }
     let run = driver.finish(seed, ended);
     system.stop().await;
@@ -166,7 +181,7 @@ impl Runner {
         let program = self.program.clone();
         let settings = Settings { live, file, seed, program, record: Some(duration), scenario };
         let witness = Witness::call();
-        let played = self.runtime.block_on(play(settings, None, duration, &self.monitor, Tell::Nothing))?;
+        let played = self.runtime.block_on(play(settings, None, None, duration, &self.monitor, Telling::Nothing))?;
         let (machine, cpu) = witness.asked(instances_are_others, Span::ZERO);
         let Played { run, mut generator } = played;
         generator.cpu = cpu;
@@ -175,14 +190,24 @@ impl Runner {
 }
 
 /// What a scenario asks for that only the simulator has.
-pub(super) fn simulated_only(scenario: &Scenario) -> impl Iterator<Item = &'static str> {
-    let asked = [
-        ("[[fault]]", !scenario.faults.is_empty()),
-        ("[[dependency]]", !scenario.dependencies.is_empty()),
-        // Of clients and instances; what the gateway does, it does here as well.
-        ("overload (throttle, hedge, codel, adaptive_lifo, deadlines)", scenario.overload.is_on()),
-    ];
-    asked.into_iter().filter(|(_, is_asked)| *is_asked).map(|(section, _)| section)
+pub(super) fn simulated_only(scenario: &Scenario, live: &Live) -> Vec<String> {
+    let is_process = matches!(live.provider, Provider::Process { .. });
+    let is_own = matches!(live.provider, Provider::Process { command: None });
+    let mut asked: Vec<String> = Vec::new();
+    for fault in &scenario.faults {
+        let name = format!("fault {:?}", fault.kind.name());
+        if !faults::can_happen(&fault.kind, is_own, is_process) && !asked.contains(&name) {
+            asked.push(name);
+        }
+    }
+    if !scenario.dependencies.is_empty() {
+        asked.push("[[dependency]]".to_string());
+    }
+    // Of clients and instances; what the gateway does, it does here as well.
+    if scenario.overload.is_on() {
+        asked.push("overload (throttle, hedge, codel, adaptive_lifo, deadlines)".to_string());
+    }
+    asked
 }
 
 fn show(

@@ -305,6 +305,13 @@ impl Autoscaler {
         self.next_tick
     }
 
+    /// The moment that an evaluation at `now` is for: the multiple of the interval that it is late for, or the moment at which somebody wanted
+    /// one sooner. What has to hold for a while has held for that long there, and not for a millisecond less.
+    pub fn due(&self, now: Time) -> Time {
+        let multiple = Time(now.0 - now.0 % self.config.interval.0);
+        multiple.max(self.next_tick).min(now)
+    }
+
     /// Wants a tick at `now` already: a request waits, and nobody is there. True if there is a policy that cares.
     pub fn poke(&mut self, now: Time) -> bool {
         let cares = self.config.policies.iter().any(Policy::wakes_for_a_request);

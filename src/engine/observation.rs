@@ -207,13 +207,18 @@ impl Scraper {
     }
 
     /// Closes the current slice with what the driver measured.
+    ///
+    /// A late call is one scrape, not several, and counts for the multiple of the scrape interval that it is late for; the next is due at
+    /// the following one. On the wall clock every call is late by a little: a grid that moved with that would sooner or later come after the
+    /// evaluations that it is for, and have them decide by what they knew an interval before.
     pub fn scraped(&mut self, now: Time, fleet: &FleetObservation) {
         let mut slice = std::mem::take(&mut self.current);
         self.current.latencies = self.quantiles.then(Coarse::default);
-        slice.ended_at = now;
+        let due = if self.scrape.is_zero() { now } else { Time(now.0 - now.0 % self.scrape.0) };
+        slice.ended_at = due;
         slice.length = now.since(self.last_scrape);
         self.last_scrape = now;
-        self.next_scrape = now + self.scrape;
+        self.next_scrape = due + self.scrape;
         if !fleet.lost {
             slice.fleet = self.wanted.iter().map(|&(metric, by)| aggregate(fleet, metric, by)).collect();
             if !self.of_instances.is_empty() {
@@ -427,6 +432,23 @@ mod tests {
         assert_eq!(cpu(80).value(), None, "stale samples are missing, not repeated");
         let memory = scraper.observed(s(40), FleetCounts::default()).get(Metric::MemoryUtilization, Aggregate::Avg);
         assert_eq!(memory.value(), None);
+    }
+
+    /// On the wall clock a scrape is late by a little, and never by the same: what is seen is what virtual time would see.
+    #[test]
+    fn a_late_scrape_counts_for_the_moment_it_was_due_and_moves_no_other() {
+        let mut scraper = scraper(20, 0, &[Metric::CpuUtilization]);
+        let late = |n: u64, us: u64| Time(n * 1_000_000_000 + us * 1000);
+        for (i, us) in [(1, 900), (2, 300), (3, 1200), (4, 100)] {
+            assert_eq!(scraper.next_wake(), late(i * 10, 0));
+            scraper.scraped(late(i * 10, us), &fleet(&[i as f64]));
+            let seen = scraper.observed(late(i * 10, 0), FleetCounts::default());
+            let cpu = seen.get(Metric::CpuUtilization, Aggregate::Avg).value().unwrap();
+            assert_eq!(cpu, if i == 1 { 1.0 } else { i as f64 - 0.5 }, "two slices of ten seconds");
+        }
+        // Two that were missed are one.
+        scraper.scraped(late(75, 0), &fleet(&[9.0]));
+        assert_eq!(scraper.next_wake(), late(80, 0));
     }
 
     #[test]

@@ -12,6 +12,8 @@
 //! Like most servers, it finishes what nobody waits for any more. `GET /-/health` says whether it has booted and is not draining,
 //! `GET /-/stats` what it has in hand.
 //!
+//! `PUT /-/fault` makes it ill for a while ([`Illness`]): the faults of a scenario. What came through a gateway cannot.
+//!
 //! What is absent: processor sharing, and dependencies, which processes that know nothing of each other cannot share.
 
 use std::convert::Infallible;
@@ -22,9 +24,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue, VIA};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -32,11 +34,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::distribution::Sampler;
+use crate::live::alarm::Alarms;
 use crate::live::clock::{Clock, duration};
 use crate::live::gateway::answer::REFUSED;
 use crate::live::gateway::fields;
 use crate::rng::{Dice, Stream};
 use crate::scenario::Scenario;
+use crate::scenario::faults::course::ERROR_DRAW;
 use crate::scenario::service::Discipline;
 use crate::traffic::EndpointMix;
 use crate::units::{Span, Time};
@@ -45,6 +49,8 @@ use crate::units::{Span, Time};
 pub const TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// How often the lag of the event loop is measured.
 const LAG_EVERY: Duration = Duration::from_millis(50);
+/// Longest message about a fault \[bytes\].
+const MESSAGE: usize = 1024;
 
 /// Which instance it is.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +79,51 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// The thread that keeps time could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// What a fault makes of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Illness {
+    /// Demand is multiplied by this, > 0; 1: as ever.
+    pub slowness: f64,
+    /// Probability that a request is answered with an error, 0..1.
+    pub error_rate: f64,
+    /// Time that such an error takes \[s\]; `None`: as long as a good answer.
+    pub error_seconds: Option<f64>,
+}
+
+impl Illness {
+    /// None.
+    pub const NONE: Illness = Illness { slowness: 1.0, error_rate: 0.0, error_seconds: None };
+
+    fn is_sound(&self) -> bool {
+        let is_time = |seconds: f64| (0.0..1e9).contains(&seconds);
+        self.slowness > 0.0
+            && self.slowness < 1e9
+            && (0.0..=1.0).contains(&self.error_rate)
+            && self.error_seconds.is_none_or(is_time)
+    }
+}
+
+/// Requests in service, and their integral over time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Busy {
+    now: u32,
+    since: Time,
+    /// \[request · ns\].
+    area: u128,
+}
+
+impl Busy {
+    fn becomes(&mut self, at: Time, change: i32) {
+        self.area += u128::from(self.now) * u128::from(at.since(self.since).0);
+        self.since = at;
+        self.now = self.now.saturating_add_signed(change);
+    }
 }
 
 /// The instance.
@@ -80,6 +131,7 @@ pub enum Error {
 struct Backend {
     scenario: Scenario,
     clock: Clock,
+    alarms: Alarms,
     booted_at: Time,
     /// Until when it is slower, and from when the warm-up counts.
     warm_at: Time,
@@ -89,10 +141,10 @@ struct Backend {
     failure_dice: Dice,
     workers: Semaphore,
     waiting: AtomicU32,
-    busy: AtomicU32,
+    busy: Mutex<Busy>,
+    illness: Mutex<Illness>,
     /// Requests without an index get one of their own, far from those of a run.
     unnamed: AtomicU64,
-    cpu_nanos: AtomicU64,
     lag: Mutex<f64>,
     draining: AtomicBool,
 }
@@ -105,7 +157,7 @@ pub async fn serve(scenario: Scenario, settings: Settings, mut stop: watch::Rece
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, settings.port));
     let listen = |source| Error::Listen { port: settings.port, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
-    let backend = Arc::new(Backend::new(scenario, settings));
+    let backend = Arc::new(Backend::new(scenario, settings).map_err(Error::Thread)?);
     let lag = tokio::spawn(Arc::clone(&backend).watch_lag());
     let (hold, mut all_let_go) = tokio::sync::mpsc::channel::<()>(1);
     loop {
@@ -146,7 +198,7 @@ pub async fn serve(scenario: Scenario, settings: Settings, mut stop: watch::Rece
 }
 
 impl Backend {
-    fn new(scenario: Scenario, settings: Settings) -> Backend {
+    fn new(scenario: Scenario, settings: Settings) -> io::Result<Backend> {
         let Settings { seed, instance, .. } = settings;
         let is_first = instance < scenario.fleet.initial;
         let boot =
@@ -154,8 +206,10 @@ impl Backend {
         let booted_at = if is_first { Time::ZERO } else { Time::ZERO.saturating_add(boot) };
         let warmup = scenario.fleet.warmup.filter(|_| !is_first).map_or(Span::ZERO, |warmup| warmup.over);
         let weights: Vec<f64> = scenario.service.endpoints.iter().map(|endpoint| endpoint.weight).collect();
-        Backend {
-            clock: Clock::start(),
+        let clock = Clock::start();
+        Ok(Backend {
+            alarms: Alarms::start(clock)?,
+            clock,
             booted_at,
             warm_at: booted_at.saturating_add(warmup),
             demands: scenario.service.endpoints.iter().map(|endpoint| endpoint.time.sampler()).collect(),
@@ -164,12 +218,35 @@ impl Backend {
             failure_dice: Dice::new(seed, Stream::Failure),
             workers: Semaphore::new((scenario.service.workers as usize).min(Semaphore::MAX_PERMITS)),
             waiting: AtomicU32::new(0),
-            busy: AtomicU32::new(0),
+            busy: Mutex::default(),
+            illness: Mutex::new(Illness::NONE),
             unnamed: AtomicU64::new(u64::MAX / 2),
-            cpu_nanos: AtomicU64::new(0),
             lag: Mutex::default(),
             draining: AtomicBool::new(false),
             scenario,
+        })
+    }
+
+    fn busy(&self) -> std::sync::MutexGuard<'_, Busy> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn illness(&self) -> Illness {
+        *self.illness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what a fault makes of it.
+    fn falls_ill(&self, body: &[u8]) -> Response<Full<Bytes>> {
+        match serde_json::from_slice::<Illness>(body) {
+            Ok(illness) if illness.is_sound() => {
+                *self.illness.lock().unwrap_or_else(PoisonError::into_inner) = illness;
+                text(StatusCode::OK, "so be it\n")
+            }
+            Ok(illness) => text(
+                StatusCode::BAD_REQUEST,
+                &format!("found {illness:?}, expected a slowness above 0, a rate from 0 to 1, a time of 0 or more\n"),
+            ),
+            Err(error) => text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
         }
     }
 
@@ -177,6 +254,13 @@ impl Backend {
         match request.uri().path() {
             "/-/health" => self.health(),
             "/-/stats" => self.stats(),
+            // Only whoever started it speaks to it without a gateway between.
+            "/-/fault" if request.method() == Method::PUT && !request.headers().contains_key(VIA) => {
+                match Limited::new(request.into_body(), MESSAGE).collect().await {
+                    Ok(body) => self.falls_ill(&body.to_bytes()),
+                    Err(_) => text(StatusCode::BAD_REQUEST, "the message broke off, or is too long\n"),
+                }
+            }
             _ => {
                 let (parts, body) = request.into_parts();
                 // What is uploaded is read to its end before it is worked on; what breaks off is no request.
@@ -223,17 +307,21 @@ impl Backend {
             }
         };
         let began = self.clock.now();
-        self.busy.fetch_add(1, Ordering::Relaxed);
+        self.busy().becomes(began, 1);
         let demand = self.demands[endpoint].sample(&mut self.demand_dice.draws(index));
         let warmup = self.scenario.fleet.warmup.filter(|_| began < self.warm_at);
-        let service = demand.mul_f64(warmup.map_or(1.0, |warmup| warmup.factor(self.warm_at.since(began))));
-        tokio::time::sleep_until(self.clock.instant(began + service)).await;
-        self.busy.fetch_sub(1, Ordering::Relaxed);
-        drop(permit);
-        let cpu = service.mul_f64(self.scenario.service.cpu_share);
-        self.cpu_nanos.fetch_add(cpu.0, Ordering::Relaxed);
+        let illness = self.illness();
+        let slowness = illness.slowness * warmup.map_or(1.0, |warmup| warmup.factor(self.warm_at.since(began)));
+        let mut service = demand.mul_f64(slowness);
         let rate = self.scenario.service.endpoints[endpoint].error_rate;
-        let fails = rate > 0.0 && self.failure_dice.sub(index, attempt).unit() < rate;
+        let mut fails = rate > 0.0 && self.failure_dice.sub(index, attempt).unit() < rate;
+        if self.failure_dice.sub(index, attempt.saturating_add(ERROR_DRAW)).unit() < illness.error_rate {
+            fails = true;
+            service = illness.error_seconds.map_or(service, |seconds| Span::from_secs_f64(seconds).mul_f64(slowness));
+        }
+        self.alarms.until(began + service).await;
+        self.busy().becomes(self.clock.now(), -1);
+        drop(permit);
         let mut response = if fails {
             text(StatusCode::INTERNAL_SERVER_ERROR, "an error of the service\n")
         } else {
@@ -258,13 +346,19 @@ impl Backend {
     }
 
     fn stats(&self) -> Response<Full<Bytes>> {
-        let (busy, queued) = (self.busy.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed));
+        let (busy, worked) = {
+            let mut busy = self.busy();
+            busy.becomes(self.clock.now(), 0);
+            (busy.now, busy.area as f64 / 1e9)
+        };
+        let queued = self.waiting.load(Ordering::Relaxed);
         let memory =
             self.scenario.fleet.memory.map(|memory| memory.base + memory.per_request * f64::from(busy + queued));
         let stats = serde_json::json!({
             "busy": busy,
             "queued": queued,
-            "cpu_seconds": self.cpu_nanos.load(Ordering::Relaxed) as f64 / 1e9,
+            // What is in service counts as it goes, not at its end: a metric that lagged by a request would move decisions.
+            "cpu_seconds": worked * self.scenario.service.cpu_share,
             "memory_bytes": memory,
             "event_loop_lag_ms": *self.lag.lock().unwrap_or_else(PoisonError::into_inner),
         });

@@ -17,6 +17,7 @@ use hyper::{Request, StatusCode};
 
 use self::writer::Writer;
 use crate::engine::overload::retries::{Failed, Retries};
+use crate::live::alarm::Alarms;
 use crate::live::backend::TIMING;
 use crate::live::clock::duration;
 use crate::live::driver::Driver;
@@ -36,7 +37,7 @@ use crate::units::{Span, Time};
 const BATCH: usize = 64;
 
 /// Why nobody can call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Users in a closed loop.
     #[error("traffic.users: live clients do not wait for answers; use traffic.shape")]
@@ -44,6 +45,9 @@ pub enum Error {
     /// A recording.
     #[error("traffic.replay: recordings are not played live; use traffic.shape")]
     Recording,
+    /// The thread that keeps time could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
 }
 
 /// The clients of a run.
@@ -52,6 +56,7 @@ pub struct Callers {
     scenario: Scenario,
     traffic: traffic::Config,
     driver: Arc<Driver>,
+    alarms: Alarms,
     gateway: Upstream,
     population: Population,
     attackers: Vec<std::ops::Range<u32>>,
@@ -122,6 +127,7 @@ impl Callers {
             retry_dice: Dice::new(seed, Stream::RetryJitter),
             retries: scenario.clients.retry.as_ref().map(|retry| Mutex::new(Retries::new(&retry.policy))),
             gateway: Upstream::new(address, timeouts),
+            alarms: Alarms::start(*driver.clock()).map_err(Error::Thread)?,
             driver,
             lag: Mutex::default(),
             scenario: scenario.clone(),
@@ -142,7 +148,7 @@ impl Callers {
                 break;
             }
             for arrival in &batch {
-                tokio::time::sleep_until(callers.driver.clock().instant(arrival.at)).await;
+                callers.alarms.until(arrival.at).await;
                 if stop.load(Ordering::Relaxed) {
                     break 'all;
                 }
@@ -205,7 +211,7 @@ impl Callers {
                 self.driver.record(|now, recorder| recorder.failed(now, wish.at, failure, wish.endpoint));
                 return;
             };
-            tokio::time::sleep(duration(wait)).await;
+            self.alarms.wait(wait).await;
             (attempt, took) = (attempt + 1, paid);
             self.driver.record(|_, recorder| recorder.retried(wish.at, wish.endpoint));
         }
@@ -229,9 +235,9 @@ impl Callers {
     /// One attempt, as long as the client's patience lasts.
     async fn attempt(&self, wish: &Wish, attempt: u32) -> Outcome {
         let asking = async {
-            tokio::time::sleep(duration(wish.one_way)).await;
+            self.alarms.wait(wish.one_way).await;
             let outcome = self.ask(wish, attempt).await;
-            tokio::time::sleep(duration(wish.one_way)).await;
+            self.alarms.wait(wish.one_way).await;
             outcome
         };
         match self.scenario.clients.timeout {

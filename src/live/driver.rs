@@ -24,12 +24,13 @@ use crate::engine::autoscaler::Manual;
 use crate::engine::balancer::prequal::Answer;
 use crate::engine::events::Event;
 use crate::engine::input::{Input, Output};
-use crate::engine::request::{Admission, InstanceId, Permit, Rejection, Request};
+use crate::engine::request::{Admission, InstanceId, Outcome, Permit, Rejection, Request};
 use crate::engine::{Command, Engine, InstanceState};
 use crate::live::clock::Clock;
 use crate::live::flight::{self, Header, Tape};
 use crate::live::gateway::upstream::Upstream;
 use crate::live::meter::{Fleet, Meter, Second};
+use crate::record::attempts;
 use crate::record::recorder::FleetSample;
 use crate::record::run::Ended;
 use crate::record::{Recorder, Run};
@@ -51,6 +52,8 @@ pub struct Core {
     pub meter: Meter,
     /// What happened.
     pub log: Log,
+    /// Whether a fault keeps metrics from the autoscaler.
+    pub metrics_lost: bool,
     recorder: Option<Recorder>,
     /// When the recorder's step ends.
     step_ends: Time,
@@ -67,6 +70,15 @@ pub struct Core {
     next_wait: u64,
     events: Vec<Event>,
     tape: Option<Tape>,
+    sheet: Option<Sheet>,
+}
+
+/// Attempts that ended and are not written down yet.
+#[derive(Debug)]
+struct Sheet {
+    /// By endpoint.
+    paths: Vec<String>,
+    lines: String,
 }
 
 /// A request that is held.
@@ -87,6 +99,8 @@ pub struct Driver {
     told: broadcast::Sender<Told>,
     /// Where the flight recorder's lines go, as long as that takes them.
     sink: Mutex<Option<Box<dyn Write + Send>>>,
+    /// The same for attempts, one by one.
+    attempts: Mutex<Option<Box<dyn Write + Send>>>,
 }
 
 /// Where everything that the engine is told is to be written.
@@ -136,6 +150,7 @@ impl Driver {
                 roster: Roster::new(scenario.service.cores, scenario.service.servers(), memory, duration.is_some()),
                 meter: Meter::default(),
                 log: Log::default(),
+                metrics_lost: false,
                 step_ends: recorder.as_ref().map_or(Time::MAX, |recorder| Time::ZERO + recorder.step_length()),
                 recorder,
                 end: duration.map_or(Time::MAX, |duration| Time(duration.0)),
@@ -148,11 +163,19 @@ impl Driver {
                 next_wait: 0,
                 events: Vec::new(),
                 tape,
+                sheet: None,
             }),
             wake: Notify::new(),
             told: broadcast::channel(NEWS).0,
             sink: Mutex::new(flight.map(|flight| flight.sink)),
+            attempts: Mutex::new(None),
         }
+    }
+
+    /// Has every attempt at an instance written down as it ends, with the paths of the endpoints, as [`attempts`] has it.
+    pub fn write_attempts(&self, paths: Vec<String>, to: Box<dyn Write + Send>) {
+        *self.attempts.lock().unwrap_or_else(PoisonError::into_inner) = Some(to);
+        self.with(|_, core| core.sheet = Some(Sheet { paths, lines: format!("{}\n", attempts::HEAD) }));
     }
 
     /// The clock, which began with the run.
@@ -279,6 +302,7 @@ impl Driver {
         });
         self.release();
         self.write_flight();
+        self.pour_attempts();
         self.tell_news(news);
         commands
     }
@@ -345,6 +369,27 @@ impl Driver {
         }
     }
 
+    /// Writes down what happened beside the engine: a fault.
+    pub fn happened(&self, event: Event) {
+        self.with(|_, core| core.note(event));
+    }
+
+    /// Writes down the attempts that ended since the last time. A file that cannot be written ends there.
+    fn pour_attempts(&self) {
+        let lines = self.with(|_, core| core.sheet.as_mut().map(|sheet| std::mem::take(&mut sheet.lines)));
+        let Some(lines) = lines.filter(|lines| !lines.is_empty()) else { return };
+        let mut sink = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(to) = sink.as_mut()
+            && let Err(error) = to.write_all(lines.as_bytes()).and_then(|()| to.flush())
+        {
+            *sink = None;
+            self.with(|now, core| {
+                core.sheet = None;
+                core.log.remark(now, InstanceId(u32::MAX), &error);
+            });
+        }
+    }
+
     /// Watches what happens from now on.
     pub fn watch(&self) -> broadcast::Receiver<Told> {
         self.told.subscribe()
@@ -397,6 +442,14 @@ impl Core {
         output
     }
 
+    /// An attempt has ended.
+    fn attempt_ended(&mut self, sent_at: Time, took: Span, instance: InstanceId, endpoint: u16, outcome: Outcome) {
+        if let Some(sheet) = &mut self.sheet {
+            let path = sheet.paths.get(usize::from(endpoint)).map_or("", String::as_str);
+            attempts::write(&mut sheet.lines, sent_at, took, instance, path, outcome);
+        }
+    }
+
     /// Requests that are held.
     pub fn held(&self) -> usize {
         self.waiting.len()
@@ -419,7 +472,7 @@ impl Core {
     fn observe(&mut self, now: Time) -> crate::engine::observation::FleetObservation {
         let (instances, span) = self.roster.samples(now, Look::Scrape);
         let held = self.held_lately(now, SCRAPE, span);
-        crate::engine::observation::FleetObservation { instances, lost: false, held }
+        crate::engine::observation::FleetObservation { instances, lost: self.metrics_lost, held }
     }
 
     /// What the recorder sees of the fleet.
@@ -475,12 +528,16 @@ impl Core {
             tape.happened(now, &events);
         }
         for event in events.drain(..) {
-            if self.recorder.is_some() {
-                self.recorded.push(event.clone());
-            }
-            self.log.write(event);
+            self.note(event);
         }
         self.events = events;
+    }
+
+    fn note(&mut self, event: Event) {
+        if self.recorder.is_some() {
+            self.recorded.push(event.clone());
+        }
+        self.log.write(event);
     }
 
     /// Answers the balancer's questions with what the gateway itself knows of the instances.

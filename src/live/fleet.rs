@@ -19,16 +19,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::Request;
+use hyper::{Method, Request};
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::Command;
 use crate::engine::autoscaler::Manual;
 use crate::engine::input::Input;
 use crate::engine::request::InstanceId;
+use crate::live::backend::Illness;
 use crate::live::clock::duration;
 use crate::live::driver::Driver;
 use crate::live::driver::roster::Vitals;
+use crate::live::faults::Faults;
 use crate::live::gateway::body::Outgoing;
 use crate::live::gateway::upstream::{Connection, Upstream};
 use crate::live::provider::{self, Provider};
@@ -41,8 +43,10 @@ use life::Life;
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// How long a health check or a look may take where the scenario does not say.
 const CHECK: Duration = Duration::from_secs(2);
-/// How often instances are measured.
-const MEASURE_EVERY: Duration = Duration::from_millis(500);
+/// How often instances are measured at least.
+const MEASURE_EVERY: Span = Span::from_millis(500);
+/// How long before a scrape they are measured once more, so that it sees the fleet as it is: longer than that takes.
+const BEFORE_SCRAPE: Span = Span::from_millis(20);
 /// How long one that drains may take where the scenario does not say.
 const DRAIN: Span = Span::from_secs(30);
 /// An instance that ends before this has failed to start, as it were.
@@ -87,6 +91,14 @@ pub enum Error {
     },
 }
 
+/// A fault that an instance was not told of.
+#[derive(Debug, thiserror::Error)]
+#[error("instance {} could not be told of a fault", id.0)]
+struct Unheard {
+    id: InstanceId,
+    source: io::Error,
+}
+
 /// What the fleet has to know of scenario and gateway.
 #[derive(Clone, Debug)]
 struct Terms {
@@ -108,6 +120,8 @@ struct Terms {
 enum Order {
     Drain,
     Terminate,
+    /// A fault kills it, and nobody is to notice.
+    Crash,
 }
 
 /// A fleet whose first instances are well, and which nobody drives yet.
@@ -125,6 +139,7 @@ pub struct Fleet {
     provider: Arc<dyn Provider>,
     terms: Terms,
     orders: Mutex<BTreeMap<InstanceId, mpsc::UnboundedSender<Order>>>,
+    faults: Faults,
     /// Short lives in a row.
     short_lives: Mutex<u32>,
     /// How many instances have a task.
@@ -177,12 +192,13 @@ impl Ready {
     }
 
     /// Gives the fleet to an engine, whose time begins.
-    pub fn under(self, driver: Arc<Driver>) -> Arc<Fleet> {
+    pub fn under(self, driver: Arc<Driver>, faults: Faults) -> Arc<Fleet> {
         let Ready { provider, terms, first } = self;
         let fleet = Arc::new(Fleet {
             driver,
             provider,
             terms,
+            faults,
             orders: Mutex::default(),
             short_lives: Mutex::new(0),
             population: watch::channel(0).0,
@@ -241,14 +257,21 @@ async fn is_well(upstream: &Upstream, path: &str, within: Duration) -> bool {
 
 /// Asks an instance for something small.
 async fn get(upstream: &Upstream, path: &str) -> Result<(u16, Bytes), io::Error> {
+    ask(upstream, Method::GET, path, Outgoing::Empty).await
+}
+
+/// Asks it, or tells it, something small.
+async fn ask(upstream: &Upstream, method: Method, path: &str, message: Outgoing) -> Result<(u16, Bytes), io::Error> {
     let mut connection: Connection = match upstream.reuse().await {
         Some(connection) => connection,
         None => upstream.connect().await?,
     };
-    let request = Request::get(path)
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
         .header(hyper::header::HOST, upstream.address().to_string())
         .header(hyper::header::USER_AGENT, "wavetank")
-        .body(Outgoing::Empty)
+        .body(message)
         .map_err(io::Error::other)?;
     let response = connection.send_request(request).await.map_err(io::Error::other)?;
     let status = response.status().as_u16();
@@ -261,6 +284,42 @@ impl Fleet {
     /// The driver.
     pub fn driver(&self) -> &Arc<Driver> {
         &self.driver
+    }
+
+    /// What goes wrong in this run.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Kills an instance, of which nobody is told.
+    pub async fn crash(&self, id: InstanceId) {
+        self.order(id, Order::Crash);
+        if let Err(error) = self.provider.crash(id).await {
+            self.driver.with(|now, core| core.log.remark(now, id, &error));
+        }
+        let ready = self.driver.with(|now, core| {
+            core.roster.crashed(now, id);
+            core.roster.ready()
+        });
+        self.driver.record(|now, recorder| recorder.ready_changed(now, ready));
+    }
+
+    /// Tells an instance how ill it is to be.
+    pub async fn falls_ill(&self, id: InstanceId, illness: Illness) {
+        let Some(upstream) = self.upstream(id).filter(|_| self.terms.tells) else { return };
+        let Ok(message) = serde_json::to_vec(&illness) else { return };
+        let told =
+            tokio::time::timeout(CHECK, ask(&upstream, Method::PUT, "/-/fault", Outgoing::Own(Some(message.into()))));
+        let problem = match told.await {
+            Ok(Ok((200, _))) => return,
+            Ok(Ok((status, body))) => {
+                io::Error::other(format!("it answers {status}: {}", String::from_utf8_lossy(&body).trim()))
+            }
+            Ok(Err(error)) => error,
+            Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not answer"),
+        };
+        let error = Unheard { id, source: problem };
+        self.driver.with(|now, core| core.log.remark(now, id, &error));
     }
 
     fn orders(&self) -> MutexGuard<'_, BTreeMap<InstanceId, mpsc::UnboundedSender<Order>>> {
@@ -277,7 +336,8 @@ impl Fleet {
     /// Drives the engine until it is dropped.
     pub async fn run(self: Arc<Fleet>) {
         let measuring = tokio::spawn(Arc::clone(&self).measure());
-        let _stop = StopOnDrop(measuring);
+        let failing = tokio::spawn(Faults::run(Arc::clone(&self)));
+        let _stop = [StopOnDrop(measuring), StopOnDrop(failing)];
         loop {
             let commands = self.driver.tick();
             self.carry_out(commands);
@@ -345,7 +405,7 @@ impl Fleet {
                     let vitals = fleet.vitals(id, &upstream).await;
                     fleet.driver.with(|now, core| {
                         if let Some(member) = core.roster.get_mut(id) {
-                            member.vitals = Vitals { at: Some(now), ..vitals };
+                            member.measured(Vitals { at: Some(now), ..vitals });
                         }
                     });
                 })
@@ -353,7 +413,12 @@ impl Fleet {
             for look in looks.collect::<Vec<_>>() {
                 let _ = look.await;
             }
-            tokio::time::sleep(MEASURE_EVERY).await;
+            let at = self.driver.with(|now, core| {
+                let (usual, before) = (now + MEASURE_EVERY, core.engine.next_scrape().saturating_sub(BEFORE_SCRAPE));
+                // What is over, or about to be, was just measured for.
+                if before > now + BEFORE_SCRAPE { usual.min(before) } else { usual }
+            });
+            tokio::time::sleep_until(self.driver.clock().instant(at)).await;
         }
     }
 

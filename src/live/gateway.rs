@@ -37,6 +37,7 @@ use tokio::sync::watch;
 
 use crate::engine::limiter::keys::{Keys, Overflow};
 use crate::engine::overload::budget::{self, Budget};
+use crate::engine::request::InstanceId;
 use crate::live::driver::Driver;
 use crate::scenario::live::Live;
 use crate::scenario::service::Service;
@@ -70,6 +71,8 @@ pub struct Gateway {
     /// Numbers of addresses: the engine counts quotas by dense numbers, the network knows addresses.
     clients: Mutex<Keys>,
     budget: Mutex<Budget>,
+    /// Where the attempt before of a run's request went: another one goes elsewhere, as the simulator has it.
+    before: Mutex<Before>,
     /// Requests so far: their numbers, where they bring none.
     requests: AtomicU64,
     /// Sets the names of this gateway's requests apart from those of others.
@@ -98,6 +101,7 @@ impl Gateway {
             population,
             clients: Mutex::new(Keys::new(MOST_CLIENTS, Overflow::Hashed, RandomState::new().hash_one(0))),
             budget: Mutex::new(Budget::new(&budget::Config::of(live.retry_budget))),
+            before: Mutex::new(Before::default()),
             requests: AtomicU64::new(0),
             name: format!("{:x}-{:x}", std::process::id(), address.port()),
             listen: HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("localhost")),
@@ -138,8 +142,38 @@ impl Gateway {
         let _ = all_let_go.recv().await;
     }
 
+    fn before(&self) -> std::sync::MutexGuard<'_, Before> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the latest attempts of a run's requests went. It forgets: what is far behind is not tried again.
+#[derive(Debug)]
+struct Before(Vec<(u64, InstanceId)>);
+
+impl Default for Before {
+    fn default() -> Before {
+        Before(vec![(u64::MAX, InstanceId(u32::MAX)); 1 << 14])
+    }
+}
+
+impl Before {
+    fn place(&self, request: u64) -> usize {
+        (request % self.0.len() as u64) as usize
+    }
+
+    fn went(&mut self, request: u64, to: InstanceId) {
+        let place = self.place(request);
+        self.0[place] = (request, to);
+    }
+
+    fn find(&self, request: u64) -> Option<InstanceId> {
+        let (known, to) = self.0[self.place(request)];
+        (known == request).then_some(to)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Providers: who starts instances and stops them.
 //!
 //! A provider is asked for four things, each of which may be asked again without harm: *launch* an instance and say where it is, *drain*
-//! it, *terminate* it, and *observe* what it uses. It decides nothing: when, how many and which is the engine's business, whether an
+//! it, *terminate* it, and *observe* what it uses; those that can also *crash* one where a scenario wants a fault. It decides nothing: when, how many and which is the engine's business, whether an
 //! instance is well is asked of the instance itself.
 //!
 //! Containers and clouds would be further implementations of [`Provider`].
@@ -43,6 +43,11 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     /// Stops an instance, by force if it takes too long. Fine for one that is gone.
     fn terminate(&self, id: InstanceId) -> Doing<'_, Result<(), Error>>;
 
+    /// Kills an instance as a crash would: at once, with all that it has in hand. Only for faults that a scenario asks for.
+    fn crash(&self, id: InstanceId) -> Doing<'_, Result<(), Error>> {
+        Box::pin(std::future::ready(Err(Error::NoCrash(id))))
+    }
+
     /// What an instance uses.
     fn observe(&self, id: InstanceId) -> Doing<'_, Result<Usage, Error>>;
 }
@@ -78,6 +83,9 @@ pub enum Error {
     /// It is not known here.
     #[error("instance {} is not known", .0.0)]
     Unknown(InstanceId),
+    /// It is not of a kind that can be made to crash.
+    #[error("instance {} cannot be made to crash: only live.provider = \"process\" starts those that can", .0.0)]
+    NoCrash(InstanceId),
     /// All addresses are in use.
     #[error("all {0} upstreams are in use")]
     NoAddress(usize),

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::live::clock::duration;
 use crate::live::control::{self, Control};
 use crate::live::driver::{Driver, Flight};
+use crate::live::faults::Faults;
 use crate::live::fleet::{self, Fleet, Ready};
 use crate::live::flight::Header;
 use crate::live::gateway::Gateway;
@@ -92,18 +93,20 @@ impl System {
         let (listener, listen) = bind("live.listen", live.listen).await?;
         let (control_listener, control) = bind("live.control", live.control).await?;
         let provider = provider(&settings)?;
-        let (first, is_own) = match &live.provider {
-            live::Provider::Static { upstreams } => (upstreams.len() as u32, false),
-            live::Provider::Process { command } => (scenario.fleet.initial, command.is_none()),
-            live::Provider::Command { .. } => (scenario.fleet.initial, false),
+        let first = match &live.provider {
+            live::Provider::Static { upstreams } => upstreams.len() as u32,
+            live::Provider::Process { .. } | live::Provider::Command { .. } => scenario.fleet.initial,
         };
+        let is_own = matches!(live.provider, live::Provider::Process { command: None });
+        let is_process = matches!(live.provider, live::Provider::Process { .. });
+        let faults = Faults::new(scenario, is_own, is_process, settings.seed);
         let ready = Ready::start(provider, scenario, live, first, is_own).await?;
         let clients = 4096.max(scenario.clients.population.population as usize);
         let endpoints = &scenario.service.endpoints;
         let flight = flight.map(|flight| Flight { header: Header { clients, ..flight.header }, ..flight });
         let driver = Driver::new(scenario, settings.seed, endpoints, clients, settings.record, flight);
         let driver = Arc::new(driver);
-        let fleet = ready.under(Arc::clone(&driver));
+        let fleet = ready.under(Arc::clone(&driver), faults);
         let gateway = Arc::new(Gateway::new(Arc::clone(&driver), scenario, live, settings.seed, listen));
         let (stop, stopped) = watch::channel(false);
         let served = tokio::spawn(gateway.serve(listener, stopped));

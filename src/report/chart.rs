@@ -8,6 +8,7 @@ pub(crate) mod bench;
 mod card;
 mod comparison;
 pub(crate) mod storm;
+mod twin;
 
 use std::path::Path;
 use std::sync::Once;
@@ -30,6 +31,7 @@ use crate::scenario::slo::Target;
 
 pub use analysis::analysis;
 pub(crate) use comparison::{front, timelines};
+pub(crate) use twin::twin;
 
 const SIZE: (u32, u32) = (1600, 900);
 const OFFERED: RGBColor = RGBColor(0x00, 0x72, 0xB2);

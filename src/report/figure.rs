@@ -1,5 +1,7 @@
 //! What charts of every medium share: down-sampling that keeps peaks, axes with round numbers, time in readable units.
 
+use crate::record::timeline::{Column, Timeline};
+
 /// Points a series is drawn with at most.
 pub const POINTS: usize = 2000;
 
@@ -28,6 +30,16 @@ pub fn reduced(t: &[f64], values: &[f64], points: usize) -> Vec<(f64, f64)> {
         }
     }
     out
+}
+
+/// A column laid on `steps` steps of `step` \[s\]: those of a live run may end late, and two may be one.
+pub fn aligned(timeline: &Timeline, column: Column, steps: usize, step: f64) -> Vec<f64> {
+    let (t, values) = (&timeline.t, timeline.column(column));
+    let at = |i: usize| {
+        let place = t.partition_point(|from| *from <= (i as f64 + 0.5) * step);
+        place.checked_sub(1).and_then(|place| values.get(place).copied()).unwrap_or(f64::NAN)
+    };
+    (0..steps).map(at).collect()
 }
 
 /// Values as blocks, `columns` wide; a column shows the largest of its values against `most`.

@@ -13,6 +13,7 @@ mod marks;
 pub(super) mod panel;
 mod percentiles;
 pub(crate) mod tables;
+pub(crate) mod twin;
 
 use std::fmt::Write;
 

@@ -1,5 +1,7 @@
 //! Faults: what goes wrong, when, and for how long.
 
+pub mod course;
+
 use crate::units::{Span, Time};
 
 /// Something that goes wrong.

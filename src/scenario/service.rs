@@ -31,6 +31,9 @@ pub struct Service {
     pub time: Distribution,
     /// Probability that a served request ends in a 5xx, for endpoints without their own, 0..1.
     pub error_rate: f64,
+    /// What an attempt takes on its way there and back beside the round trip of its region, in which no worker is busy: a gateway,
+    /// connections, being woken up. Only the simulator adds it, for live it is there by itself. Default zero; `wavetank calibrate` fits it.
+    pub overhead: Span,
     /// Kinds of request; at least one ("/" if the scenario names none).
     pub endpoints: Vec<Endpoint>,
 }

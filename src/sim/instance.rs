@@ -6,6 +6,7 @@
 //! Integrals over virtual time (requests in service, calling, waiting) are kept exactly, so that utilization and queue
 //! length are time averages and not averages over events, and so that Little's law can be tested rather than assumed.
 
+use crate::scenario::faults::course::ErrorFault;
 use crate::sim::attempt::{NONE, Slab, Stage};
 use crate::sim::sharing::Sharing;
 use crate::units::{Span, Time};
@@ -95,15 +96,6 @@ pub struct Instance {
     pub attempts: u64,
     /// Attempts that failed here.
     pub failures: u64,
-}
-
-/// Error answers that a fault causes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ErrorFault {
-    /// Probability per request, 0..1.
-    pub rate: f64,
-    /// Time an error takes; `None`: as long as a good answer.
-    pub latency: Option<Span>,
 }
 
 impl Instance {

@@ -13,6 +13,7 @@ use crate::record::recorder::Settings;
 use crate::record::run::Ended;
 use crate::record::{Recorder, Run};
 use crate::rng::{Dice, Stream};
+use crate::scenario::faults::course::Course;
 use crate::scenario::service::Endpoint;
 use crate::scenario::{Scenario, Traffic};
 use crate::sim::agenda::Agenda;
@@ -20,7 +21,6 @@ use crate::sim::attempt::Slab;
 use crate::sim::calendar::Calendar;
 use crate::sim::client::{Patience, RetryPolicy};
 use crate::sim::dependency::{Pool, Waits};
-use crate::sim::fault::Faults;
 use crate::sim::forward::{self, FastForward, Take};
 use crate::sim::hold::Holding;
 use crate::sim::intake::Intake;
@@ -81,7 +81,7 @@ impl Plan {
         Plan {
             duration,
             population: Population::new(&scenario.clients.population, scenario.seed),
-            one_way: regions.iter().map(|region| region.rtt / 2).collect(),
+            one_way: one_ways(regions.iter().map(|region| region.rtt), scenario.service.overhead),
             boot: scenario.fleet.boot.sampler(),
             think: match &scenario.traffic {
                 Traffic::Closed(users) => Some(users.think.sampler()),
@@ -249,7 +249,7 @@ impl Plan {
             pools: scenario.dependencies.iter().map(Pool::new).collect(),
             error_rates: self.endpoints.iter().map(|endpoint| endpoint.error_rate).collect(),
             waits: Waits::default(),
-            faults: Faults::new(&scenario.faults, seed),
+            faults: Course::new(&scenario.faults, seed),
             slab: Slab::default(),
             calendar: Calendar::default(),
             patience: Patience::new(scenario.clients.timeout),
@@ -347,6 +347,16 @@ impl Plan {
         self.scenario.fleet.warmup.map_or(1.0, |warmup| warmup.factor(left))
     }
 }
+
+/// Half the round trip of each region, and half of what every attempt spends on its way beside it.
+fn one_ways(round_trips: impl Iterator<Item = Span>, overhead: Span) -> Vec<Span> {
+    let mut one_way: Vec<Span> = round_trips.map(|rtt| (rtt + overhead) / 2).collect();
+    if one_way.is_empty() {
+        one_way.push(overhead / 2);
+    }
+    one_way
+}
+
 /// Whether clients share a quota, and none has one of its own.
 fn shares_a_quota(scenario: &Scenario) -> bool {
     let rules = || scenario.limiter.iter().chain(&scenario.limiter_extras.also);

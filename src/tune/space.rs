@@ -245,7 +245,52 @@ fn six_digits(x: f64) -> f64 {
     format!("{x:.5e}").parse().expect("a number that was just written")
 }
 
+/// An end of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Where values are least.
+    Low,
+    /// Where they are greatest.
+    High,
+}
+
+/// How far beyond its end a range without steps goes on, as a share of its width.
+const BEYOND: f64 = 0.05;
+
 impl Range {
+    /// The next value beyond an end; `None` where there is none, for below zero no duration lies, and choices have no order.
+    pub fn beyond(&self, end: End) -> Option<Value> {
+        let sign = if end == End::Low { -1.0 } else { 1.0 };
+        let off = |low: f64, high: f64| {
+            let from = if end == End::Low { low } else { high };
+            from + sign * BEYOND * (high - low)
+        };
+        let span = |nanos: f64| (nanos >= 0.0).then(|| Value::Duration(Span(nanos as u64)));
+        match self {
+            Range::Numbers { low, high, .. } => Some(Value::Number(six_digits(off(*low, *high)))),
+            Range::Durations { low, high, .. } => {
+                // To the millisecond, as all durations here are.
+                span((off(low.as_millis_f64(), high.as_millis_f64())).round() * 1e6)
+            }
+            Range::Integers { low, high } => {
+                Some(Value::Integer(if end == End::Low { low.checked_sub(1)? } else { high.checked_add(1)? }))
+            }
+            Range::Grid(values) => {
+                let (last, before) = match end {
+                    End::Low => (values.first()?, values.get(1)?),
+                    End::High => (values.last()?, values.get(values.len().checked_sub(2)?)?),
+                };
+                match (last, before) {
+                    (Value::Number(a), Value::Number(b)) => Some(Value::Number(six_digits(a + (a - b)))),
+                    (Value::Integer(a), Value::Integer(b)) => Some(Value::Integer(a + (a - b))),
+                    (Value::Duration(a), Value::Duration(b)) => span(2.0 * a.0 as f64 - b.0 as f64),
+                    _ => None,
+                }
+            }
+            Range::Choices(_) | Range::Tied(_) => None,
+        }
+    }
+
     /// The value at `u` in [0, 1); `None` for a setting that follows others.
     pub fn value(&self, u: f64) -> Option<Value> {
         let between = |low: f64, high: f64, log: bool| {
@@ -461,6 +506,21 @@ mod tests {
         assert_eq!(shown("30s..10m log", 0.5), "\"134164ms\"");
         assert_eq!(shown("0..1 step 0.25", 0.99), "1");
         assert_eq!(shown("{\"a, b\", [1, 2]}", 0.9), "[1, 2]");
+    }
+
+    #[test]
+    fn a_range_goes_on_beyond_its_ends_unless_nothing_is_there() {
+        let beyond = |text: &str| {
+            let shown = |end| range(text).beyond(end).map_or("nothing".to_string(), |value| value.to_string());
+            (shown(End::Low), shown(End::High))
+        };
+        let pair = |a: &str, b: &str| (a.to_string(), b.to_string());
+        assert_eq!(beyond("40..90"), pair("39", "91"));
+        assert_eq!(beyond("0.4..0.9"), pair("0.375", "0.925"));
+        assert_eq!(beyond("15s..60s step 15s"), pair("\"0s\"", "\"75s\""));
+        assert_eq!(beyond("0s..60s step 15s"), pair("nothing", "\"75s\""));
+        assert_eq!(beyond("10s..1m"), pair("\"7500ms\"", "\"62500ms\""));
+        assert_eq!(beyond("{a, b}"), pair("nothing", "nothing"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::laboratory::{Block, Laboratory, Stop, Stress};
 use super::pareto;
 use super::race::{FINALISTS, FIRST_RUNS};
 use super::search::{self, Candidate, EQUAL_RUNS, Found, Method, Origin, Play, Task, Trial};
-use super::space::{BELOW_ONE, Range, Space, Value};
+use super::space::{BELOW_ONE, End, Range, Space, Value};
 use crate::statistics::Estimate;
 
 /// Seeds that robustness and the look around the winner take: enough for a mean, not for a verdict.
@@ -199,6 +199,7 @@ pub fn tune(question: &Question, days: &Days, laboratory: &mut Laboratory) -> Re
     let winner = confirmation.all[recommended].candidate;
     let stressed = jury.stressed(&found.candidates, winner)?;
     let after = (jury.runs, jury.requests);
+    let at_edge = at_edge(&question.space, &found.candidates[winner], laboratory);
     let front = front(&found, &question.rules);
     let plane: Vec<[f64; 2]> = front.iter().map(|point| [point.cost, point.p99_ms]).collect();
     Ok(Tuned {
@@ -210,7 +211,7 @@ pub fn tune(question: &Question, days: &Days, laboratory: &mut Laboratory) -> Re
         saving: (recommended != 0).then(|| confirmation.change(0, recommended)).flatten(),
         neighbors,
         stressed,
-        at_edge: at_edge(&question.space, &found.candidates[winner]),
+        at_edge,
         runs: (searched, after.0),
         requests: after.1 + found.samples.iter().flatten().map(|sample| sample.outcome.simulated).sum::<u64>(),
         advice,
@@ -344,18 +345,23 @@ fn front(found: &Found, rules: &Rules) -> Vec<FrontPoint> {
     pareto::front(&objectives).into_iter().map(|i| points[i].clone()).collect()
 }
 
-/// Settings at an end of their range: the best may lie beyond it.
-fn at_edge(space: &Space, candidate: &Candidate) -> Vec<(String, String)> {
+/// Settings at an end of their range beyond which a scenario has something, too: the best may lie there.
+fn at_edge(space: &Space, candidate: &Candidate, laboratory: &mut Laboratory) -> Vec<(String, String)> {
     let Some(point) = &candidate.point else { return Vec::new() };
-    let edge = |(dimension, &u): (&super::space::Dimension, &f64)| {
+    let mut at_edge = Vec::new();
+    for (dimension, &u) in space.free.iter().zip(point) {
         let width = dimension.range.size().map_or(0.02, |n| 1.0 / n as f64);
-        let end = match &dimension.range {
-            Range::Choices(_) => return None,
-            _ if u < width => dimension.range.value(0.0)?,
-            _ if u >= 1.0 - width => dimension.range.value(BELOW_ONE)?,
-            _ => return None,
+        let (end, next) = match u {
+            u if u < width => (dimension.range.value(0.0), dimension.range.beyond(End::Low)),
+            u if u >= 1.0 - width => (dimension.range.value(BELOW_ONE), dimension.range.beyond(End::High)),
+            _ => continue,
         };
-        Some((dimension.path.clone(), end.to_string()))
-    };
-    space.free.iter().zip(point).filter_map(edge).collect()
+        let (Some(end), Some(next)) = (end, next) else { continue };
+        let mut settings = candidate.settings.clone();
+        settings.iter_mut().filter(|(path, _)| *path == dimension.path).for_each(|(_, value)| *value = next.clone());
+        if laboratory.admits(&settings).is_ok() {
+            at_edge.push((dimension.path.clone(), end.to_string()));
+        }
+    }
+    at_edge
 }

@@ -84,6 +84,12 @@ mod gateway;
 #[cfg(feature = "live")]
 mod live;
 
+// The twin: both worlds side by side, and a service model from what a real one did.
+#[cfg(feature = "live")]
+mod calibrate;
+#[cfg(feature = "live")]
+mod verify;
+
 /// A scenario's arrivals against real servers.
 #[cfg(feature = "load")]
 mod load;

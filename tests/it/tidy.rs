@@ -148,6 +148,14 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             !["sim", "cli", "traffic", "dataset", "bench"].contains(&first),
             "comparisons read records and reports: let cli run what is compared",
         ),
+        "calibrate" => (
+            first == "report",
+            "calibration fits numbers to observations: let cli read them, and scenario read what is written",
+        ),
+        "verify" => (
+            !["sim", "live", "load", "cli", "traffic", "dataset"].contains(&first),
+            "what is held against one another are records and reports: let cli run both worlds",
+        ),
         "storm" => (
             !["cli", "dataset", "gate", "compare", "bench"].contains(&first),
             "storms run scenarios and read records: let cli read files and arguments",
@@ -217,6 +225,10 @@ fn the_import_table_forbids_what_it_should() {
         ("bench", "sim", "plan"),
         ("bench", "live", "system"),
         ("gate", "bench", "figure"),
+        ("verify", "sim", "plan"),
+        ("calibrate", "sim", "plan"),
+        ("calibrate", "traffic", "replay"),
+        ("verify", "live", "driver"),
         ("store", "tune", "study"),
         ("cluster", "cli", ""),
         ("attic", "units", "Tome"),

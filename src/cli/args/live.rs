@@ -150,6 +150,36 @@ pub struct LiveArgs {
     pub note: Option<String>,
 }
 
+/// `wavetank verify`.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// Scenario files; what runs live takes a duration
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub scenarios: Vec<PathBuf>,
+    /// Live runs of each: what they differ by among themselves is the noise of this machine
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub repetitions: u32,
+    /// Run each live once more, before the others, and have the simulator take as long on the way (service.overhead) as that did
+    #[arg(long)]
+    pub calibrate_overhead: bool,
+    /// Override a key of every scenario, e.g. --set scenario.duration=20s; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Seed of every random number [default: the scenario's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Folder for verify.html, verify.md, verify.json, a picture of each scenario and the reports of all runs [default: reports/verify, or
+    /// reports/NAME-verify for one]
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print verify.json on standard output and nothing else; write files only with --out
+    #[arg(long)]
+    pub json: bool,
+    /// A note that the report shows
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+}
+
 /// `wavetank replay-decisions`.
 #[derive(Debug, clap::Args)]
 pub struct ReplayDecisionsArgs {

@@ -18,9 +18,8 @@ pub fn world(
     monitor: &Arc<Monitor>,
 ) -> Result<Option<Played>, Failure> {
     let definition = &stack.definition;
-    // Faults are not part of a benchmark in either world.
-    for section in simulated_only(scenario).filter(|section| *section != "[[fault]]") {
-        eprintln!("note: {section} is for the simulator only: nothing of it happens live");
+    for what in simulated_only(scenario, &scenario.live.clone().unwrap_or_default()) {
+        eprintln!("note: {what} is for the simulator only: nothing of it happens live");
     }
     let runner = Runner::new(Arc::clone(monitor))?;
     repeated("live", stack, args, scenario, monitor, |part, seed| {

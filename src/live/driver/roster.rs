@@ -21,6 +21,8 @@ pub enum Stage {
     Serving,
     /// It finishes what it has.
     Draining,
+    /// A fault has killed it, and nobody has noticed yet.
+    Crashed,
 }
 
 /// What was measured of an instance last.
@@ -96,6 +98,14 @@ impl Member {
     fn touch(&mut self, now: Time) {
         self.area += u128::from(self.active) * u128::from(now.since(self.touched).0);
         self.touched = now;
+    }
+
+    /// Something was measured of it. What it had used when it was measured first, nobody counts.
+    pub fn measured(&mut self, vitals: Vitals) {
+        for seen in &mut self.seen {
+            seen.cpu = seen.cpu.or(vitals.at.zip(vitals.cpu_seconds));
+        }
+        self.vitals = vitals;
     }
 
     /// Mean number of requests inside, and CPU use in cores, since this looker looked last.
@@ -202,9 +212,21 @@ impl Roster {
 
     /// An instance gets nothing new.
     pub fn drains(&mut self, now: Time, id: InstanceId) {
-        if let Some(member) = self.members.get_mut(&id) {
+        if let Some(member) = self.members.get_mut(&id).filter(|member| member.stage != Stage::Crashed) {
             member.stage = Stage::Draining;
             member.left_at.get_or_insert(now);
+        }
+    }
+
+    /// A fault has killed an instance.
+    pub fn crashed(&mut self, now: Time, id: InstanceId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.stage = Stage::Crashed;
+            member.left_at.get_or_insert(now);
+            if let Some(upstream) = &member.upstream {
+                // Connections that are kept are dead; whoever comes is to find that nobody listens.
+                upstream.tidy();
+            }
         }
     }
 
@@ -267,9 +289,14 @@ impl Roster {
         self.members.get(&id).map(|member| (member.active, Span::from_secs_f64(member.latency)))
     }
 
+    /// Instances that take traffic, in the order of launch.
+    pub fn serving(&self) -> impl Iterator<Item = InstanceId> + '_ {
+        self.members.iter().filter(|(_, member)| member.stage == Stage::Serving).map(|(&id, _)| id)
+    }
+
     /// Instances that take traffic.
     pub fn ready(&self) -> u32 {
-        self.members.values().filter(|member| member.stage == Stage::Serving).count() as u32
+        self.serving().count() as u32
     }
 
     /// Instances that are there.

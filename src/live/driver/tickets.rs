@@ -144,6 +144,7 @@ impl Ticket {
             if let Some(retry_after) = self.hint {
                 core.feed(now, Input::Hinted(self.admitted.instance, retry_after));
             }
+            core.attempt_ended(self.sent_at, latency, self.admitted.instance, self.endpoint, outcome);
             core.roster.leaves(now, self.admitted.instance, outcome.is_failure(), latency);
             !core.waiting.is_empty()
         });

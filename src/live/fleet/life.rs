@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use super::{Fleet, Order, SHORT_LIFE, bring_up};
 use crate::engine::InstanceState;
 use crate::engine::request::InstanceId;
+use crate::live::backend::Illness;
 use crate::live::clock::duration;
 use crate::live::driver::Core;
 use crate::live::gateway::upstream::Upstream;
@@ -45,6 +46,10 @@ impl Life {
                 let state = if warming { InstanceState::Warming } else { InstanceState::Ready };
                 fleet.driver.instance_changed(self.id, state, Some(Arc::clone(&upstream)));
                 fleet.driver.hurry();
+                let illness = fleet.faults.illness(self.id);
+                if illness != Illness::NONE {
+                    fleet.falls_ill(self.id, illness).await;
+                }
                 self.serve(upstream).await;
             }
             Err(error) => {
@@ -62,18 +67,27 @@ impl Life {
         let warm = tokio::time::sleep_until(clock.instant(began + fleet.terms.warmup));
         tokio::pin!(warm);
         let mut is_warm = began == Time::ZERO || fleet.terms.warmup.is_zero();
+        let mut is_dead = false;
         let order = loop {
             tokio::select! {
+                // Orders first: that of a crash comes before the end that it brings.
+                biased;
+                order = self.orders.recv() => match order.unwrap_or(Order::Terminate) {
+                    Order::Crash => is_dead = true,
+                    order => break order,
+                },
                 () = &mut warm, if !is_warm => {
                     is_warm = true;
-                    fleet.driver.instance_changed(self.id, InstanceState::Ready, None);
+                    // A dead instance warms up no more.
+                    if !is_dead {
+                        fleet.driver.instance_changed(self.id, InstanceState::Ready, None);
+                    }
                 }
-                () = fleet.provider.ended(self.id) => {
+                () = fleet.provider.ended(self.id), if !is_dead => {
                     // Its group may have outlived it.
                     let _ = fleet.provider.terminate(self.id).await;
                     return self.end(Some(began));
                 }
-                order = self.orders.recv() => break order.unwrap_or(Order::Terminate),
             }
         };
         if order == Order::Drain {

@@ -183,6 +183,7 @@ impl Gateway {
         let facts = Facts { origin: &origin, websocket, is_local, id, listen: &self.listen };
         fields::outbound(&mut parts.headers, &parts.uri, &facts)?;
         let mut asked = self.asked(&parts, is_local, number, origin.client);
+        let is_of_a_run = is_local && fields::number(&parts.headers, &fields::INDEX).is_some();
         parts.uri = origin_form(&parts.uri);
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
@@ -229,6 +230,9 @@ impl Gateway {
                 },
             };
             let instance = ticket.instance();
+            if is_of_a_run {
+                self.before().went(asked.index, instance);
+            }
             let sent = match ticket.upstream().cloned() {
                 Some(upstream) => self.send(&upstream, &parts, &mut body, may_repeat, deadline).await,
                 None => Err(Failed::Connection),
@@ -297,7 +301,8 @@ impl Gateway {
                     told(fields::CLIENT).and_then(|n| u32::try_from(n).ok()).filter(|&n| n < self.run_clients);
                 let client = client.unwrap_or_else(|| self.population.client(index));
                 let region = self.population.region(client);
-                request::Request { index, attempt, client, endpoint, region, avoid: None }
+                let avoid = if attempt > 1 { self.before().find(index) } else { None };
+                request::Request { index, attempt, client, endpoint, region, avoid }
             }
             None => {
                 let client = self.number(client);

@@ -5,6 +5,7 @@
 //! ended       the process is reaped
 //! drain       SIGTERM
 //! terminate   SIGTERM, and SIGKILL to the whole group when its time is up
+//! crash       SIGKILL
 //! observe     /proc/PID
 //! ```
 //!
@@ -152,6 +153,10 @@ impl Provider for Processes {
 
     fn terminate(&self, id: InstanceId) -> Doing<'_, Result<(), Error>> {
         Box::pin(self.stop(id))
+    }
+
+    fn crash(&self, id: InstanceId) -> Doing<'_, Result<(), Error>> {
+        Box::pin(std::future::ready(self.signal(id, Signal::KILL)))
     }
 
     fn observe(&self, id: InstanceId) -> Doing<'_, Result<Usage, Error>> {

@@ -27,6 +27,7 @@ pub(crate) fn unknown() -> Service {
         cpu_share: 1.0,
         time,
         error_rate: 0.0,
+        overhead: Span::ZERO,
         endpoints: vec![endpoint],
     }
 }
@@ -51,6 +52,7 @@ pub(crate) fn service(field: &Field) -> Option<Service> {
         let cores = s.or("cores", default_cores, Field::positive);
         let time = s.required("time", TIME, positive_distribution);
         let error_rate = s.or("error_rate", 0.0, Field::ratio);
+        let overhead = s.or("overhead", Span::ZERO, Field::span);
         let sections_own = s.is_sound();
         let endpoints = match s.field("endpoint") {
             Some(f) => endpoints(&f, time.as_ref(), error_rate),
@@ -63,7 +65,17 @@ pub(crate) fn service(field: &Field) -> Option<Service> {
                     queue.contradiction("nothing ever waits while workers is unlimited: set workers too");
             }
         }
-        Some(Service { workers, queue, discipline, cores, cpu_share, time: time?, error_rate, endpoints: endpoints? })
+        Some(Service {
+            workers,
+            queue,
+            discipline,
+            cores,
+            cpu_share,
+            time: time?,
+            error_rate,
+            overhead,
+            endpoints: endpoints?,
+        })
     })
 }
 

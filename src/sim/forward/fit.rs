@@ -118,7 +118,8 @@ fn by_autoscaler(scenario: &Scenario) -> Option<String> {
         _ => false,
     };
     let typical = service.endpoints.iter().map(|endpoint| endpoint.time.mean()).max()?;
-    let rtt = scenario.clients.population.regions.iter().map(|region| region.rtt).max().unwrap_or_default();
+    let rtt = scenario.clients.population.regions.iter().map(|region| region.rtt).max().unwrap_or_default()
+        + scenario.service.overhead;
     // No calm comes near twice of what a request takes by itself.
     let is_far = |rule: &Rule| {
         matches!(rule.metric, Metric::AverageResponseTime | Metric::P50ResponseTime)
