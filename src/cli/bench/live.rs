@@ -18,7 +18,9 @@ pub fn world(
     monitor: &Arc<Monitor>,
 ) -> Result<Option<Played>, Failure> {
     let definition = &stack.definition;
-    for what in simulated_only(scenario, &scenario.live.clone().unwrap_or_default()) {
+    // Of what is played: a benchmark leaves faults out in every world.
+    let played = stack.scenario(&stack.parts[0])?;
+    for what in simulated_only(&played, &played.live.clone().unwrap_or_default()) {
         eprintln!("note: {what} is for the simulator only: nothing of it happens live");
     }
     let runner = Runner::new(Arc::clone(monitor))?;

@@ -43,6 +43,10 @@ pub fn build(scenario: Scenario, path: &Path, url: Option<String>, args: &GateAr
     #[cfg(feature = "live")]
     if url.is_none() {
         crate::cli::live::Runner::check(&scenario).or_bad_input()?;
+        let live = scenario.live.clone().unwrap_or_default();
+        for what in crate::cli::live::simulated_only(&scenario, &live) {
+            eprintln!("note: {what} is for the simulator only: nothing of it happens in real runs");
+        }
     }
     Ok(Build { scenario, path: path.to_path_buf(), overrides: args.overrides.clone(), url })
 }
