@@ -14,7 +14,7 @@ use super::args::{BackendArgs, LiveArgs};
 use super::exit::{Exit, Failure, OrExit};
 use super::flight::recording;
 use super::run::{Stopwatch, experiment_of, folder_name, print_report, stop_on_ctrl_c};
-use super::serve::{own_program, runtime, tell, told};
+use super::serve::{self, own_program, runtime, told};
 use crate::live::backend;
 use crate::live::callers::{self, Callers};
 use crate::live::driver::Flight;
@@ -62,13 +62,13 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
     let monitor = stop_on_ctrl_c();
     let attempts = write_files.then(|| out.join(attempts::FILE));
     let run =
-        runtime()?.block_on(play(settings, flight, attempts.as_deref(), duration, &monitor, Telling::Everything))?;
+        runtime()?.block_on(play(settings, flight, duration, &monitor, Tell::Everything, attempts.as_deref()))?;
     show(&scenario, seed, duration, run, args, write_files.then_some(out.as_path()), stopwatch.stop(1))
 }
 
 /// What is told of a run while it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Telling {
+pub(super) enum Tell {
     /// Where it can be watched, what happens, and what does not.
     Everything,
     /// Nothing: somebody else tells.
@@ -79,10 +79,10 @@ pub(super) enum Telling {
 pub(super) async fn play(
     settings: Settings,
     flight: Option<Flight>,
-    attempts: Option<&Path>,
     duration: Span,
     monitor: &Monitor,
-    telling: Telling,
+    tell: Tell,
+    attempts: Option<&Path>,
 ) -> Result<Run, Failure> {
     let (scenario, seed) = (settings.scenario.clone(), settings.seed);
     let notes = simulated_only(&scenario, &settings.live);
@@ -99,10 +99,10 @@ pub(super) async fn play(
         let paths = scenario.service.endpoints.iter().map(|endpoint| endpoint.path.clone());
         driver.write_attempts(paths.collect(), Box::new(sheet));
     }
-    let teller = (telling == Telling::Everything).then(|| {
+    let telling = (tell == Tell::Everything).then(|| {
         eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
         notes.iter().for_each(|what| eprintln!("note: {what} is for the simulator only: nothing of it happens here"));
-        tokio::spawn(tell(Arc::clone(&driver)))
+        tokio::spawn(serve::tell(Arc::clone(&driver)))
     });
     let callers = Callers::new(&scenario, seed, Arc::clone(&driver), system.listen()).or_bad_input()?;
     callers.call(seed, Time(duration.0), &monitor.stop).await;
@@ -112,8 +112,8 @@ pub(super) async fn play(
     } else {
         Ended::Completed
     };
-    if let Some(teller) = teller {
-        teller.abort();
+    if let Some(telling) = telling {
+        telling.abort();
     }
     let run = driver.finish(seed, ended);
     system.stop().await;

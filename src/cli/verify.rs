@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use super::args::VerifyArgs;
 use super::dataset::quoted;
 use super::exit::{Exit, Failure, OrExit};
-use super::live::{Telling, play, simulated_only};
+use super::live::{Tell, play, simulated_only};
 use super::run::{Stopwatch, check_length, experiment_of, stop_on_ctrl_c};
 use super::serve::{own_program, runtime};
 use crate::live::callers;
@@ -169,7 +169,7 @@ fn both_worlds(mut entry: Entry, args: &VerifyArgs, monitor: &Monitor) -> Result
 fn live(entry: &Entry, args: &VerifyArgs, monitor: &Monitor) -> Result<Run, Failure> {
     let (scenario, duration) = (entry.plan.scenario(), entry.plan.duration());
     let settings = settings(entry, args, scenario, duration)?;
-    runtime()?.block_on(play(settings, None, None, duration, monitor, Telling::Nothing))
+    runtime()?.block_on(play(settings, None, duration, monitor, Tell::Nothing, None))
 }
 
 fn settings(entry: &Entry, args: &VerifyArgs, scenario: &Scenario, duration: Span) -> Result<Settings, Failure> {
