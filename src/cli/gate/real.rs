@@ -30,6 +30,10 @@ pub struct Build {
     /// Its overrides.
     pub overrides: Vec<String>,
     /// Where it is; `None`: on this machine, started for each run.
+    #[cfg_attr(
+        all(feature = "live", not(feature = "load")),
+        expect(dead_code, reason = "only the feature load sends anything to a URL, and a build without it says so")
+    )]
     pub url: Option<String>,
 }
 
