@@ -131,24 +131,17 @@ fn both_worlds(mut entry: Entry, args: &VerifyArgs, monitor: &Monitor) -> Result
     let mut notes = Vec::new();
     let stopwatch = Stopwatch::start();
     let mut simulated = entry.plan.run(seed, monitor).or_run_failed()?;
-    if args.calibrate_overhead {
-        eprintln!("{}: live, for the overhead, {}", entry.name, entry.plan.duration());
-        let run = live(&entry, args, monitor)?;
-        match verify::overhead(&run, &simulated).filter(|_| run.ended == Ended::Completed) {
-            Some(overhead) => {
-                let mut scenario = entry.plan.scenario().clone();
-                scenario.service.overhead += overhead;
-                notes.push(format!(
-                    "the simulator takes {} on the way, as a live run did that is not among those compared",
-                    millis(scenario.service.overhead.as_millis_f64())
-                ));
-                entry.plan = Plan::new(scenario).or_bad_input()?;
-                simulated = entry.plan.run(seed, monitor).or_run_failed()?;
-            }
-            None => {
-                notes.push("what live requests spend on the way could not be told: some were repeated".to_string())
-            }
-        }
+    if args.calibrate_overhead
+        && let Some(overhead) = overhead(&entry, args, monitor)?
+    {
+        let mut scenario = entry.plan.scenario().clone();
+        scenario.service.overhead += overhead;
+        notes.push(format!(
+            "the simulator takes {} on the way, as a live run did that is not among those compared",
+            millis(scenario.service.overhead.as_millis_f64())
+        ));
+        entry.plan = Plan::new(scenario).or_bad_input()?;
+        simulated = entry.plan.run(seed, monitor).or_run_failed()?;
     }
     let sim = (vec![simulated], stopwatch.stop(1));
     let stopwatch = Stopwatch::start();
@@ -158,16 +151,32 @@ fn both_worlds(mut entry: Entry, args: &VerifyArgs, monitor: &Monitor) -> Result
             break;
         }
         eprintln!("{}: live, {i} of {}, {}", entry.name, args.repetitions, entry.plan.duration());
-        let run = live(&entry, args, monitor)?;
+        let run = live(&entry, entry.plan.scenario(), args, monitor)?;
         runs.extend((run.ended == Ended::Completed).then_some(run));
     }
     let live = (runs, stopwatch.stop(cores()));
     Ok((live.0.len() >= 2).then_some(Ready { entry, notes, sim, live }))
 }
 
-/// Plays it live once.
-fn live(entry: &Entry, args: &VerifyArgs, monitor: &Monitor) -> Result<Run, Failure> {
-    let (scenario, duration) = (entry.plan.scenario(), entry.plan.duration());
+/// What live requests spend on their way beyond simulated ones, by a run without faults and retries, in which that is all there is beside
+/// waiting and service; `None` if it cannot be told.
+fn overhead(entry: &Entry, args: &VerifyArgs, monitor: &Monitor) -> Result<Option<Span>, Failure> {
+    let mut calm = entry.plan.scenario().clone();
+    calm.faults.clear();
+    calm.clients.retry = None;
+    eprintln!("{}: live, for the overhead, {}", entry.name, entry.plan.duration());
+    let run = live(entry, &calm, args, monitor)?;
+    if run.ended != Ended::Completed {
+        return Ok(None);
+    }
+    let seed = calm.seed;
+    let simulated = Plan::new(calm).or_bad_input()?.run(seed, monitor).or_run_failed()?;
+    Ok(verify::overhead(&run, &simulated))
+}
+
+/// Plays `scenario` live once.
+fn live(entry: &Entry, scenario: &Scenario, args: &VerifyArgs, monitor: &Monitor) -> Result<Run, Failure> {
+    let duration = entry.plan.duration();
     let settings = settings(entry, args, scenario, duration)?;
     runtime()?.block_on(play(settings, None, duration, monitor, Tell::Nothing, None))
 }
