@@ -5,6 +5,7 @@
 
 mod analyze;
 mod args;
+mod bench;
 mod calibrate;
 mod cluster;
 mod compare;
@@ -19,6 +20,8 @@ mod export;
 mod flight;
 mod gate;
 mod generate;
+#[cfg(feature = "live")]
+mod host;
 mod import;
 #[cfg(feature = "data")]
 mod import_traffic;
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Verb::Import(args) => import::import(args),
         Verb::Export(args) => export::export(args),
         Verb::Explain(args) => explain::explain(args),
+        Verb::Bench(args) => bench::bench(&args),
         Verb::Gate(args) => gate::gate(*args),
         Verb::Report(args) => report::report(args),
         Verb::Validate(args) => validate::validate(args),

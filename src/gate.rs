@@ -1,9 +1,9 @@
 //! The gate: does this pass, in a way that a build may hang on?
 //!
 //! ```text
-//! runs (simulated, reported, or of other tools) ─▶ one figure a run ─▶ estimate ─▶ pass, fail or inconclusive
-//!                                    ▲                                       │
-//!                                    └────────── more, within the budget ────┘
+//! runs (simulated, real, reported, or of other tools) ─▶ one figure a run ─▶ estimate ─▶ pass, fail or inconclusive
+//!                                          ▲                                       │
+//!                                          └────────── more, within the budget ────┘
 //! ```
 //!
 //! The unit is the run, never the request. A target *fails* when the truth is beyond it almost certainly, and *passes* when the truth is
@@ -18,17 +18,20 @@
 //! The second is promised ten times weaker, at most once in a hundred, because Student's t is only nearly right for skewed runs. Both
 //! are measured over a thousand gates of simulated runs (`a_thousand_gates_keep_their_promise` in the tests).
 //!
+//! Real runs that their generator of load or a neighbour on the machine disturbed are set aside: [`disturbance`].
+//!
 //! Against a baseline the figure is the ratio new/old, within pairs where runs share their random numbers, and the bound is 1 + the
 //! tolerated worsening: no difference shown is not a pass, a difference shown to be tolerable is.
 
 pub mod criterion;
 mod decide;
+pub mod disturbance;
 pub mod foreign;
 pub mod history;
 pub mod openslo;
 pub mod output;
 pub mod sample;
 
-pub use criterion::{Bound, Criterion, Quantity};
+pub use criterion::{Bound, Criterion, Measure, Quantity, Unit};
 pub use decide::{Design, Finding, Judgement, Runs, decide};
 pub use sample::Sample;

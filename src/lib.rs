@@ -16,9 +16,8 @@
 //! - intent: [`scenario`] reads and checks the file; [`manifest`] translates policies of other systems
 //! - worlds: [`sim`] drives the engine in virtual time, `live` (a feature) on the wall clock, before real sockets and processes; `load` (a feature)
 //!   sends a scenario's arrivals to a URL
-//! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`verify`] holds what is simulated against what really happened; [`gate`]
-//!   decides about a build;
-//!   [`calibrate`] fits a service model to what was seen
+//! - judgement: [`report`] shows records and judges targets; [`compare`] puts runs side by side; [`gate`] decides about a build; [`mod@bench`] times
+//!   how a stack scales; [`calibrate`] fits a service model to what was seen; [`verify`] holds what is simulated against what really happened
 //! - search: [`storm`] kicks systems to see whether they come back; [`tune`] finds the cheapest policy that holds
 //! - elsewhere: [`store`] is where machines that share work leave results, [`cluster`] writes the manifests by which they do
 //! - hands: [`cli`] is the program
@@ -57,6 +56,7 @@
 //!
 //! **Why integers for time?** A float of seconds loses nanoseconds after months, and ties between events then depend on rounding.
 
+pub mod bench;
 pub mod calibrate;
 pub mod cli;
 pub mod cluster;

@@ -11,6 +11,7 @@ pub mod fairness;
 pub mod fidelity;
 pub mod generator;
 pub mod heat;
+pub mod host;
 pub mod interval;
 pub mod join;
 pub mod latency;

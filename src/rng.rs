@@ -66,10 +66,10 @@ pub enum Stream {
     TuneFresh,
     /// Which of the requests that stand for others do so once more; index: moment.
     Echo,
-    /// Points that a tuner's Parzen estimators draw; index: candidate, further draws: setting × 48 + draw.
-    TuneParzen,
     /// What parameters of a request are; index: request, a draw for each.
     Parameter,
+    /// Points that a tuner's Parzen estimators draw; index: candidate, further draws: setting × 48 + draw.
+    TuneParzen,
 }
 
 /// The weyl constant of SplitMix64: 2⁶⁴ / φ, odd.

@@ -437,6 +437,10 @@ impl World<'_> {
             attempt.failed = u < error_rate;
         }
         let (calling, failed) = (attempt.stage == Stage::Calling, attempt.failed);
+        if !failed {
+            let instance = &mut self.instances[place];
+            instance.first_answer_at = instance.first_answer_at.min(self.now);
+        }
         if EXTRAS {
             self.gauge(slot, failed);
         }

@@ -14,6 +14,7 @@
 
 pub mod confirm;
 pub mod days;
+pub mod dialogue;
 pub mod expression;
 pub mod importance;
 pub mod judge;

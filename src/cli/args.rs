@@ -1,5 +1,6 @@
 //! What a user types.
 
+mod bench;
 mod cluster;
 #[cfg(feature = "live")]
 mod live;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::record::fidelity::Fidelity;
 use crate::units::Span;
+pub use bench::*;
 pub use cluster::*;
 #[cfg(feature = "live")]
 pub use live::*;
@@ -70,6 +72,8 @@ pub enum Verb {
     Merge(MergeArgs),
     /// Tell from a report why the fleet scaled, and why it did not
     Explain(ExplainArgs),
+    /// Time how a stack scales, real or simulated: from the rise of load to the first answer of a new instance, and until p99 is back
+    Bench(Box<BenchArgs>),
     /// Pass or fail a build: a scenario, finished reports, or results of other tools, against targets and a baseline
     Gate(Box<GateArgs>),
     /// Make any form of a report again from its report.json, or read HDR interval logs
@@ -274,6 +278,13 @@ pub struct AnalyzeArgs {
 }
 
 /// A number above 0.
+/// A share such as `10%` or `0.1`.
+fn share(text: &str) -> Result<f64, String> {
+    let (number, scale) = text.trim().strip_suffix('%').map_or((text, 1.0), |percent| (percent, 100.0));
+    let share = number.trim().parse::<f64>().ok().map(|x| x / scale).filter(|x| (0.0..=1.0).contains(x));
+    share.ok_or_else(|| "expected a share such as 10% or 0.1".to_string())
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
     number.ok_or_else(|| "expected a number above 0".to_string())
@@ -543,9 +554,27 @@ pub struct GateArgs {
     /// A report or result to compare with; may be repeated, each file a run or more
     #[arg(long, value_name = "REPORT|RESULT")]
     pub baseline: Vec<PathBuf>,
-    /// A scenario to compare with, simulated on the same random numbers
+    /// A scenario to compare with, run on the same random numbers; real runs are interleaved
     #[arg(long, value_name = "SCENARIO", conflicts_with = "baseline")]
     pub baseline_scenario: Option<PathBuf>,
+    /// Run the scenario for real, on this machine (as `wavetank live` does), instead of simulating it
+    #[arg(long, conflicts_with_all = ["target", "threads"])]
+    pub live: bool,
+    /// Run the scenario for real, against this URL (as `wavetank load` does; feature load)
+    #[arg(long, value_name = "URL", conflicts_with = "threads")]
+    pub target: Option<String>,
+    /// A URL to compare with, whose runs are interleaved
+    #[arg(long, value_name = "URL", requires = "target", conflicts_with_all = ["baseline", "baseline_scenario"])]
+    pub baseline_target: Option<String>,
+    /// How a target is spoken to
+    #[command(flatten)]
+    pub at: TargetArgs,
+    /// Share of this machine's CPU that others may take before a real run does not count
+    #[arg(long, value_name = "RATIO", default_value = "10%", value_parser = share)]
+    pub host_noise: f64,
+    /// Leave the report of the real runs in this folder: a baseline for later gates
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Worsening against the baseline that is tolerated, relative, or in percentage points for shares; may be repeated
     /// [default: 5% for every latency, time and cost that has a target, or p99=5%]
     #[arg(long, value_name = "NAME=RATIO")]
@@ -556,9 +585,9 @@ pub struct GateArgs {
     /// A file whose [autoscaler] section replaces the scenario's
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Runs of a scenario at most, or time for them, e.g. 80 or 5m
-    #[arg(long, value_name = "RUNS|DURATION", default_value = "40")]
-    pub budget: Budget,
+    /// Runs of a scenario at most, or time for them, e.g. 80 or 5m [default: 40, of real runs 10]
+    #[arg(long, value_name = "RUNS|DURATION")]
+    pub budget: Option<Budget>,
     /// The spread between runs that is known, relative, for results of a single run, e.g. --noise p99=3%; may be repeated
     #[arg(long, value_name = "NAME=RATIO")]
     pub noise: Vec<String>,

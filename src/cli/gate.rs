@@ -4,6 +4,8 @@
     reason = "a verdict says when it was made and how long that took; a budget can be a time"
 )]
 
+mod real;
+
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -14,6 +16,7 @@ use super::args::{Budget, GateArgs, Inconclusive};
 use super::dataset::quoted;
 use super::exit::{Exit, Failure, OrExit};
 use super::run::{check_length, timed};
+use crate::gate::disturbance::Tolerance;
 use crate::gate::history::{self, Entry, KEPT, Trend};
 use crate::gate::output::{self, Github, Severity, Told};
 use crate::gate::{Bound, Criterion, Design, Judgement, Quantity, Runs, Sample, decide, foreign, openslo};
@@ -26,13 +29,19 @@ use crate::scenario::{self, Scenario};
 use crate::sim::Plan;
 use crate::sim::replicate::replicate_some;
 use crate::statistics;
+use real::Build;
 
+/// Runs of a scenario where nobody says how many.
+const RUNS: usize = 40;
+/// The same of real ones, which take their time.
+const REAL_RUNS: usize = 10;
 /// Runs of a gate whose budget is a time.
 const LONGEST: usize = 160;
 
 /// What is judged, before anything ran.
 enum Subject {
     Scenario(Box<Plan>),
+    Real(Box<Build>),
     Finished(Vec<Sample>),
 }
 
@@ -40,6 +49,7 @@ enum Subject {
 enum Baseline {
     None,
     Scenario(Box<Plan>),
+    Real(Box<Build>),
     Finished(Vec<Sample>),
 }
 
@@ -62,10 +72,20 @@ struct Case {
 pub fn gate(args: GateArgs) -> Result<Exit, Failure> {
     let started = jiff::Timestamp::now();
     let clock = Instant::now();
-    let case = read(&args)?;
+    let mut case = read(&args)?;
+    if let Some(out) = &args.out {
+        let make = std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()));
+        make.or_bad_input()?;
+    }
     let (judged, runs) = match &case.failed {
         Some(problem) => (Err(problem.clone()), Vec::new()),
         None if case.blamed => (Ok(Judgement::undecided(&case.criteria, &case.design)), Vec::new()),
+        None if matches!(case.subject, Subject::Real(_)) => {
+            let outcome = real::judge(&case, &args, || clock.elapsed().as_secs_f64())?;
+            case.notes.extend(outcome.notes);
+            case.blamed = outcome.undecidable;
+            (outcome.judged, outcome.samples)
+        }
         None => judge(&case, &args, clock)?,
     };
     let (judgement, failed_run) = match judged {
@@ -104,6 +124,11 @@ pub fn gate(args: GateArgs) -> Result<Exit, Failure> {
     })
 }
 
+/// Whether the scenario is run for real.
+fn is_real(args: &GateArgs) -> bool {
+    args.live || args.target.is_some()
+}
+
 fn is_scenario(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }
@@ -125,7 +150,12 @@ fn read(args: &GateArgs) -> Result<Case, Failure> {
             let scenario = load(path, args.policy.as_deref(), args, seed)?;
             digest = Some(scenario.digest.clone());
             let own = placed(path, &scenario.slo);
-            (scenario.name.clone(), Subject::Scenario(Box::new(planned(scenario)?)), own)
+            let name = scenario.name.clone();
+            let subject = match is_real(args) {
+                true => Subject::Real(Box::new(real::build(scenario, path, args.target.clone(), args)?)),
+                false => Subject::Scenario(Box::new(planned(scenario)?)),
+            };
+            (name, subject, own)
         }
         paths => {
             if let Some(path) = paths.iter().find(|path| is_scenario(path)) {
@@ -134,6 +164,9 @@ fn read(args: &GateArgs) -> Result<Case, Failure> {
             if args.policy.is_some() || !args.overrides.is_empty() || args.baseline_scenario.is_some() {
                 return Err(anyhow!("--policy, --set and --baseline-scenario need a scenario to judge"))
                     .or_bad_input();
+            }
+            if is_real(args) {
+                return Err(anyhow!("--live and --target need a scenario to run, and found results")).or_bad_input();
             }
             let subject = finished(paths, args, &mut notes)?;
             digest = digest.or(subject.digest);
@@ -154,14 +187,30 @@ fn read(args: &GateArgs) -> Result<Case, Failure> {
         }
         notes.push(format!("the baseline is of another scenario: digest {old}, this one {new}"));
     }
-    let (baseline_name, baseline) = match &args.baseline_scenario {
-        Some(path) => {
-            let Subject::Scenario(plan) = &subject else { unreachable!("that was checked") };
+    if args.out.is_some() && !is_real(args) {
+        return Err(anyhow!("--out: leaves the report of real runs: expected --live or --target")).or_bad_input();
+    }
+    if args.target.is_some() && args.baseline_scenario.is_some() {
+        let problem = "--baseline-scenario: a target is no scenario: expected --baseline-target or --baseline";
+        return Err(anyhow!(problem)).or_bad_input();
+    }
+    let (baseline_name, baseline) = match (&args.baseline_scenario, &subject, &args.baseline_target) {
+        (Some(path), Subject::Scenario(plan), _) => {
             let scenario = load(path, None, args, Some(plan.scenario().seed))?;
             (Some(path.display().to_string()), Baseline::Scenario(Box::new(planned(scenario)?)))
         }
-        None if args.baseline.is_empty() => (None, Baseline::None),
-        None => (Some(baseline.name), Baseline::Finished(baseline.samples)),
+        (Some(path), Subject::Real(new), _) => {
+            let scenario = load(path, None, args, Some(new.scenario.seed))?;
+            let old = real::build(scenario, path, None, args)?;
+            (Some(path.display().to_string()), Baseline::Real(Box::new(old)))
+        }
+        (Some(_), Subject::Finished(_), _) => unreachable!("that was checked"),
+        (None, Subject::Real(new), Some(url)) => {
+            let old = real::build(new.scenario.clone(), &new.path, Some(url.clone()), args)?;
+            (Some(url.clone()), Baseline::Real(Box::new(old)))
+        }
+        _ if args.baseline.is_empty() => (None, Baseline::None),
+        _ => (Some(baseline.name), Baseline::Finished(baseline.samples)),
     };
     let criteria = criteria(args, own, baseline_name.is_some())?;
     let design = design(args, &subject)?;
@@ -341,8 +390,10 @@ fn design(args: &GateArgs, subject: &Subject) -> Result<Design, Failure> {
     }
     let design = match (subject, args.budget) {
         (Subject::Finished(samples), _) => Design::single(samples.len()),
-        (Subject::Scenario(_), Budget::Runs(runs)) => Design::sequential(runs),
-        (Subject::Scenario(_), Budget::Time(_)) => {
+        (Subject::Scenario(_), None) => Design::sequential(RUNS),
+        (Subject::Real(_), None) => Design::sequential(REAL_RUNS),
+        (Subject::Scenario(_) | Subject::Real(_), Some(Budget::Runs(runs))) => Design::sequential(runs),
+        (Subject::Scenario(_) | Subject::Real(_), Some(Budget::Time(_))) => {
             let looks = vec![5, 10, 20, 40, 80, LONGEST];
             Design { looks, ..Design::single(LONGEST) }
         }
@@ -363,7 +414,8 @@ fn judge(case: &Case, args: &GateArgs, clock: Instant) -> Result<(Judged, Vec<Sa
     }
     let mut broken = None;
     let judged = decide(&case.criteria, &case.design, |n| {
-        let late = matches!(args.budget, Budget::Time(limit) if clock.elapsed().as_secs_f64() >= limit.as_secs_f64());
+        let late =
+            matches!(args.budget, Some(Budget::Time(limit)) if clock.elapsed().as_secs_f64() >= limit.as_secs_f64());
         if late && !runs.new.is_empty() {
             return Ok(runs.clone());
         }
@@ -519,12 +571,20 @@ fn command(args: &GateArgs) -> String {
     args.noise.iter().for_each(|each| add("--noise", each.clone()));
     args.seed.iter().for_each(|seed| add("--seed", seed.to_string()));
     match args.budget {
-        Budget::Runs(40) => {}
-        Budget::Runs(runs) => add("--budget", runs.to_string()),
-        Budget::Time(time) => add("--budget", time.to_string()),
+        None => {}
+        Some(Budget::Runs(runs)) => add("--budget", runs.to_string()),
+        Some(Budget::Time(time)) => add("--budget", time.to_string()),
+    }
+    if args.live {
+        add("--live", String::new());
+    }
+    args.target.iter().for_each(|url| add("--target", url.clone()));
+    args.baseline_target.iter().for_each(|url| add("--baseline-target", url.clone()));
+    if is_real(args) && args.host_noise != Tolerance::default().others {
+        add("--host-noise", args.host_noise.to_string());
     }
     if args.allow_different {
         add("--allow-different", String::new());
     }
-    text.trim_end().to_string()
+    text.trim_end().to_string() + &args.at.shown()
 }

@@ -2,24 +2,28 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::args::{BackendArgs, LiveArgs};
 use super::exit::{Exit, Failure, OrExit};
 use super::flight::recording;
+use super::host::Witness;
 use super::run::{Stopwatch, experiment_of, folder_name, print_report, stop_on_ctrl_c};
-use super::serve::{self, own_program, runtime, told};
+use super::serve::{own_program, runtime, tell, told};
+use crate::gate::disturbance::Machine;
 use crate::live::backend;
 use crate::live::callers::{self, Callers};
 use crate::live::driver::Flight;
 use crate::live::faults;
 use crate::live::system::{Settings, System};
+use crate::record::generator::Generator;
 use crate::record::run::Ended;
 use crate::record::{Run, attempts};
 use crate::report::{self, Mode, RunInfo};
@@ -61,14 +65,22 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
     let flight = recording(args.record.as_deref(), &args.scenario, &args.overrides, seed)?;
     let monitor = stop_on_ctrl_c();
     let attempts = write_files.then(|| out.join(attempts::FILE));
-    let run =
-        runtime()?.block_on(play(settings, flight, duration, &monitor, Tell::Everything, attempts.as_deref()))?;
+    let playing = play(settings, flight, attempts.as_deref(), duration, &monitor, Telling::Everything);
+    let Played { run, .. } = runtime()?.block_on(playing)?;
     show(&scenario, seed, duration, run, args, write_files.then_some(out.as_path()), stopwatch.stop(1))
+}
+
+/// What a live run left behind.
+pub(super) struct Played {
+    /// Its record.
+    pub run: Run,
+    /// How well its callers kept their times.
+    pub generator: Generator,
 }
 
 /// What is told of a run while it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tell {
+pub(super) enum Telling {
     /// Where it can be watched, what happens, and what does not.
     Everything,
     /// Nothing: somebody else tells.
@@ -79,11 +91,11 @@ pub(super) enum Tell {
 pub(super) async fn play(
     settings: Settings,
     flight: Option<Flight>,
+    attempts: Option<&Path>,
     duration: Span,
     monitor: &Monitor,
-    tell: Tell,
-    attempts: Option<&Path>,
-) -> Result<Run, Failure> {
+    telling: Telling,
+) -> Result<Played, Failure> {
     let (scenario, seed) = (settings.scenario.clone(), settings.seed);
     let notes = simulated_only(&scenario, &settings.live);
     let sheet = match attempts {
@@ -99,25 +111,82 @@ pub(super) async fn play(
         let paths = scenario.service.endpoints.iter().map(|endpoint| endpoint.path.clone());
         driver.write_attempts(paths.collect(), Box::new(sheet));
     }
-    let telling = (tell == Tell::Everything).then(|| {
+    let teller = (telling == Telling::Everything).then(|| {
         eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
         notes.iter().for_each(|what| eprintln!("note: {what} is for the simulator only: nothing of it happens here"));
-        tokio::spawn(serve::tell(Arc::clone(&driver)))
+        tokio::spawn(tell(Arc::clone(&driver)))
     });
     let callers = Callers::new(&scenario, seed, Arc::clone(&driver), system.listen()).or_bad_input()?;
-    callers.call(seed, Time(duration.0), &monitor.stop).await;
+    let generator = callers.call(seed, Time(duration.0), &monitor.stop).await;
     let ended = if monitor.stop.load(Ordering::Relaxed) {
         driver.close();
         Ended::Interrupted { at: driver.clock().now() }
     } else {
         Ended::Completed
     };
-    if let Some(telling) = telling {
-        telling.abort();
+    if let Some(teller) = teller {
+        teller.abort();
     }
     let run = driver.finish(seed, ended);
     system.stop().await;
-    run.ok_or_else(|| anyhow!("nothing was recorded")).or_run_failed()
+    let run = run.ok_or_else(|| anyhow!("nothing was recorded")).or_run_failed()?;
+    Ok(Played { run, generator })
+}
+
+/// Whoever runs scenarios on this machine one after the other, each under a witness.
+pub(super) struct Runner {
+    program: PathBuf,
+    runtime: Runtime,
+    monitor: Arc<Monitor>,
+}
+
+/// A run, and what its witnesses say.
+pub(super) struct Witnessed {
+    /// Its record.
+    pub run: Run,
+    /// How well its callers kept their times.
+    pub generator: Generator,
+    /// What the machine did meanwhile.
+    pub machine: Machine,
+}
+
+impl Runner {
+    /// Runs until `monitor` says that it is to stop.
+    pub fn new(monitor: Arc<Monitor>) -> Result<Runner, Failure> {
+        Ok(Runner { program: own_program()?, runtime: runtime()?, monitor })
+    }
+
+    /// Whether a scenario can be run here at all; what cannot is told before anything is started.
+    pub fn check(scenario: &Scenario) -> anyhow::Result<Span> {
+        let duration = scenario.duration;
+        let duration = duration.ok_or_else(|| anyhow!("scenario.duration: missing: say how long it is to run"))?;
+        if scenario.warmup >= duration {
+            return Err(anyhow!(
+                "scenario.warmup is {}, but the run lasts only {duration}: nothing would be measured",
+                scenario.warmup
+            ));
+        }
+        callers::traffic(scenario)?;
+        Ok(duration)
+    }
+
+    /// Runs a scenario, whose file and overrides instances read again, once. It takes ports that are free: nobody from outside calls, and
+    /// several may run at once.
+    pub fn run(&self, scenario: Scenario, file: (PathBuf, Vec<String>), seed: u64) -> Result<Witnessed, Failure> {
+        let duration = Runner::check(&scenario).or_bad_input()?;
+        let mut live = scenario.live.clone().unwrap_or_default();
+        live.listen.set_port(0);
+        live.control.set_port(0);
+        let instances_are_others = !matches!(live.provider, Provider::Process { .. });
+        let program = self.program.clone();
+        let settings = Settings { live, file, seed, program, record: Some(duration), scenario };
+        let witness = Witness::call();
+        let played = self.runtime.block_on(play(settings, None, None, duration, &self.monitor, Telling::Nothing))?;
+        let (machine, cpu) = witness.asked(instances_are_others, Span::ZERO);
+        let Played { run, mut generator } = played;
+        generator.cpu = cpu;
+        Ok(Witnessed { run, generator, machine })
+    }
 }
 
 /// What a scenario asks for that only the simulator has.

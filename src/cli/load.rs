@@ -2,23 +2,26 @@
 #![expect(clippy::disallowed_methods, reason = "whether a time to begin has passed is known by the clock")]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, anyhow};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::args::LoadArgs;
+use super::args::{LoadArgs, TargetArgs};
 use super::exit::{Exit, Failure, OrExit};
+use super::host::Witness;
 use super::run::{Stopwatch, experiment_of, folder_name, print_report};
 use super::serve::runtime;
 use super::{dataset, shares};
+use crate::gate::disturbance::Machine;
 use crate::load::attack::{self, Attack, Outcome, Settings};
 use crate::load::client::Manner;
 use crate::load::schedule::{Plan, Share};
 use crate::load::stop::Stop;
 use crate::load::target::Target;
 use crate::load::tls::Trust;
-use crate::record::generator::{Fault, MOST_SHARES};
+use crate::record::generator::{Fault, Generator, MOST_SHARES};
 use crate::record::run::Ended;
 use crate::report::{self, Mode};
 use crate::scenario::load::Pace;
@@ -44,18 +47,9 @@ pub fn load(args: &LoadArgs) -> Result<Exit, Failure> {
         return Err(anyhow!("--start-at: {at} has passed (it is {now:.0}), expected a time to come")).or_bad_input();
     }
     let plan = Plan::new(scenario).or_bad_input()?;
-    let load = &plan.scenario().load;
-    let pool = args.pool.unwrap_or(load.pool);
-    let settings = Settings {
-        target,
-        seed,
-        pool,
-        share,
-        manner: Manner { http: load.http, keep_alive: load.keep_alive, trust: trust(args) },
-        connections: load.warm_connections(pool),
-        pace: args.pace.unwrap_or(load.pace),
-        start_at: args.start_at,
-    };
+    let mut settings = settings(&plan, target, seed, args.pool, trust(args.ca.as_deref(), args.insecure));
+    (settings.share, settings.start_at) = (share, args.start_at);
+    settings.pace = args.pace.unwrap_or(settings.pace);
     let attack = Attack::new(&plan, &settings).map_err(told)?;
     let workers = attack.workers();
     let write_files = args.out.is_some() || !args.json;
@@ -73,46 +67,129 @@ pub fn load(args: &LoadArgs) -> Result<Exit, Failure> {
     }
     eprintln!("sending to {} for {}", settings.target.base(), plan.duration());
     let stopwatch = Stopwatch::start();
-    let outcome = runtime()?.block_on(until_told(attack))?;
+    let stop = stop_on_ctrl_c()?;
+    let outcome = runtime()?.block_on(until_told(attack, &stop))?;
     // The pacer sleeps, and whoever works are the runtime's threads.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     show(&plan, outcome, args, write_files.then_some(out.as_path()), stopwatch, (cores, workers))
 }
 
-fn trust(args: &LoadArgs) -> Trust {
-    match &args.ca {
-        _ if args.insecure => Trust::Anybody,
-        Some(path) => Trust::Authorities(path.clone()),
+/// Whose certificates are believed.
+fn trust(ca: Option<&Path>, insecure: bool) -> Trust {
+    match ca {
+        _ if insecure => Trust::Anybody,
+        Some(path) => Trust::Authorities(path.to_path_buf()),
         None => Trust::System,
     }
 }
 
-/// Sends until the end, or until a signal comes.
-async fn until_told(attack: Attack) -> Result<Outcome, Failure> {
+/// How a plan is sent as its scenario says; `pool` takes the place of the scenario's.
+fn settings(plan: &Plan, target: Target, seed: u64, pool: Option<u32>, trust: Trust) -> Settings {
+    let load = &plan.scenario().load;
+    let pool = pool.unwrap_or(load.pool);
+    Settings {
+        target,
+        seed,
+        pool,
+        share: None,
+        manner: Manner { http: load.http, keep_alive: load.keep_alive, trust },
+        connections: load.warm_connections(pool),
+        pace: load.pace,
+        start_at: None,
+    }
+}
+
+/// The wish to stop that Ctrl-C makes, for all runs of this process.
+///
+/// Before goose, whose second Ctrl-C would end the process without a report: only one handler is allowed. Some shells and CI runners deliver
+/// two signals for one, so the second does nothing here; the first ends the run within seconds.
+fn stop_on_ctrl_c() -> Result<Arc<Stop>, Failure> {
+    static STOP: OnceLock<Arc<Stop>> = OnceLock::new();
+    if let Some(stop) = STOP.get() {
+        return Ok(Arc::clone(stop));
+    }
     let stop = Arc::new(Stop::default());
-    // Before goose, whose second Ctrl-C would end the process without a report: only one handler is allowed. Some shells and CI runners
-    // deliver two signals for one, so the second does nothing here; the first ends the run within seconds.
     let on_interrupt = Arc::clone(&stop);
-    let tell = || eprintln!("\nstopping; the report will show what was measured");
-    let handle = move || {
-        if !on_interrupt.is_wished() {
-            tell();
-        }
-        on_interrupt.stop();
-    };
-    ctrlc::set_handler(handle).context("cannot listen to Ctrl-C").or_run_failed()?;
+    ctrlc::set_handler(move || tell_to_stop(&on_interrupt)).context("cannot listen to Ctrl-C").or_run_failed()?;
+    Ok(Arc::clone(STOP.get_or_init(|| stop)))
+}
+
+fn tell_to_stop(stop: &Stop) {
+    if !stop.is_wished() {
+        eprintln!("\nstopping; the report will show what was measured");
+    }
+    stop.stop();
+}
+
+/// Sends until the end, or until a signal comes.
+async fn until_told(attack: Attack, stop: &Arc<Stop>) -> Result<Outcome, Failure> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals").or_run_failed()?;
-    let attacking = attack.run(&stop);
+    let attacking = attack.run(stop);
     tokio::pin!(attacking);
     let outcome = tokio::select! {
         outcome = &mut attacking => outcome,
         _ = terminate.recv() => {
-            tell();
-            stop.stop();
+            tell_to_stop(stop);
             attacking.await
         }
     };
     outcome.map_err(told)
+}
+
+/// Whoever sends load to targets, one run after the other, each under a witness.
+pub(super) struct Sender {
+    runtime: Runtime,
+    /// Set by Ctrl-C.
+    pub stop: Arc<Stop>,
+    target: Target,
+    pool: Option<u32>,
+    trust: Trust,
+}
+
+/// A run, and what its witnesses say.
+pub(super) struct Sent {
+    /// What it left behind.
+    pub outcome: Outcome,
+    /// How well it was sent.
+    pub generator: Generator,
+    /// What this machine did meanwhile.
+    pub machine: Machine,
+}
+
+impl Sender {
+    /// Sends to the target of a URL.
+    pub fn new(url: &str, args: &TargetArgs) -> Result<Sender, Failure> {
+        let target = Target::new(url, args.i_own_this_target).or_bad_input()?;
+        let trust = trust(args.ca.as_deref(), args.insecure);
+        Ok(Sender { runtime: runtime()?, stop: stop_on_ctrl_c()?, target, pool: args.pool, trust })
+    }
+
+    /// Waits for something else.
+    pub fn wait<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
+    }
+
+    /// Sends the arrivals of a plan, while something is done `beside` that.
+    pub fn run(
+        &self,
+        plan: &Plan,
+        seed: u64,
+        beside: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Sent, Failure> {
+        let settings = settings(plan, self.target.clone(), seed, self.pool, self.trust.clone());
+        let attack = Attack::new(plan, &settings).map_err(told)?;
+        let witness = Witness::call();
+        let outcome = self.runtime.block_on(async {
+            let beside = tokio::spawn(beside);
+            let outcome = until_told(attack, &self.stop).await;
+            beside.abort();
+            outcome
+        })?;
+        // Whatever answers on this machine is somebody else by our account.
+        let (machine, cpu) = witness.asked(true, outcome.prepared);
+        let generator = Generator { cpu, ..outcome.run.generator.clone().unwrap_or_default() };
+        Ok(Sent { outcome, generator, machine })
+    }
 }
 
 /// What cannot be sent is bad input where the input says it, else a failed run.
@@ -135,7 +212,7 @@ fn show(
     (cores, workers): (usize, u32),
 ) -> Result<Exit, Failure> {
     let info = stopwatch.stop(cores);
-    let Outcome { mut run, sent, by_goose, prepared, began, trouble } = outcome;
+    let Outcome { mut run, sent, by_goose, prepared, began, trouble, .. } = outcome;
     if let Some(generator) = &mut run.generator {
         // Next to nothing is done before the first moment of the run, however long that is waited for.
         let sending = (info.wall_seconds - prepared.as_secs_f64()).max(1e-9);

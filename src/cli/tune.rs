@@ -6,7 +6,7 @@ mod results;
 #[cfg(feature = "history")]
 mod study;
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,12 +31,13 @@ use crate::sim::{Monitor, Plan};
 use crate::traffic::replay::Dataset;
 use crate::tune::confirm::Advice;
 use crate::tune::days::{self, Day, Days, Part};
+use crate::tune::dialogue::Dialogue;
 use crate::tune::expression::{Constraint, number};
 use crate::tune::judge::{Combine, Goal, Rules};
 use crate::tune::laboratory::{self, Block, Exchange, Laboratory, Setup, Share, Stop, Stress};
 use crate::tune::output::{self, Told};
 use crate::tune::search::{self, Candidate, Method, Origin, Play, Trial};
-use crate::tune::space::{Dimension, Space};
+use crate::tune::space::{Dimension, Space, Value, overrides};
 use crate::tune::study::{self as studies, Study};
 use crate::tune::tuned::{Question, Tuned, expected, tune as answer};
 use crate::tune::usual;
@@ -61,6 +62,9 @@ pub fn tune(args: TuneArgs) -> Result<Exit, Failure> {
     }
     let days = system.days(&args)?;
     let mut question = system.question(&args)?;
+    if args.ask_tell {
+        return converse(&system, &question);
+    }
     let share = args.shard.as_deref().map(shares::share).transpose().or_bad_input()?;
     let write_files = args.out.is_some() || args.resume.is_some() || !args.json;
     let default = || Path::new("reports").join(format!("tune-{}", folder_name(&system.scenario.name)));
@@ -183,6 +187,32 @@ pub fn tune(args: TuneArgs) -> Result<Exit, Failure> {
     }
     show(&told, &args, &out, write_files.then_some(&*path), &info);
     Ok(if matches!(tuned.advice, Advice::NoneHolds(_)) { Exit::GateFailed } else { Exit::Done })
+}
+
+/// Proposes candidates on standard output for what is told on standard input.
+fn converse(system: &System, question: &Question) -> Result<Exit, Failure> {
+    let admits = |settings: &[(String, Value)]| {
+        system.load(&overrides(settings)).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let how = (question.seed, question.confidence);
+    let mut dialogue = Dialogue::new(&question.space, &question.rules, question.present.clone(), how, &admits);
+    let mut stdout = std::io::stdout().lock();
+    let mut say = |line: serde_json::Value| writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    // A closed pipe is the end of the conversation, not a failure.
+    if say(dialogue.ready()).is_err() {
+        return Ok(Exit::Done);
+    }
+    for line in std::io::stdin().lock().lines() {
+        let line = line.context("standard input").or_bad_input()?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let answers = dialogue.answer(&line).unwrap_or_else(|error| vec![serde_json::json!({ "error": error })]);
+        if answers.into_iter().any(|answer| say(answer).is_err()) {
+            break;
+        }
+    }
+    Ok(Exit::Done)
 }
 
 fn show(told: &Told, args: &TuneArgs, out: &Path, study: Option<&Path>, info: &RunInfo) {

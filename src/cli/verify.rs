@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use super::args::VerifyArgs;
 use super::dataset::quoted;
 use super::exit::{Exit, Failure, OrExit};
-use super::live::{Tell, play, simulated_only};
+use super::live::{Telling, play, simulated_only};
 use super::run::{Stopwatch, check_length, experiment_of, stop_on_ctrl_c};
 use super::serve::{own_program, runtime};
 use crate::live::callers;
@@ -178,7 +178,8 @@ fn overhead(entry: &Entry, args: &VerifyArgs, monitor: &Monitor) -> Result<Optio
 fn live(entry: &Entry, scenario: &Scenario, args: &VerifyArgs, monitor: &Monitor) -> Result<Run, Failure> {
     let duration = entry.plan.duration();
     let settings = settings(entry, args, scenario, duration)?;
-    runtime()?.block_on(play(settings, None, duration, monitor, Tell::Nothing, None))
+    let playing = play(settings, None, None, duration, monitor, Telling::Nothing);
+    Ok(runtime()?.block_on(playing)?.run)
 }
 
 fn settings(entry: &Entry, args: &VerifyArgs, scenario: &Scenario, duration: Span) -> Result<Settings, Failure> {

@@ -33,6 +33,46 @@ pub enum Quantity {
     Flaps,
     /// Cost beyond the cheapest fleet, knowing the future.
     Regret,
+    /// What only whoever made the run knows of it, such as a phase of a scale-up.
+    Measured(Measure),
+}
+
+/// A figure with a name of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// Its name: lower case, words joined by underscores.
+    pub name: &'static str,
+    /// What it is measured in.
+    pub unit: Unit,
+    /// Whether more of it is better.
+    pub more_is_better: bool,
+}
+
+/// What a measure is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A time \[ms\].
+    Millis,
+    /// A share of a whole \[0..1\].
+    Share,
+    /// Events a second \[1/s\].
+    Rate,
+    /// A number of things.
+    Count,
+}
+
+impl Measure {
+    /// A value of it as people write it.
+    pub fn show(self, x: f64) -> String {
+        match self.unit {
+            Unit::Millis if x == 0.0 => "0 s".to_string(),
+            Unit::Millis => millis(x),
+            Unit::Share => percent(x),
+            Unit::Rate => format!("{x:.1}/s"),
+            Unit::Count if x.fract() == 0.0 => format!("{x:.0}"),
+            Unit::Count => format!("{x:.1}"),
+        }
+    }
 }
 
 /// What a figure is held against.
@@ -73,26 +113,38 @@ const NAMES: &str = "p50, p90, p95, p99, p99.9 (any quantile), mean, availabilit
 impl Quantity {
     /// Whether it is compared by ratio, on the scale of logarithms.
     pub fn is_ratio(self) -> bool {
+        if let Quantity::Measured(measure) = self {
+            return matches!(measure.unit, Unit::Millis | Unit::Rate);
+        }
         !matches!(self, Quantity::Availability | Quantity::ErrorRate | Quantity::Flaps | Quantity::Regret)
     }
 
     /// Whether more of it is better.
     pub fn more_is_better(self) -> bool {
-        matches!(self, Quantity::Availability | Quantity::Throughput)
+        match self {
+            Quantity::Measured(measure) => measure.more_is_better,
+            other => matches!(other, Quantity::Availability | Quantity::Throughput),
+        }
     }
 
     /// Whether it is a time \[ms\].
     fn is_time(self) -> bool {
-        matches!(self, Quantity::Latency { .. } | Quantity::Mean | Quantity::ScaleUpTime)
+        self.is_measured_in(Unit::Millis)
+            || matches!(self, Quantity::Latency { .. } | Quantity::Mean | Quantity::ScaleUpTime)
     }
 
     fn is_share(self) -> bool {
-        matches!(self, Quantity::Availability | Quantity::ErrorRate)
+        self.is_measured_in(Unit::Share) || matches!(self, Quantity::Availability | Quantity::ErrorRate)
+    }
+
+    fn is_measured_in(self, unit: Unit) -> bool {
+        matches!(self, Quantity::Measured(measure) if measure.unit == unit)
     }
 
     /// A value of it as people write it.
     pub fn show(self, x: f64) -> String {
         match self {
+            Quantity::Measured(measure) => measure.show(x),
             _ if self.is_time() => millis(x),
             _ if self.is_share() => percent(x),
             Quantity::Throughput => format!("{x:.1}/s"),
@@ -106,6 +158,7 @@ impl Quantity {
             Quantity::ScaleUpTime => "scale_up_time_ms".to_string(),
             Quantity::Mean => "mean_ms".to_string(),
             Quantity::Latency { .. } => format!("{}_ms", self.to_string().replace('.', "_")),
+            Quantity::Measured(Measure { name, unit: Unit::Millis, .. }) => format!("{name}_ms"),
             other => other.to_string(),
         }
     }
@@ -127,6 +180,7 @@ impl fmt::Display for Quantity {
             Quantity::ScaleUpTime => f.write_str("scale_up_time"),
             Quantity::Flaps => f.write_str("flaps"),
             Quantity::Regret => f.write_str("regret"),
+            Quantity::Measured(measure) => f.write_str(measure.name),
         }
     }
 }
@@ -202,9 +256,19 @@ impl FromStr for Criterion {
     type Err = CriterionError;
 
     fn from_str(text: &str) -> Result<Criterion, CriterionError> {
+        Criterion::read(text, str::parse)
+    }
+}
+
+impl Criterion {
+    /// Reads a target, `p99<500ms`, whose `quantity` somebody knows by its name.
+    pub fn read(
+        text: &str,
+        quantity: impl FnOnce(&str) -> Result<Quantity, String>,
+    ) -> Result<Criterion, CriterionError> {
         let bad = |problem: String| CriterionError { text: text.to_string(), problem };
         let at = text.find(['<', '>', '=']).ok_or_else(|| bad("expected for example p99<500ms".to_string()))?;
-        let quantity: Quantity = text[..at].parse().map_err(bad)?;
+        let quantity = quantity(&text[..at]).map_err(bad)?;
         let (at_most, value) = match &text.as_bytes()[at..] {
             [b'<', b'=', ..] => (true, &text[at + 2..]),
             [b'<', ..] => (true, &text[at + 1..]),

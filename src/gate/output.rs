@@ -15,7 +15,7 @@ use crate::report::verdict::Outcome;
 pub use console::console;
 pub use github::{Github, annotations, outputs};
 pub use json::json;
-pub use junit::junit;
+pub use junit::{Case, End, Suite, end, junit};
 pub use markdown::markdown;
 pub use metrics::metrics;
 

@@ -42,6 +42,8 @@ pub struct Sample {
     pub flaps: Option<f64>,
     /// Cost beyond the cheapest fleet.
     pub regret: Option<f64>,
+    /// What whoever made it measured besides, by name.
+    pub measures: Vec<(&'static str, f64)>,
 }
 
 impl From<&Run> for Sample {
@@ -58,6 +60,7 @@ impl From<&Run> for Sample {
             scale_up: run.fleet.longest_scale_up,
             flaps: Some(f64::from(run.fleet.flaps)),
             regret: Some(run.regret.cost),
+            measures: Vec::new(),
         }
     }
 }
@@ -76,6 +79,7 @@ impl Sample {
             scale_up: None,
             flaps: None,
             regret: None,
+            measures: Vec::new(),
         }
     }
 
@@ -100,6 +104,9 @@ impl Sample {
             Quantity::ScaleUpTime => self.scale_up.map(Span::as_millis_f64),
             Quantity::Flaps => self.flaps,
             Quantity::Regret => self.regret,
+            Quantity::Measured(measure) => {
+                self.measures.iter().find(|(name, _)| *name == measure.name).map(|(_, x)| *x)
+            }
         }
     }
 

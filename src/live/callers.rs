@@ -25,9 +25,11 @@ use crate::live::gateway::answer::REFUSED;
 use crate::live::gateway::body::Outgoing;
 use crate::live::gateway::fields;
 use crate::live::gateway::upstream::Upstream;
+use crate::record::generator::Generator;
+use crate::record::latency::Latency;
 use crate::record::outcome::Failure;
 use crate::rng::{Dice, Stream};
-use crate::scenario::{Scenario, Traffic};
+use crate::scenario::{Scenario, Traffic, slo};
 use crate::traffic::{self, Arrival, Arrivals, EndpointMix, Origin, Population};
 use crate::units::{Span, Time};
 
@@ -63,6 +65,8 @@ pub struct Callers {
     writer: Writer,
     retry_dice: Dice,
     retries: Option<Mutex<Retries>>,
+    /// From due to sent, of requests that are due after the warm-up.
+    lag: Mutex<Latency>,
 }
 
 /// A request of a client's.
@@ -125,12 +129,14 @@ impl Callers {
             gateway: Upstream::new(address, timeouts),
             alarms: Alarms::start(*driver.clock()).map_err(Error::Thread)?,
             driver,
+            lag: Mutex::default(),
             scenario: scenario.clone(),
         })
     }
 
-    /// Calls until `end`, or until `stop` is set, and waits for every answer.
-    pub async fn call(self, seed: u64, end: Time, stop: &AtomicBool) {
+    /// Calls until `end`, or until `stop` is set, and waits for every answer. Tells how well that went for the callers themselves: they have
+    /// no pool to exhaust, but they can be late.
+    pub async fn call(self, seed: u64, end: Time, stop: &AtomicBool) -> Generator {
         let mut arrivals = Arrivals::new(&self.traffic, seed, end);
         let callers = Arc::new(self);
         let (hold, mut all_let_go) = tokio::sync::mpsc::channel::<()>(1);
@@ -160,6 +166,9 @@ impl Callers {
         drop(hold);
         // Nobody sends anything: the end comes when the last request has let go.
         let _ = all_let_go.recv().await;
+        let lag = callers.lag.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lag_limit = Generator::lag_limit(slo::tightest(&callers.scenario.slo));
+        Generator { due: lag.count(), sent: lag.count(), lag, lag_limit, ..Generator::default() }
     }
 
     fn wish(&self, arrival: &Arrival) -> Wish {
@@ -179,7 +188,14 @@ impl Callers {
 
     /// Follows a request to its end, through all its attempts.
     async fn follow(&self, wish: Wish) {
-        self.driver.record(|_, recorder| recorder.offered(wish.at, wish.endpoint));
+        let mut sent_at = wish.at;
+        self.driver.record(|now, recorder| {
+            sent_at = now;
+            recorder.offered(wish.at, wish.endpoint);
+        });
+        if wish.at.0 >= self.scenario.warmup.0 {
+            self.lag.lock().unwrap_or_else(PoisonError::into_inner).record(sent_at.since(wish.at));
+        }
         self.with_retries(|retries, now| retries.offered(now));
         let (mut attempt, mut took) = (1, 0);
         loop {

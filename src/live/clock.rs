@@ -49,6 +49,14 @@ impl Clock {
         Time(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
+    /// What this clock shows when `other` shows `at`; zero if that was before it began.
+    pub fn translated(&self, other: &Clock, at: Time) -> Time {
+        let later = self.began.saturating_duration_since(other.began).as_nanos();
+        let earlier = other.began.saturating_duration_since(self.began).as_nanos();
+        let nanos = u128::from(at.0) + earlier;
+        Time(u64::try_from(nanos.saturating_sub(later)).unwrap_or(u64::MAX))
+    }
+
     /// The moment for timers; [`Time::MAX`] is in thirty years.
     pub fn instant(&self, at: Time) -> tokio::time::Instant {
         const FAR: Span = Span::from_secs(30 * 365 * 86_400);

@@ -168,7 +168,8 @@ impl Ready {
         let mut starting = tokio::task::JoinSet::new();
         for id in (0..n).map(InstanceId) {
             let (provider, terms) = (Arc::clone(&provider), terms.clone());
-            starting.spawn(async move { bring_up(&*provider, &terms, id).await.map(|upstream| (id, upstream)) });
+            starting
+                .spawn(async move { bring_up(&*provider, &terms, id, || {}).await.map(|upstream| (id, upstream)) });
         }
         let mut first = Vec::new();
         let mut failed = None;
@@ -207,6 +208,7 @@ impl Ready {
             let adopted = fleet.driver.with(|_, core| {
                 let adopted = core.feed(Time::ZERO, Input::Adopt).adopted.unwrap_or(id);
                 core.roster.launched(Time::ZERO, adopted);
+                core.roster.started(Time::ZERO, adopted);
                 core.roster.serves(Time::ZERO, adopted, Arc::clone(&upstream));
                 adopted
             });
@@ -219,9 +221,15 @@ impl Ready {
     }
 }
 
-/// Starts an instance, and waits until it is well.
-async fn bring_up(provider: &dyn Provider, terms: &Terms, id: InstanceId) -> Result<Arc<Upstream>, Error> {
+/// Starts an instance, and waits until it is well; tells when it has `started`.
+async fn bring_up(
+    provider: &dyn Provider,
+    terms: &Terms,
+    id: InstanceId,
+    started: impl FnOnce(),
+) -> Result<Arc<Upstream>, Error> {
     let address = provider.launch(id).await.map_err(|source| Error::Launch { id, source })?;
+    started();
     let upstream = Arc::new(Upstream::new(address, terms.timeouts));
     let path = || terms.health_path.clone();
     let well = async {

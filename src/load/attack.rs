@@ -33,7 +33,7 @@ use crate::live::callers::writer::Writer;
 use crate::live::clock::{Clock, duration};
 use crate::live::gateway::fields;
 use crate::load::client::{self, Client, Failed, Manner};
-use crate::load::ledger::{self, Attempt, Ledger, Sum};
+use crate::load::ledger::{Attempt, Ledger, Sum};
 use crate::load::pacer::{Waiting, pace};
 use crate::load::queue::Queue;
 use crate::load::schedule::{self, Job, Plan, Schedule, Share};
@@ -46,6 +46,7 @@ use crate::record::outcome::Failure;
 use crate::record::run::Ended;
 use crate::scenario::load::{Http, Pace};
 use crate::scenario::request;
+use crate::scenario::slo;
 use crate::units::{Span, Time};
 
 /// Patience with an answer where the scenario's clients have no end of it: the longest latency with a slot of its own in most tools.
@@ -109,7 +110,7 @@ const TIGHT: Span = Span::from_millis(5);
 impl Settings {
     /// How requests of a plan are timed on a machine with so many cores.
     fn pacing(&self, plan: &Plan, cores: usize) -> Pacing {
-        let is_tight = ledger::tightest(&plan.scenario().slo).is_some_and(|target| target < TIGHT);
+        let is_tight = slo::tightest(&plan.scenario().slo).is_some_and(|target| target < TIGHT);
         match self.pace {
             Pace::Sleep => Pacing::Sleep,
             Pace::Spin => Pacing::Spin,
@@ -124,6 +125,8 @@ impl Settings {
 pub struct Outcome {
     /// Its record.
     pub run: Run,
+    /// The clock that its times are of.
+    pub clock: Clock,
     /// What was sent.
     pub sent: Sum,
     /// The same by goose's account; `None`: goose failed after all was sent, and left none.
@@ -218,6 +221,8 @@ impl Attack {
         let called = Clock::start();
         let Attack { crew, schedule, settings, pacing, end } = self;
         Log::install();
+        // It is the process's, and stays as the run before has left it.
+        goose::reset_killswitch();
         // A task of its own: if goose panics, what was recorded is kept all the same.
         let mut executing = tokio::spawn(goose(&crew, &settings)?.execute());
         let began = OnceLock::new();
@@ -265,7 +270,8 @@ impl Attack {
         }
         let (prepared, began) = began.into_inner().unwrap_or_default();
         let trouble = crew.client.trouble().map(str::to_string);
-        Ok(Outcome { run, sent, by_goose, prepared, began, trouble })
+        let clock = *crew.clock.get().ok_or(Error::EndedEarly)?;
+        Ok(Outcome { run, clock, sent, by_goose, prepared, began, trouble })
     }
 }
 

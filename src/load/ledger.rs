@@ -14,7 +14,7 @@ use crate::record::regret::Regret;
 use crate::record::run::{Ended, FleetSummary};
 use crate::record::timeline::Column;
 use crate::record::{Recorder, Run};
-use crate::scenario::slo::Target;
+use crate::scenario::slo;
 use crate::units::{Span, Time};
 
 /// What became of a request that was taken by a worker.
@@ -74,7 +74,7 @@ impl Ledger {
         let recorder = Recorder::new(recorder::Settings { keeps_steps, ..settings });
         let generator = Generator {
             pool,
-            lag_limit: Generator::lag_limit(tightest(&scenario.slo)),
+            lag_limit: Generator::lag_limit(slo::tightest(&scenario.slo)),
             shares: share.map(|share| Shares { of: share.of, here: vec![share.index] }),
             ..Generator::default()
         };
@@ -175,15 +175,6 @@ impl Books {
             self.step_ends += self.recorder.step_length();
         }
     }
-}
-
-/// The tightest target of latency; `None` if there is none.
-pub fn tightest(slo: &[Target]) -> Option<Span> {
-    let latency = |target: &Target| match target {
-        Target::Quantile { at_most, .. } | Target::Mean(at_most) => Some(*at_most),
-        Target::Availability(_) | Target::Cost(_) | Target::ScaleUpTime(_) => None,
-    };
-    slo.iter().filter_map(latency).min()
 }
 
 /// A run without what nobody can see from outside: how many instances the target has, and what they cost.

@@ -394,7 +394,8 @@ impl Recorder {
         for (i, &from) in t.iter().enumerate().filter(|(_, from)| **from + self.timeline.step_seconds > warmup + 1e-9)
         {
             let last = place(from + self.timeline.step_seconds - 2e-9);
-            for each in place(from)..=last.min(steps.saturating_sub(1)) {
+            // A run that was stopped within its warm-up has no step that counts.
+            for each in place(from)..(last + 1).min(steps) {
                 demand[each] = demand[each].max(needed[i] as u32);
                 supply[each] = supply[each].min(ready[i]);
             }
@@ -530,4 +531,22 @@ fn flaps(events: &[Event], from: Time) -> u32 {
         before = Some((event.at, up));
     }
     flaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_was_stopped_within_its_warm_up_leaves_an_empty_record() {
+        let text = "scenario.duration = \"20s\"\nscenario.warmup = \"10s\"\ntraffic.shape = [{ kind = \"constant\", rate = 1 }]\nservice.time = \"1ms\"";
+        let scenario = crate::scenario::parse(text, "t.toml", "".as_ref(), &[]).unwrap();
+        let mut recorder = Recorder::new(scenario.recording(Span::from_secs(20), &scenario.service.endpoints));
+        let second = Time::ZERO + Span::from_secs(1);
+        recorder.offered(Time::ZERO, 0);
+        recorder.succeeded(second, Time::ZERO, Span::ZERO, Span::ZERO, 0);
+        recorder.step_ended(second, &FleetSample { ready: 1.0, ..FleetSample::default() });
+        let run = recorder.finish(1, Ended::Interrupted { at: second }, second, Vec::new(), Vec::new());
+        assert_eq!((run.counts.offered, run.measured, run.timeline.len()), (0, Span::ZERO, 1));
+    }
 }

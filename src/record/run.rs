@@ -133,8 +133,12 @@ pub struct InstanceSummary {
     pub id: u32,
     /// When it was asked for.
     pub launched_at: Time,
+    /// When whoever starts it had started it, ready or not; `None` if it never came to that, or it is not known.
+    pub started_at: Option<Time>,
     /// When it took traffic; `None` if it never did.
     pub ready_at: Option<Time>,
+    /// When its first good answer began; `None` if it never gave one, or it is not known.
+    pub first_answer_at: Option<Time>,
     /// When it was gone; `None` if it outlived the run.
     pub gone_at: Option<Time>,
     /// Attempts sent to it.

@@ -4,6 +4,7 @@
 //! fill, or a mark.
 
 mod analysis;
+pub(crate) mod bench;
 mod card;
 mod comparison;
 pub(crate) mod storm;

@@ -409,7 +409,9 @@ fn instances(run: &Run) -> Vec<Value> {
             object([
                 ("id", value!(each.id)),
                 ("launched_at", seconds(each.launched_at)),
+                ("started_at", optional(each.started_at)),
                 ("ready_at", optional(each.ready_at)),
+                ("first_answer_at", optional(each.first_answer_at)),
                 ("gone_at", optional(each.gone_at)),
                 ("attempts", value!(each.attempts)),
                 ("failures", value!(each.failures)),

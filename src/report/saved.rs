@@ -463,7 +463,9 @@ fn instance(at: At) -> Result<InstanceSummary, String> {
     Ok(InstanceSummary {
         id: at.at("id").count()?,
         launched_at: at.at("launched_at").time()?,
+        started_at: at.at("started_at").optional(At::time)?,
         ready_at: at.at("ready_at").optional(At::time)?,
+        first_answer_at: at.at("first_answer_at").optional(At::time)?,
         gone_at: at.at("gone_at").optional(At::time)?,
         attempts: at.at("attempts").whole()?,
         failures: at.at("failures").whole()?,

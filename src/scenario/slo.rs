@@ -22,6 +22,15 @@ pub enum Target {
     ScaleUpTime(Span),
 }
 
+/// The tightest target of latency; `None` if there is none.
+pub fn tightest(targets: &[Target]) -> Option<Span> {
+    let latency = |target: &Target| match target {
+        Target::Quantile { at_most, .. } | Target::Mean(at_most) => Some(*at_most),
+        Target::Availability(_) | Target::Cost(_) | Target::ScaleUpTime(_) => None,
+    };
+    targets.iter().filter_map(latency).min()
+}
+
 impl Target {
     /// The quantiles that have a key in `[slo]`.
     pub const QUANTILES: [(&'static str, f64); 6] =

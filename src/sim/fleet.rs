@@ -240,7 +240,10 @@ impl World<'_> {
             InstanceSummary {
                 id: id as u32,
                 launched_at: instance.launched_at,
+                // Here an instance boots from the moment it is asked for.
+                started_at: Some(instance.launched_at),
                 ready_at: instance.ready_at.filter(|at| *at <= end),
+                first_answer_at: Some(instance.first_answer_at).filter(|at| *at <= end),
                 gone_at: instance.gone_at.filter(|at| *at <= end),
                 attempts: instance.attempts,
                 failures: instance.failures,

@@ -86,6 +86,8 @@ pub struct Instance {
     pub launched_at: Time,
     /// When it began to take traffic.
     pub ready_at: Option<Time>,
+    /// When its first good answer left it; [`Time::MAX`]: none did.
+    pub first_answer_at: Time,
     /// When it stopped taking traffic: drained, crashed or gone.
     pub left_at: Option<Time>,
     /// When it was gone.
@@ -115,6 +117,7 @@ impl Instance {
             touched_at: now,
             launched_at: now,
             ready_at: None,
+            first_answer_at: Time::MAX,
             left_at: None,
             gone_at: None,
             attempts: 0,

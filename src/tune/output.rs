@@ -18,6 +18,7 @@ pub use html::html;
 #[cfg(feature = "render")]
 pub(crate) use html::{front_finding, points};
 pub use json::json;
+pub(in crate::tune) use json::settings;
 pub use words::{cost_unit, headline, notes};
 
 /// A study with what it was about.

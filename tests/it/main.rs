@@ -113,8 +113,15 @@ mod browser;
 /// What forges run: the action, and jobs to copy.
 mod forges;
 
+/// How long a stack takes to scale, in every world.
+mod bench;
+
 /// Verdicts about a build: what is promised, and what forges are told.
 mod gate;
+
+/// Gates on real runs, and who is in their way.
+#[cfg(feature = "live")]
+mod real_gate;
 
 /// The words of every mistake in a scenario.
 mod scenario_problems;

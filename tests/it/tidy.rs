@@ -115,7 +115,8 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             "a scenario is made of configurations: put the type beside the configuration that it is",
         ),
         "sim" => (
-            !["report", "live", "load", "cli", "dataset", "gate", "compare", "storm", "tune"].contains(&first),
+            !["report", "live", "load", "cli", "dataset", "gate", "compare", "storm", "tune", "bench"]
+                .contains(&first),
             "a world leaves a Run: judge and show it in report or cli",
         ),
         "live" => (
@@ -128,7 +129,7 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             "load sends what the scenario says and decides nothing: the engine is the target's, judge and show in report or cli",
         ),
         "report" => (
-            !["sim", "live", "load", "cli", "traffic", "dataset", "storm", "tune"].contains(&first),
+            !["sim", "live", "load", "cli", "traffic", "dataset", "storm", "tune", "bench"].contains(&first),
             "reports read records only: put the fact into the Run",
         ),
         "dataset" => (
@@ -136,11 +137,15 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             "tables are made of recordings and records: let cli bring them together",
         ),
         "gate" => (
-            !["sim", "cli", "traffic", "dataset", "compare"].contains(&first),
+            !["sim", "cli", "traffic", "dataset", "compare", "bench"].contains(&first),
             "the gate judges runs that others made: let cli run them",
         ),
+        "bench" => (
+            ["engine", "record", "scenario", "report", "gate"].contains(&first),
+            "benchmarks are defined and read here: let cli play them in a world",
+        ),
         "compare" => (
-            !["sim", "cli", "traffic", "dataset"].contains(&first),
+            !["sim", "cli", "traffic", "dataset", "bench"].contains(&first),
             "comparisons read records and reports: let cli run what is compared",
         ),
         "calibrate" => (
@@ -152,11 +157,11 @@ fn may_use(room: &str, first: &str, second: &str) -> Result<(), &'static str> {
             "what is held against one another are records and reports: let cli run both worlds",
         ),
         "storm" => (
-            !["cli", "dataset", "gate", "compare"].contains(&first),
+            !["cli", "dataset", "gate", "compare", "bench"].contains(&first),
             "storms run scenarios and read records: let cli read files and arguments",
         ),
         "tune" => (
-            !["cli", "dataset", "gate", "compare", "storm", "live", "load", "manifest"].contains(&first),
+            !["cli", "dataset", "gate", "compare", "storm", "live", "load", "manifest", "bench"].contains(&first),
             "tuning runs scenarios and reads records: let cli read files and arguments",
         ),
         "store" => (false, "a place holds files: what is in them is its user's business"),
@@ -217,6 +222,9 @@ fn the_import_table_forbids_what_it_should() {
         ("sim", "load", "schedule"),
         ("report", "load", "attack"),
         ("report", "tune", "search"),
+        ("bench", "sim", "plan"),
+        ("bench", "live", "system"),
+        ("gate", "bench", "figure"),
         ("verify", "sim", "plan"),
         ("calibrate", "sim", "plan"),
         ("calibrate", "traffic", "replay"),
@@ -261,7 +269,15 @@ const CONFINED: [(&str, &[&str], &str); 21] = [
     ),
     (
         "tokio::",
-        &["src/live", "src/load/", "src/store/bucket.rs", "src/cli/serve.rs", "src/cli/live.rs", "src/cli/load.rs"],
+        &[
+            "src/live",
+            "src/load/",
+            "src/store/bucket.rs",
+            "src/cli/serve.rs",
+            "src/cli/live.rs",
+            "src/cli/load.rs",
+            "src/cli/bench/target.rs",
+        ],
         "what waits on sockets lives in live and load",
     ),
     ("goose::", &["src/load/attack.rs"], "goose's users are workers in load/attack.rs: pass plain values"),

@@ -330,6 +330,33 @@ fn a_manifest_comes_back_tuned_with_what_changed() {
 }
 
 #[test]
+fn whoever_measures_elsewhere_asks_and_tells() {
+    use std::io::Write;
+    let folder = shop();
+    let mut child = wavetank(folder.path())
+        .args(["tune", "shop.toml", "--ask-tell"])
+        .args(VARY)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = "{\"ask\":{\"n\":2}}\n{\"tell\":{\"trial\":1,\"seed\":1,\"cost\":3,\"g\":[-0.1,-0.2]}}\n\n{\"best\":{}}\nwhat?\n";
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let said: Vec<Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(said[0]["ready"]["targets"], serde_json::json!(["p99", "availability"]));
+    assert_eq!((&said[1]["trial"], &said[2]["trial"]), (&0.into(), &1.into()));
+    let target = said[2]["set"]["autoscaler.policy.target"].as_i64().expect("a whole number");
+    assert!((20..=90).contains(&target), "{}", said[2]);
+    assert_eq!(said[3]["trial"], 1);
+    let cost = said[3]["cost"].as_f64().expect("a number");
+    assert!((cost - 3.0).abs() < 1e-9, "{cost}");
+    assert!(said[4]["error"].as_str().expect("in words").contains("expected {\"ask\""), "{}", said[4]);
+}
+
+#[test]
 fn if_no_setting_holds_it_says_so_and_ends_with_1() {
     let folder = shop();
     let output = tune(folder.path(), "out", &["--slo", "p99<150ms"]);

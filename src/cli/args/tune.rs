@@ -82,6 +82,11 @@ pub struct TuneArgs {
     #[arg(long, value_name = "I/N")]
     #[serde(skip)]
     pub shard: Option<String>,
+    /// Propose candidates for whoever measures them elsewhere, as lines of JSON: answers {"ask":{"n":2}},
+    /// {"tell":{"trial":0,"seed":1,"cost":1.5,"g":[-0.1]}} and {"best":{}} on standard input
+    #[arg(long, conflicts_with_all = ["resume", "shard", "results", "json", "out"])]
+    #[serde(skip)]
+    pub ask_tell: bool,
     /// Where shares leave their runs for each other, as Parquet: a folder, or s3://BUCKET/PREFIX (feature s3; the environment has
     /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL). What is there is not played again
     #[arg(long, value_name = "PLACE")]

@@ -77,6 +77,8 @@ pub struct Member {
     pub active: u32,
     /// When it was asked for.
     pub launched_at: Time,
+    /// When its provider had started it.
+    pub started_at: Option<Time>,
     /// When it took traffic first.
     pub ready_at: Option<Time>,
     /// Attempts sent to it, and those that failed.
@@ -178,6 +180,7 @@ impl Roster {
                 vitals: Vitals::default(),
                 active: 0,
                 launched_at: now,
+                started_at: None,
                 ready_at: None,
                 attempts: 0,
                 failures: 0,
@@ -189,6 +192,13 @@ impl Roster {
                 idle: Arc::default(),
             },
         );
+    }
+
+    /// The provider has started an instance, and says where it will answer.
+    pub fn started(&mut self, now: Time, id: InstanceId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.started_at.get_or_insert(now);
+        }
     }
 
     /// An instance takes traffic.
@@ -370,7 +380,9 @@ fn summary(id: InstanceId, member: &Member, gone_at: Option<Time>, now: Time, wo
     InstanceSummary {
         id: id.0,
         launched_at: member.launched_at,
+        started_at: member.started_at,
         ready_at: member.ready_at,
+        first_answer_at: member.upstream.as_ref().and_then(|upstream| upstream.first_answer_at()),
         gone_at,
         attempts: member.attempts,
         failures: member.failures,

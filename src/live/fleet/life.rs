@@ -32,8 +32,9 @@ impl Life {
         }
         let fleet = Arc::clone(&self.fleet);
         let began = fleet.driver.clock().now();
+        let started = || fleet.driver.with(|now, core| core.roster.started(now, self.id));
         let brought = tokio::select! {
-            brought = bring_up(&*fleet.provider, &fleet.terms, self.id) => brought,
+            brought = bring_up(&*fleet.provider, &fleet.terms, self.id, started) => brought,
             _ = self.orders.recv() => {
                 let _ = fleet.provider.terminate(self.id).await;
                 return self.end(None);

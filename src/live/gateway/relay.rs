@@ -429,6 +429,9 @@ impl Gateway {
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
         let upstream = ticket.upstream().cloned();
+        if let (Some(upstream), Outcome::Success) = (&upstream, outcome) {
+            upstream.answered(|| self.driver.clock().now());
+        }
         let connection = upstream.map(|upstream| (connection, upstream));
         let relay = Relay::new(body, deadline, UnderWay { connection, ticket, exchange, outcome });
         Response::from_parts(parts, Answer::Instance(Box::new(relay)))

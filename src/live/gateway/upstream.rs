@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::body::Outgoing;
 use crate::live::clock::{self, duration};
 use crate::scenario::live::Timeouts;
+use crate::units::Time;
 
 /// Longest head of an answer \[bytes\], and the most fields in it.
 const ANSWER_HEAD: (usize, usize) = (64 * 1024, 128);
@@ -28,6 +29,7 @@ pub struct Upstream {
     address: SocketAddr,
     timeouts: Timeouts,
     idle: Mutex<Idle>,
+    first_answer_at: OnceLock<Time>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +41,17 @@ struct Idle {
 impl Upstream {
     /// An instance at `address`, to which nobody has connected.
     pub fn new(address: SocketAddr, timeouts: Timeouts) -> Upstream {
-        Upstream { address, timeouts, idle: Mutex::default() }
+        Upstream { address, timeouts, idle: Mutex::default(), first_answer_at: OnceLock::new() }
+    }
+
+    /// The head of a good answer to a client has come, at `now`; only the first is written down.
+    pub fn answered(&self, now: impl FnOnce() -> Time) {
+        self.first_answer_at.get_or_init(now);
+    }
+
+    /// When the head of its first good answer to a client came; `None`: none did.
+    pub fn first_answer_at(&self) -> Option<Time> {
+        self.first_answer_at.get().copied()
     }
 
     /// Where it answers.

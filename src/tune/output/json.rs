@@ -92,7 +92,8 @@ pub fn json(x: &Told) -> String {
     serde_json::to_string_pretty(&all).expect("a tree of values can be written") + "\n"
 }
 
-fn settings(candidate: &Candidate) -> Value {
+/// The settings of a candidate, by key.
+pub fn settings(candidate: &Candidate) -> Value {
     Value::Object(
         candidate.settings.iter().map(|(path, value)| (path.clone(), setting(value))).collect::<Map<_, _>>(),
     )
