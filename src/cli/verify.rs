@@ -115,6 +115,8 @@ fn entry(path: &Path, args: &VerifyArgs) -> Result<Entry, Failure> {
     let sent = callers::traffic(&scenario).with_context(|| path.display().to_string());
     sent.or_bad_input()?;
     let mut live = scenario.live.clone().unwrap_or_default();
+    // The callers are of this machine, and speak in the clear.
+    live.tls = None;
     // One run ends while the next begins: each takes ports that are free.
     live.listen.set_port(0);
     live.control.set_port(0);
