@@ -45,7 +45,6 @@ struct Client {
 
 /// An encrypted connection.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS no connection is"))]
 struct Secure {
     /// Whom the client wanted to speak to, in small letters; `None`: it did not say.
     name: Option<String>,
