@@ -83,8 +83,12 @@ impl Trial<'_> {
     pub fn on_the_way_ms(&self) -> Option<f64> {
         let rests: Option<Vec<f64>> = self.live.runs.iter().map(of_run).collect();
         let rests = rests.filter(|rests| !rests.is_empty())?;
-        let simulated = of_run(self.simulated())?;
-        Some(rests.iter().sum::<f64>() / rests.len() as f64 - simulated)
+        Some(rests.iter().sum::<f64>() / rests.len() as f64 - self.simulated_way_ms()?)
+    }
+
+    /// The same of the simulated run: round trips, and what `service.overhead` says.
+    fn simulated_way_ms(&self) -> Option<f64> {
+        of_run(self.simulated())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be seen of a stack that is not ours: how many instances somebody counts, and what clients feel.
 //!
-//! The command of `--observe` is run once a second and prints a JSON object as the last line of its output:
+//! The command of `--observe` is run once a second and prints a JSON object, alone or as the last line of its output:
 //!
 //! ```json
 //! {"instances": 3, "ready": 2}
@@ -45,7 +45,7 @@ pub struct Observation {
 /// Why an answer tells nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it printed {found:?} ({problem}), expected a JSON object such as {{\"instances\": 3, \"ready\": 2}} in its last line"
+    "it printed {found:?} ({problem}), expected a JSON object such as {{\"instances\": 3, \"ready\": 2}}, alone or as the last line"
 )]
 pub struct Unfit {
     /// Its last line, or the beginning of it.
@@ -59,7 +59,10 @@ impl Count {
     pub fn read(printed: &str) -> Result<Count, Unfit> {
         let line = printed.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
         let unfit = |problem: &str| Unfit { found: line.chars().take(200).collect(), problem: problem.to_string() };
-        let told: Value = serde_json::from_str(line).map_err(|error| unfit(&error.to_string()))?;
+        let told: Value = match serde_json::from_str(printed) {
+            Ok(told @ Value::Object(_)) => told,
+            _ => serde_json::from_str(line).map_err(|error| unfit(&error.to_string()))?,
+        };
         let count = |name: &str| match &told[name] {
             Value::Null => Ok(None),
             value => match value.as_u64().and_then(|n| u32::try_from(n).ok()) {
@@ -174,6 +177,7 @@ mod tests {
             read("{\"instances\": 3, \"ready\": 2, \"zone\": \"a\"}\n"),
             Ok(Count { instances: 3, ready: Some(2) })
         );
+        assert_eq!(read("{\n  \"instances\": 3\n}\n"), Ok(Count { instances: 3, ready: None }));
         assert_eq!(read("warning: slow\n{\"instances\":3}\n\n"), Ok(Count { instances: 3, ready: None }));
         for (text, told) in [
             ("", "expected a JSON object"),

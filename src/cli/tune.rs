@@ -96,8 +96,18 @@ pub fn tune(args: TuneArgs) -> Result<Exit, Failure> {
             .or_bad_input()?;
         let mut aside = Study::in_memory();
         let per_second = {
-            let how = (None, system.fidelity);
-            let mut pilot = laboratory(&load, &question, &all_days, &mut aside, &monitor, &progress, how, None)?;
+            let mut pilot = Laboratory::new(Setup {
+                load: &load,
+                rules: &question.rules,
+                days: &all_days,
+                study: &mut aside,
+                monitor: &monitor,
+                progress: &progress,
+                share: None,
+                exchange: None,
+                fidelity: system.fidelity,
+            })
+            .or_bad_input()?;
             pool.install(|| speed(&mut pilot, days.searched.len(), pool.current_num_threads()))?
         };
         let runs = (time.as_secs_f64() * per_second) as u64;
@@ -124,16 +134,18 @@ pub fn tune(args: TuneArgs) -> Result<Exit, Failure> {
         eprintln!("{had} runs are in the study already and are not played again");
     }
     let (tuned, timelines) = {
-        let mut lab = laboratory(
-            &load,
-            &question,
-            &all_days,
-            &mut study,
-            &monitor,
-            &progress,
-            (share, system.fidelity),
-            results,
-        )?;
+        let mut lab = Laboratory::new(Setup {
+            load: &load,
+            rules: &question.rules,
+            days: &all_days,
+            study: &mut study,
+            monitor: &monitor,
+            progress: &progress,
+            share,
+            exchange: results,
+            fidelity: system.fidelity,
+        })
+        .or_bad_input()?;
         let _bar = Progress::of_study(&progress, expected(&question, &days));
         let tuned = match pool.install(|| answer(&question, &days, &mut lab)) {
             Ok(tuned) => tuned,
@@ -408,20 +420,6 @@ fn goals(args: &TuneArgs, scenario: &Scenario) -> Result<Vec<Goal>, Failure> {
     }
     goals.extend(args.actions_per_hour.map(Goal::ActionsPerHour));
     Ok(goals)
-}
-
-fn laboratory<'a>(
-    load: laboratory::Load<'a>,
-    question: &'a Question,
-    days: &'a [Day],
-    study: &'a mut Study,
-    monitor: &'a Monitor,
-    progress: &'a laboratory::Progress,
-    (share, fidelity): (Option<Share>, Fidelity),
-    exchange: Option<Box<dyn Exchange + Send + Sync + 'a>>,
-) -> Result<Laboratory<'a>, Failure> {
-    let rules = &question.rules;
-    Laboratory::new(Setup { load, rules, days, study, monitor, progress, share, exchange, fidelity }).or_bad_input()
 }
 
 /// The place where shares leave their runs, if one was named.

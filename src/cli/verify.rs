@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow};
@@ -10,16 +11,12 @@ use anyhow::{Context, anyhow};
 use super::args::VerifyArgs;
 use super::dataset::quoted;
 use super::exit::{Exit, Failure, OrExit};
-use super::live::{Telling, play, simulated_only};
+use super::live::{Runner, Witnessed, simulated_only};
 use super::run::{Stopwatch, check_length, experiment_of, stop_on_ctrl_c};
-use super::serve::{own_program, runtime};
-use crate::live::callers;
-use crate::live::system::Settings;
 use crate::record::Run;
 use crate::record::run::Ended;
 use crate::report::verdict::millis;
 use crate::report::{Mode, RunInfo};
-use crate::scenario::live::Live;
 use crate::scenario::{self, Scenario};
 use crate::sim::{Monitor, Plan};
 use crate::units::Span;
@@ -30,7 +27,6 @@ struct Entry {
     path: PathBuf,
     name: String,
     plan: Plan,
-    live: Live,
 }
 
 /// The same with its runs.
@@ -62,12 +58,13 @@ pub fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
         make.or_bad_input()?;
     }
     let monitor = stop_on_ctrl_c();
+    let runner = Runner::new(Arc::clone(&monitor))?;
     let mut ready = Vec::new();
     for entry in entries {
         if monitor.stop.load(Ordering::Relaxed) {
             break;
         }
-        ready.extend(both_worlds(entry, args, &monitor)?);
+        ready.extend(both_worlds(entry, args, &runner, &monitor)?);
     }
     let was_stopped = monitor.stop.load(Ordering::Relaxed);
     if ready.is_empty() {
@@ -108,82 +105,79 @@ fn entry(path: &Path, args: &VerifyArgs) -> Result<Entry, Failure> {
     let mut scenario = scenario::load(path, &args.overrides).or_bad_input()?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     scenario.replications = 1;
-    if scenario.duration.is_none() {
-        let problem = anyhow!("{}: scenario.duration: missing: say how long it is to run", path.display());
-        return Err(problem).or_bad_input();
-    }
-    let sent = callers::traffic(&scenario).with_context(|| path.display().to_string());
-    sent.or_bad_input()?;
-    let mut live = scenario.live.clone().unwrap_or_default();
-    // The callers are of this machine, and speak in the clear.
-    live.tls = None;
-    // One run ends while the next begins: each takes ports that are free.
-    live.listen.set_port(0);
-    live.control.set_port(0);
+    Runner::check(&scenario).with_context(|| path.display().to_string()).or_bad_input()?;
     let name = super::run::folder_name(&scenario.name);
     let plan = Plan::new(scenario).or_bad_input()?;
     check_length(&plan).or_bad_input()?;
-    Ok(Entry { path: path.to_path_buf(), name, plan, live })
+    Ok(Entry { path: path.to_path_buf(), name, plan })
 }
 
 /// Plays a scenario in virtual time once, and live as often as is asked; `None` if it was stopped before two live runs had come to their
 /// ends.
-fn both_worlds(mut entry: Entry, args: &VerifyArgs, monitor: &Monitor) -> Result<Option<Ready>, Failure> {
+fn both_worlds(
+    mut entry: Entry,
+    args: &VerifyArgs,
+    runner: &Runner,
+    monitor: &Monitor,
+) -> Result<Option<Ready>, Failure> {
     let seed = entry.plan.scenario().seed;
     let mut notes = Vec::new();
     let stopwatch = Stopwatch::start();
     let mut simulated = entry.plan.run(seed, monitor).or_run_failed()?;
-    if args.calibrate_overhead {
-        eprintln!("{}: live, for the overhead, {}", entry.name, entry.plan.duration());
-        let run = live(&entry, args, monitor)?;
-        match verify::overhead(&run, &simulated).filter(|_| run.ended == Ended::Completed) {
-            Some(overhead) => {
-                let mut scenario = entry.plan.scenario().clone();
-                scenario.service.overhead += overhead;
-                notes.push(format!(
-                    "the simulator takes {} on the way, as a live run did that is not among those compared",
-                    millis(scenario.service.overhead.as_millis_f64())
-                ));
-                entry.plan = Plan::new(scenario).or_bad_input()?;
-                simulated = entry.plan.run(seed, monitor).or_run_failed()?;
-            }
-            None => {
-                notes.push("what live requests spend on the way could not be told: some were repeated".to_string())
-            }
-        }
+    if args.calibrate_overhead
+        && let Some(overhead) = overhead(&entry, args, runner, monitor)?
+    {
+        let mut scenario = entry.plan.scenario().clone();
+        scenario.service.overhead += overhead;
+        notes.push(format!(
+            "the simulator takes {} on the way, as a live run did that is not among those compared",
+            millis(scenario.service.overhead.as_millis_f64())
+        ));
+        entry.plan = Plan::new(scenario).or_bad_input()?;
+        simulated = entry.plan.run(seed, monitor).or_run_failed()?;
     }
     let sim = (vec![simulated], stopwatch.stop(1));
     let stopwatch = Stopwatch::start();
-    let mut runs = Vec::new();
+    let (mut runs, mut others) = (Vec::new(), Vec::new());
     for i in 1..=args.repetitions {
         if monitor.stop.load(Ordering::Relaxed) {
             break;
         }
         eprintln!("{}: live, {i} of {}, {}", entry.name, args.repetitions, entry.plan.duration());
-        let run = live(&entry, args, monitor)?;
-        runs.extend((run.ended == Ended::Completed).then_some(run));
+        let Witnessed { run, machine, .. } = live(&entry, entry.plan.scenario().clone(), args, runner)?;
+        if run.ended == Ended::Completed {
+            runs.push(run);
+            others.extend(machine.during.filter(|_| !machine.instances_are_others).map(|during| during.others));
+        }
+    }
+    if !others.is_empty() {
+        let mean = others.iter().sum::<f64>() / others.len() as f64;
+        notes.push(format!("others took {:.0} % of this machine while it ran live", mean * 100.0));
     }
     let live = (runs, stopwatch.stop(cores()));
     Ok((live.0.len() >= 2).then_some(Ready { entry, notes, sim, live }))
 }
 
-/// Plays it live once.
-fn live(entry: &Entry, args: &VerifyArgs, monitor: &Monitor) -> Result<Run, Failure> {
-    let (scenario, duration) = (entry.plan.scenario(), entry.plan.duration());
-    let settings = settings(entry, args, scenario, duration)?;
-    let playing = play(settings, None, None, duration, monitor, Telling::Nothing);
-    Ok(runtime()?.block_on(playing)?.run)
+/// What live requests spend on their way beyond simulated ones, by a run without faults and retries, in which that is all there is beside
+/// waiting and service; `None` if it cannot be told.
+fn overhead(entry: &Entry, args: &VerifyArgs, runner: &Runner, monitor: &Monitor) -> Result<Option<Span>, Failure> {
+    let mut calm = entry.plan.scenario().clone();
+    calm.faults.clear();
+    calm.clients.retry = None;
+    eprintln!("{}: live, for the overhead, {}", entry.name, entry.plan.duration());
+    let run = live(entry, calm.clone(), args, runner)?.run;
+    if run.ended != Ended::Completed {
+        return Ok(None);
+    }
+    let seed = calm.seed;
+    let simulated = Plan::new(calm).or_bad_input()?.run(seed, monitor).or_run_failed()?;
+    Ok(verify::overhead(&run, &simulated))
 }
 
-fn settings(entry: &Entry, args: &VerifyArgs, scenario: &Scenario, duration: Span) -> Result<Settings, Failure> {
-    Ok(Settings {
-        live: entry.live.clone(),
-        file: (entry.path.clone(), args.overrides.clone()),
-        seed: scenario.seed,
-        program: own_program()?,
-        record: Some(duration),
-        scenario: scenario.clone(),
-    })
+/// Plays `scenario` live once.
+fn live(entry: &Entry, scenario: Scenario, args: &VerifyArgs, runner: &Runner) -> Result<Witnessed, Failure> {
+    let seed = scenario.seed;
+    runner.run(scenario, (entry.path.clone(), args.overrides.clone()), seed)
 }
 
 fn trial<'a>(ready: &'a Ready, args: &VerifyArgs) -> Trial<'a> {
@@ -201,7 +195,7 @@ fn trial<'a>(ready: &'a Ready, args: &VerifyArgs) -> Trial<'a> {
         experiment
     };
     let mut notes = notes.clone();
-    let left_out = simulated_only(scenario, &entry.live);
+    let left_out = simulated_only(scenario, &scenario.live.clone().unwrap_or_default());
     notes
         .extend(left_out.iter().map(|what| format!("{what} is for the simulator only: nothing of it happened live")));
     Trial {

@@ -302,7 +302,7 @@ impl<P: Play> Hunt<'_, '_, P> {
                 }
             }
             in_vain = if field.len() > before { 0 } else { in_vain + 1 };
-            self.run(&field[before..].to_vec(), EQUAL_RUNS)?;
+            self.run(&field[before..], EQUAL_RUNS)?;
         }
         self.found.finalists = self.order(&field).into_iter().take(FINALISTS).collect();
         Ok(())

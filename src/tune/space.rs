@@ -265,12 +265,12 @@ impl Range {
             let from = if end == End::Low { low } else { high };
             from + sign * BEYOND * (high - low)
         };
-        let span = |nanos: f64| (nanos >= 0.0).then(|| Value::Duration(Span(nanos as u64)));
+        let span = |nanos: f64| (nanos >= 0.0).then_some(Value::Duration(Span(nanos as u64)));
         match self {
             Range::Numbers { low, high, .. } => Some(Value::Number(six_digits(off(*low, *high)))),
             Range::Durations { low, high, .. } => {
                 // To the millisecond, as all durations here are.
-                span((off(low.as_millis_f64(), high.as_millis_f64())).round() * 1e6)
+                span(off(low.as_millis_f64(), high.as_millis_f64()).round() * 1e6)
             }
             Range::Integers { low, high } => {
                 Some(Value::Integer(if end == End::Low { low.checked_sub(1)? } else { high.checked_add(1)? }))

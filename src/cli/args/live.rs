@@ -159,7 +159,8 @@ pub struct VerifyArgs {
     /// Live runs of each: what they differ by among themselves is the noise of this machine
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub repetitions: u32,
-    /// Run each live once more, before the others, and have the simulator take as long on the way (service.overhead) as that did
+    /// Run each live once more, before the others and without its faults, and have the simulator take as long on the way
+    /// (service.overhead) as that did
     #[arg(long)]
     pub calibrate_overhead: bool,
     /// Override a key of every scenario, e.g. --set scenario.duration=20s; may be repeated
