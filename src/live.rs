@@ -9,6 +9,7 @@
 //! - [`clock`] is the only place that asks what time it is; [`alarm`] wakes tasks more precisely than the runtime does.
 //! - [`driver`] owns the engine, the very one that [`crate::sim`] drives, and accounts for every request once.
 //! - [`gateway`] speaks HTTP to clients and instances.
+//! - `layer` (feature `tower`) is the same driver before a service in its own process.
 //! - [`fleet`] does what the engine asks of instances, through a [`provider`].
 //! - [`control`] shows it all to people and programs, and takes their orders.
 //! - [`system`] starts and stops all of these together.
@@ -40,6 +41,8 @@ pub mod faults;
 pub mod fleet;
 pub mod flight;
 pub mod gateway;
+#[cfg(feature = "tower")]
+pub mod layer;
 pub mod meter;
 pub mod provider;
 pub mod system;

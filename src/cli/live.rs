@@ -40,6 +40,8 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
     // What nobody can send is told before anything is started.
     callers::traffic(&scenario).or_bad_input()?;
     let mut live = scenario.live.clone().unwrap_or_default();
+    // The callers are of this machine, and speak in the clear.
+    live.tls = None;
     if scenario.live.is_none() {
         // A scenario that does not say where takes ports that are free.
         live.listen.set_port(0);
@@ -175,6 +177,8 @@ impl Runner {
     pub fn run(&self, scenario: Scenario, file: (PathBuf, Vec<String>), seed: u64) -> Result<Witnessed, Failure> {
         let duration = Runner::check(&scenario).or_bad_input()?;
         let mut live = scenario.live.clone().unwrap_or_default();
+        // The callers are of this machine, and speak in the clear.
+        live.tls = None;
         live.listen.set_port(0);
         live.control.set_port(0);
         let instances_are_others = !matches!(live.provider, Provider::Process { .. });

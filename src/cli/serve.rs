@@ -73,20 +73,33 @@ impl Stop {
 async fn until_stopped(settings: Settings, flight: Option<Flight>, args: &ServeArgs) -> Result<Exit, Failure> {
     let mut stop = Stop::listen()?;
     let mut reload = signal(SignalKind::hangup()).context("cannot listen to signals").or_run_failed()?;
+    let scheme = if settings.live.tls.is_some() { "https" } else { "http" };
     let system = tokio::select! {
         started = System::start(settings, flight) => started.map_err(told)?,
         () = stop.wait() => return Ok(Exit::Done),
     };
     // Programs that start this one read where it is, whatever port it was given.
-    let _ =
-        writeln!(std::io::stdout().lock(), "gateway http://{}\ncontrol http://{}", system.listen(), system.control());
+    let _ = writeln!(
+        std::io::stdout().lock(),
+        "gateway {scheme}://{}\ncontrol http://{}",
+        system.listen(),
+        system.control()
+    );
     let telling = tokio::spawn(tell(Arc::clone(system.driver())));
     loop {
         tokio::select! {
             () = stop.wait() => break,
-            _ = reload.recv() => match reloaded(&args.config, &args.overrides, system.driver()) {
+            _ = reload.recv() => {
+                #[cfg(feature = "tls")]
+                match system.gateway().read_certificate_again() {
+                    Ok(true) => eprintln!("reloaded: the certificate"),
+                    Ok(false) => {}
+                    Err(error) => eprintln!("not reloaded, the certificate stays as it is: {error}"),
+                }
+                match reloaded(&args.config, &args.overrides, system.driver()) {
                 Ok(rules) => eprintln!("reloaded: {rules} rules"),
                 Err(error) => eprintln!("not reloaded, the rules stay as they are: {error:#}"),
+                }
             },
         }
     }
@@ -103,6 +116,10 @@ async fn until_stopped(settings: Settings, flight: Option<Flight>, args: &ServeA
 pub(super) fn told(error: Error) -> Failure {
     let exit = match error {
         Error::Listen { .. } | Error::Provider(_) | Error::Reports => Exit::BadInput,
+        #[cfg(feature = "tls")]
+        Error::Tls(_) => Exit::BadInput,
+        #[cfg(not(feature = "tls"))]
+        Error::NoTls => Exit::BadInput,
         Error::Fleet(_) => Exit::RunFailed,
     };
     Failure { exit, source: error.into() }

@@ -7,6 +7,7 @@
 //!
 //! - **One request in, one request out.** What an instance sees was read by a strict grammar and is written anew; only the bytes of
 //!   bodies pass unchanged.
+//! - **TLS comes before all of it** where it is wanted (`tls.rs`, a feature), and changes nothing behind it.
 //! - **Refusals are cheap.** They come before a body is read and never touch an instance.
 //! - **Everything is accounted for once**, also what breaks off half way ([`crate::live::driver::Ticket`]).
 //! - **Nothing waits for ever**, and nothing grows with what a client chooses to send.
@@ -14,6 +15,7 @@
 pub mod answer;
 pub mod body;
 pub mod chunks;
+pub mod clients;
 mod connections;
 pub mod fields;
 pub mod forwarded;
@@ -21,10 +23,11 @@ pub mod guard;
 pub mod head;
 pub mod inspector;
 mod relay;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod tunnel;
 pub mod upstream;
 
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
@@ -35,7 +38,6 @@ use hyper::header::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::engine::limiter::keys::{Keys, Overflow};
 use crate::engine::overload::budget::{self, Budget};
 use crate::engine::request::InstanceId;
 use crate::live::driver::Driver;
@@ -44,13 +46,9 @@ use crate::scenario::service::Service;
 use crate::scenario::{Scenario, Traffic};
 use crate::traffic::Population;
 use answer::Words;
+use clients::Clients;
 use connections::Connections;
 use forwarded::Trust;
-
-/// Addresses with a number of their own.
-const MOST_CLIENTS: u32 = 1 << 16;
-/// Bits of an IPv6 address that count: a client has all addresses of its network.
-const CLIENT_PREFIX: u8 = 64;
 
 /// The pause after a connection could not be accepted because descriptors ran out.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
@@ -68,8 +66,7 @@ pub struct Gateway {
     run_clients: u32,
     words: Words,
     trust: Trust,
-    /// Numbers of addresses: the engine counts quotas by dense numbers, the network knows addresses.
-    clients: Mutex<Keys>,
+    clients: Clients,
     budget: Mutex<Budget>,
     /// Where the attempt before of a run's request went: another one goes elsewhere, as the simulator has it.
     before: Mutex<Before>,
@@ -79,36 +76,50 @@ pub struct Gateway {
     name: String,
     listen: HeaderValue,
     connections: Arc<Connections>,
+    /// `None`: clients speak in the clear.
+    #[cfg(feature = "tls")]
+    tls: Option<tls::Tls>,
 }
 
 impl Gateway {
-    /// A gateway in front of the instances of `driver`, at `address`. `seed` says which clients a load generator's requests are from.
+    /// A gateway in front of the instances of `driver`, at `address`, which speaks in the clear until [`Gateway::with_tls`]. `seed` says which clients a load generator's requests are from.
     pub fn new(driver: Arc<Driver>, scenario: &Scenario, live: &Live, seed: u64, address: SocketAddr) -> Gateway {
         let population = Population::new(&scenario.clients.population, seed);
         let attackers = match &scenario.traffic {
             Traffic::Open(config) => population.attackers(config.attacks()),
             Traffic::Replay { .. } | Traffic::Closed(_) => Vec::new(),
         };
-        let quotas = scenario.limiter.iter().chain(&scenario.limiter_extras.also).map(|rule| rule.window);
         Gateway {
-            words: Words {
-                breaker: scenario.breaker.as_ref().map(|breaker| (breaker.fallback.clone(), breaker.open_for)),
-                quotas: quotas.collect(),
-            },
+            words: Words::of(scenario),
             trust: Trust { networks: live.trusted.clone(), hops: live.trusted_hops },
             service: scenario.service.clone(),
             run_clients: attackers.last().map_or(scenario.clients.population.population, |last| last.end),
             population,
-            clients: Mutex::new(Keys::new(MOST_CLIENTS, Overflow::Hashed, RandomState::new().hash_one(0))),
+            clients: Clients::default(),
             budget: Mutex::new(Budget::new(&budget::Config::of(live.retry_budget))),
             before: Mutex::new(Before::default()),
             requests: AtomicU64::new(0),
             name: format!("{:x}-{:x}", std::process::id(), address.port()),
             listen: HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("localhost")),
             connections: Arc::new(Connections::new(live.limits)),
+            #[cfg(feature = "tls")]
+            tls: None,
             live: live.clone(),
             driver,
         }
+    }
+
+    /// Has clients speak TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(self, tls: Option<tls::Tls>) -> Gateway {
+        Gateway { tls, ..self }
+    }
+
+    /// Reads the certificate again, and says whether there is one; if it cannot be used, the one before stays.
+    #[cfg(feature = "tls")]
+    pub fn read_certificate_again(&self) -> Result<bool, tls::Error> {
+        self.tls.as_ref().map(tls::Tls::read_again).transpose().map(|read| read.is_some())
     }
 
     /// Serves clients until `stop` turns true; then until every request that has begun is answered.

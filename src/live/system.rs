@@ -15,6 +15,8 @@ use crate::live::faults::Faults;
 use crate::live::fleet::{self, Fleet, Ready};
 use crate::live::flight::Header;
 use crate::live::gateway::Gateway;
+#[cfg(feature = "tls")]
+use crate::live::gateway::tls;
 use crate::live::provider::addresses::Addresses;
 use crate::live::provider::command::Calls;
 use crate::live::provider::process::Processes;
@@ -64,6 +66,14 @@ pub enum Error {
         "balancer.strategy: instances report nothing with their answers here; \"peak_ewma\" and \"power_of_two_choices\" need no reports"
     )]
     Reports,
+    /// The certificate cannot be used.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// This program speaks no TLS.
+    #[cfg(not(feature = "tls"))]
+    #[error("live.tls: this program was built without TLS: build it with the feature tls, or remove the section")]
+    NoTls,
     /// The first instances did not come up.
     #[error(transparent)]
     Fleet(#[from] fleet::Error),
@@ -73,6 +83,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct System {
     fleet: Arc<Fleet>,
+    gateway: Arc<Gateway>,
     listen: SocketAddr,
     control: SocketAddr,
     stop: watch::Sender<bool>,
@@ -88,6 +99,12 @@ impl System {
         let Settings { scenario, live, .. } = &settings;
         if scenario.balancer.strategy.takes_reports() {
             return Err(Error::Reports);
+        }
+        #[cfg(feature = "tls")]
+        let tls = live.tls.as_ref().map(tls::Tls::new).transpose()?;
+        #[cfg(not(feature = "tls"))]
+        if live.tls.is_some() {
+            return Err(Error::NoTls);
         }
         // An address that is taken is told before anything is started.
         let (listener, listen) = bind("live.listen", live.listen).await?;
@@ -107,18 +124,26 @@ impl System {
         let driver = Driver::new(scenario, settings.seed, endpoints, clients, settings.record, flight);
         let driver = Arc::new(driver);
         let fleet = ready.under(Arc::clone(&driver), faults);
-        let gateway = Arc::new(Gateway::new(Arc::clone(&driver), scenario, live, settings.seed, listen));
+        let gateway = Gateway::new(Arc::clone(&driver), scenario, live, settings.seed, listen);
+        #[cfg(feature = "tls")]
+        let gateway = gateway.with_tls(tls);
+        let gateway = Arc::new(gateway);
         let (stop, stopped) = watch::channel(false);
-        let served = tokio::spawn(gateway.serve(listener, stopped));
+        let served = tokio::spawn(Arc::clone(&gateway).serve(listener, stopped));
         let controls = Control::new(Arc::clone(&fleet), live, control);
         let driving = tokio::spawn(Arc::clone(&fleet).run());
         let controlling = tokio::spawn(control::serve(Arc::new(controls), control_listener));
-        Ok(System { fleet, listen, control, stop, served, driving, controlling })
+        Ok(System { fleet, gateway, listen, control, stop, served, driving, controlling })
     }
 
     /// Where requests are taken.
     pub fn listen(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// The gateway.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
     }
 
     /// Where the control API is.

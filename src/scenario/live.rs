@@ -37,6 +37,8 @@ pub struct Live {
     pub http2: bool,
     /// Whether WebSocket handshakes are passed on; default true.
     pub websocket: bool,
+    /// Whether clients have to speak TLS, and with whose certificate; `None`: they speak in the clear. Takes the feature `tls`.
+    pub tls: Option<Tls>,
     /// How long anybody may take.
     pub timeouts: Timeouts,
     /// How much anybody may send.
@@ -61,10 +63,22 @@ impl Default for Live {
             trusted_hops: 0,
             http2: false,
             websocket: true,
+            tls: None,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         }
     }
+}
+
+/// Encrypted connections of clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// File with the certificate and those between it and its authority, as PEM.
+    pub certificate: PathBuf,
+    /// File with its private key, as PEM.
+    pub key: PathBuf,
+    /// How long a handshake may take; default 10 s.
+    pub handshake: Span,
 }
 
 /// Who starts and stops instances.

@@ -100,6 +100,23 @@ impl Service {
         likely.filter(is_likely).or_else(|| self.endpoints.iter().position(fits).map(|place| place as u16))
     }
 
+    /// The number of the endpoint that a request from outside is for: that of its method and path, else that of the longest beginning of the
+    /// path; else the first.
+    pub fn endpoint_before(&self, method: &str, path: &str) -> u16 {
+        if self.endpoints.len() == 1 {
+            return 0;
+        }
+        if let Some(place) = self.endpoint_of(method, path, None) {
+            return place;
+        }
+        let fits = |endpoint: &str| {
+            path.strip_prefix(endpoint)
+                .is_some_and(|rest| rest.is_empty() || endpoint.ends_with('/') || rest.starts_with('/'))
+        };
+        let paths = self.endpoints.iter().map(|endpoint| endpoint.request.path()).enumerate();
+        paths.filter(|(_, path)| fits(path)).max_by_key(|(_, path)| path.len()).map_or(0, |(place, _)| place as u16)
+    }
+
     /// Mean demand over the endpoint mix \[s\].
     pub fn mean_demand(&self) -> f64 {
         let total: f64 = self.endpoints.iter().map(|e| e.weight).sum();

@@ -4,6 +4,8 @@
 //! have to get their own answers: that catches queues that are out of step, which status codes do not show.
 
 pub mod teller;
+#[cfg(feature = "tls")]
+mod tls;
 pub mod world;
 
 use std::net::Shutdown;

@@ -80,6 +80,10 @@ mod schema;
 #[cfg(feature = "live")]
 mod gateway;
 
+/// The engine before a service in its own process.
+#[cfg(feature = "tower")]
+mod layer;
+
 /// The same scenario, simulated and live.
 #[cfg(feature = "live")]
 mod live;

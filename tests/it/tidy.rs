@@ -243,7 +243,7 @@ fn the_import_table_forbids_what_it_should() {
 }
 
 /// A word, the files that may have it (by the beginning of their path), and what others should do.
-const CONFINED: [(&str, &[&str], &str); 21] = [
+const CONFINED: [(&str, &[&str], &str); 22] = [
     ("plotters::", &["src/report/chart"], "draw in report/chart.rs: the library must build without it"),
     ("polars::", &["src/dataset/", "src/dataset.rs"], "tables are read and written in dataset: pass plain values"),
     ("clap::", &["src/cli"], "parse arguments in cli, and pass plain values"),
@@ -281,7 +281,12 @@ const CONFINED: [(&str, &[&str], &str); 21] = [
         "what waits on sockets lives in live and load",
     ),
     ("goose::", &["src/load/attack.rs"], "goose's users are workers in load/attack.rs: pass plain values"),
-    ("rustls::", &["src/load/client.rs", "src/load/tls.rs"], "TLS is spoken in load/client.rs"),
+    (
+        "rustls::",
+        &["src/load/client.rs", "src/load/tls.rs", "src/live/gateway/tls.rs"],
+        "TLS is spoken in load/client.rs and live/gateway/tls.rs",
+    ),
+    ("tower_", &["src/live/layer"], "the engine is a layer in live/layer.rs"),
     ("hyper::", &["src/live", "src/load"], "HTTP is spoken in live and load"),
     ("object_store::", &["src/store"], "buckets are reached through store::Store"),
     ("postcard::", &["src/record/archive.rs"], "whole runs are written and read by record::archive"),

@@ -210,6 +210,14 @@ impl Roster {
         }
     }
 
+    /// An instance takes traffic that is this very process: nobody connects to it.
+    pub fn serves_here(&mut self, now: Time, id: InstanceId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.stage = Stage::Serving;
+            member.ready_at.get_or_insert(now);
+        }
+    }
+
     /// An instance gets nothing new.
     pub fn drains(&mut self, now: Time, id: InstanceId) {
         if let Some(member) = self.members.get_mut(&id).filter(|member| member.stage != Stage::Crashed) {

@@ -7,11 +7,13 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 
 use super::body::Answer;
-use super::fields::REQUEST_ID;
+use super::fields::{self, REQUEST_ID};
 use crate::engine::breaker::{self, Fallback};
 use crate::engine::limiter::{self, Verdict, headers::Headers};
-use crate::engine::request::Rejection;
+use crate::engine::request::{self, Outcome, Rejection};
+use crate::live::driver::Driver;
 use crate::record::outcome::Failure;
+use crate::scenario::Scenario;
 use crate::units::{Span, Time};
 
 /// Says that a request was refused without being worked on, and why, in the words of reports: of several reasons for a 503, which.
@@ -24,6 +26,48 @@ pub struct Words {
     pub breaker: Option<(Fallback, Span)>,
     /// Windows of the quotas, in the order of the rules.
     pub quotas: Vec<Span>,
+}
+
+impl Words {
+    /// What a scenario's refusals tell.
+    pub fn of(scenario: &Scenario) -> Words {
+        let quotas = scenario.limiter.iter().chain(&scenario.limiter_extras.also).map(|rule| rule.window);
+        Words {
+            breaker: scenario.breaker.as_ref().map(|breaker| (breaker.fallback.clone(), breaker.open_for)),
+            quotas: quotas.collect(),
+        }
+    }
+
+    /// The answer to a request that the engine has just refused.
+    pub fn refusal(
+        &self,
+        driver: &Driver,
+        who: &request::Request,
+        rejection: Rejection,
+        id: &HeaderValue,
+        json: bool,
+    ) -> Response<Answer> {
+        let is_limited = matches!(rejection, Rejection::RateLimited { .. });
+        let (now, left) = driver.with(|now, core| (now, if is_limited { core.engine.quota(now, who) } else { None }));
+        let quota = left.and_then(|(rule, left)| Some((left, *self.quotas.get(rule)?)));
+        rejected(rejection, now, quota, self, id, json)
+    }
+}
+
+/// How an attempt ended whose answer has this status, and says itself why it was refused if it was.
+pub fn outcome(status: StatusCode, refused: Option<&HeaderValue>) -> Outcome {
+    match refused.map(HeaderValue::as_bytes) {
+        Some(b"queue_full") => Outcome::QueueFull,
+        Some(b"shed") => Outcome::Shed,
+        _ if status.is_server_error() => Outcome::ServerError,
+        _ => Outcome::Success,
+    }
+}
+
+/// How long an instance that refuses asks to be left alone; `None`: it does not.
+pub fn hint(status: StatusCode, headers: &HeaderMap) -> Option<Span> {
+    let refuses = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    fields::number(headers, &RETRY_AFTER).filter(|_| refuses).map(Span::from_secs)
 }
 
 /// Whether the client would rather have JSON.

@@ -73,6 +73,8 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 pub struct Facts<'a> {
     /// Who asks, through whom.
     pub origin: &'a Origin,
+    /// Whether it came encrypted.
+    pub is_secure: bool,
     /// Whether it is a handshake that is passed on.
     pub websocket: bool,
     /// Whether its sender may say which request of a run it is.
@@ -118,7 +120,8 @@ pub fn outbound(headers: &mut HeaderMap, uri: &Uri, facts: &Facts<'_>) -> Result
     headers.insert(FORWARDED_HOST, forwarded_host.unwrap_or_else(|| host.clone()));
     headers.insert(HOST, host);
     headers.insert(FORWARDED_FOR, facts.origin.list());
-    headers.insert(FORWARDED_PROTO, proto.unwrap_or(HeaderValue::from_static("http")));
+    let own_proto = HeaderValue::from_static(if facts.is_secure { "https" } else { "http" });
+    headers.insert(FORWARDED_PROTO, proto.unwrap_or(own_proto));
     headers.insert(REQUEST_ID, id.unwrap_or_else(|| facts.id.clone()));
     headers.append(VIA, HeaderValue::from_static("1.1 wavetank"));
     if facts.websocket {

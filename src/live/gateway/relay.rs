@@ -2,15 +2,17 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError};
 
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -20,13 +22,11 @@ use super::guard::{Guard, Shared};
 use super::head::{Framing, Head, Refusal, refuse};
 use super::inspector::Decision;
 use super::upstream::{Connection, Upstream};
-use super::{CLIENT_PREFIX, Gateway, MOST_CLIENTS, answer, tunnel};
-use crate::engine::limiter::keys::{self, Found};
+use super::{Gateway, answer, tunnel};
 use crate::engine::request::{self, InstanceId, Outcome, Rejection};
 use crate::live::clock::{self, duration};
 use crate::live::driver::{Exchange, Passage, Ticket};
 use crate::record::outcome::Failure;
-use crate::units::Span;
 
 /// `Max-Forwards`.
 const MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
@@ -38,7 +38,27 @@ struct Client {
     address: SocketAddr,
     /// What the guard found; `None` on HTTP/2, whose frames leave nothing to misunderstand.
     shared: Option<Arc<Shared>>,
+    /// What was agreed on before; `None`: it speaks in the clear.
+    secure: Option<Secure>,
     requests: AtomicU32,
+}
+
+/// An encrypted connection.
+#[derive(Debug)]
+struct Secure {
+    /// Whom the client wanted to speak to, in small letters; `None`: it did not say.
+    name: Option<String>,
+}
+
+impl Secure {
+    /// Whether a request on it is for whom its client wanted to speak to (RFC 9110 §7.4): else a certificate was shown for one name, and
+    /// another is asked.
+    fn fits(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let Some(name) = &self.name else { return true };
+        let said = headers.get(hyper::header::HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+        let asked = uri.authority().or(said.as_ref()).map(|authority| authority.host().trim_end_matches('.'));
+        asked.is_some_and(|asked| asked.eq_ignore_ascii_case(name))
+    }
 }
 
 /// How sending to an instance failed.
@@ -88,14 +108,38 @@ impl Gateway {
         self: Arc<Gateway>,
         stream: TcpStream,
         address: SocketAddr,
-        mut stop: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
     ) {
-        let requests = AtomicU32::new(0);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let mut stopped = stop.clone();
+            let agreed = tokio::select! {
+                agreed = tls.accept(stream) => agreed,
+                _ = stopped.wait_for(|stop| *stop) => None,
+            };
+            let Some(super::tls::Agreed { stream, name, is_http2 }) = agreed else { return };
+            return Arc::clone(&self).converse(stream, address, Some(Secure { name }), is_http2, stop).await;
+        }
         let patience = duration(self.live.timeouts.head);
-        let has_http2 =
+        let is_http2 =
             self.live.http2 && tokio::time::timeout(patience, speaks_http2(&stream)).await.unwrap_or(false);
-        let shared = (!has_http2).then(Arc::<Shared>::default);
-        let client = Arc::new(Client { address, shared: shared.clone(), requests });
+        self.converse(stream, address, None, is_http2, stop).await;
+    }
+
+    /// Answers requests on a connection until it ends.
+    async fn converse<S>(
+        self: Arc<Gateway>,
+        stream: S,
+        address: SocketAddr,
+        secure: Option<Secure>,
+        is_http2: bool,
+        mut stop: watch::Receiver<bool>,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let requests = AtomicU32::new(0);
+        let shared = (!is_http2).then(Arc::<Shared>::default);
+        let client = Arc::new(Client { address, shared: shared.clone(), secure, requests });
         let service = service_fn(|request| {
             let (gateway, client) = (Arc::clone(&self), Arc::clone(&client));
             async move { Ok::<_, Infallible>(gateway.respond(&client, request).await) }
@@ -178,9 +222,13 @@ impl Gateway {
         if let Some(answer) = last_hop(&mut parts, id) {
             return Ok(answer);
         }
+        if client.secure.as_ref().is_some_and(|secure| !secure.fits(&parts.uri, &parts.headers)) {
+            return Err(refuse(421, "the connection was opened for another host"));
+        }
         let is_local = fields::is_local(client.address.ip(), &parts.headers);
         let origin = self.trust.origin(client.address.ip(), &parts.headers);
-        let facts = Facts { origin: &origin, websocket, is_local, id, listen: &self.listen };
+        let is_secure = client.secure.is_some();
+        let facts = Facts { origin: &origin, is_secure, websocket, is_local, id, listen: &self.listen };
         fields::outbound(&mut parts.headers, &parts.uri, &facts)?;
         let mut asked = self.asked(&parts, is_local, number, origin.client);
         let is_of_a_run = is_local && fields::number(&parts.headers, &fields::INDEX).is_some();
@@ -204,11 +252,7 @@ impl Gateway {
         }
         let who = asked;
         let refused = |rejection: Rejection, exchange: Exchange| {
-            let is_limited = matches!(rejection, Rejection::RateLimited { .. });
-            let (now, left) =
-                self.driver.with(|now, core| (now, if is_limited { core.engine.quota(now, &who) } else { None }));
-            let quota = left.and_then(|(rule, left)| Some((left, *self.words.quotas.get(rule)?)));
-            let response = answer::rejected(rejection, now, quota, &self.words, id, json);
+            let response = self.words.refusal(&self.driver, &who, rejection, id, json);
             exchange.ended(Some(Failure::from(rejection)));
             // A body that nobody will read stands in the way of the next request.
             if has_body && client.shared.is_some() { answer::closing(response) } else { response }
@@ -292,7 +336,7 @@ impl Gateway {
     /// What the engine is asked.
     fn asked(&self, parts: &Parts, is_local: bool, number: u64, client: std::net::IpAddr) -> request::Request {
         let told = |name: HeaderName| if is_local { fields::number(&parts.headers, &name) } else { None };
-        let endpoint = self.endpoint(&parts.method, parts.uri.path());
+        let endpoint = self.service.endpoint_before(parts.method.as_str(), parts.uri.path());
         let attempt = told(fields::ATTEMPT).and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1);
         match told(fields::INDEX) {
             // It is a request of a run, and so is its client.
@@ -305,39 +349,10 @@ impl Gateway {
                 request::Request { index, attempt, client, endpoint, region, avoid }
             }
             None => {
-                let client = self.number(client);
+                let client = self.clients.number(&self.driver, client);
                 request::Request { index: number, attempt, client, endpoint, region: 0, avoid: None }
             }
         }
-    }
-
-    /// The number of a client's address.
-    fn number(&self, address: std::net::IpAddr) -> u32 {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_idle = |key| self.driver.with(|now, core| core.engine.is_idle(now, key));
-        match clients.find(keys::of_address(address, CLIENT_PREFIX), is_idle) {
-            Found::Key(number) => number,
-            // Overflow has a number here.
-            Found::Refused | Found::Free => MOST_CLIENTS,
-        }
-    }
-
-    /// The number of the endpoint that a request is for: that of its method and path, else that of the longest beginning of the path; else the
-    /// first.
-    fn endpoint(&self, method: &Method, path: &str) -> u16 {
-        let endpoints = &self.service.endpoints;
-        if endpoints.len() == 1 {
-            return 0;
-        }
-        if let Some(place) = self.service.endpoint_of(method.as_str(), path, None) {
-            return place;
-        }
-        let fits = |endpoint: &str| {
-            path.strip_prefix(endpoint)
-                .is_some_and(|rest| rest.is_empty() || endpoint.ends_with('/') || rest.starts_with('/'))
-        };
-        let paths = endpoints.iter().map(|endpoint| endpoint.request.path()).enumerate();
-        paths.filter(|(_, path)| fits(path)).max_by_key(|(_, path)| path.len()).map_or(0, |(place, _)| place as u16)
     }
 
     /// Sends an attempt, and waits for the head of its answer.
@@ -410,16 +425,9 @@ impl Gateway {
             switched.headers_mut().insert(hyper::header::UPGRADE, HeaderValue::from_static("websocket"));
             return switched;
         }
-        let outcome = match refused.as_ref().map(HeaderValue::as_bytes) {
-            Some(b"queue_full") => Outcome::QueueFull,
-            Some(b"shed") => Outcome::Shed,
-            _ if status.is_server_error() => Outcome::ServerError,
-            _ => Outcome::Success,
-        };
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
-            && let Some(seconds) = fields::number(response.headers(), &hyper::header::RETRY_AFTER)
-        {
-            ticket.hinted(Span::from_secs(seconds));
+        let outcome = answer::outcome(status, refused.as_ref());
+        if let Some(retry_after) = answer::hint(status, response.headers()) {
+            ticket.hinted(retry_after);
         }
         response.headers_mut().insert(fields::REQUEST_ID, id.clone());
         if let Some(why) = Failure::of(outcome).filter(|_| refused.is_some()) {

@@ -165,6 +165,11 @@ impl Provider for Processes {
     }
 }
 
+/// What the system says of this very process.
+pub fn own_usage() -> Usage {
+    usage(rustix::process::getpid())
+}
+
 /// What the system says of a process; nothing where there is no /proc.
 fn usage(pid: Pid) -> Usage {
     let pid = pid.as_raw_nonzero();

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::scenario::live::{Limits, Live, Provider, Timeouts};
+use crate::scenario::live::{Limits, Live, Provider, Timeouts, Tls};
 use crate::scenario::reader::{Field, Section};
+use crate::units::Span;
 
 /// `[live]`.
 pub(crate) fn live(field: &Field) -> Option<Live> {
@@ -30,6 +31,7 @@ pub(crate) fn live(field: &Field) -> Option<Live> {
             trusted_hops: s.or("trusted_hops", 0, |f| f.count(0)),
             http2: s.or("http2", default.http2, Field::boolean),
             websocket: s.or("websocket", default.websocket, Field::boolean),
+            tls: s.optional("tls", tls),
             timeouts: s.or("timeouts", default.timeouts, timeouts),
             limits: s.or("limits", default.limits, limits),
         };
@@ -92,6 +94,15 @@ fn token(field: &Field) -> Option<String> {
     let token = field.text()?;
     let plain = token.len() >= 16 && token.bytes().all(|b| b.is_ascii_graphic());
     if plain { Some(token) } else { field.unfit_part("a token", "at least 16 visible ASCII characters") }
+}
+
+fn tls(field: &Field) -> Option<Tls> {
+    field.section(|s| {
+        let certificate = s.required("certificate", "certificate = \"gateway.pem\"", Field::file);
+        let key = s.required("key", "key = \"gateway.key\"", Field::file);
+        let handshake = s.or("handshake", Span::from_secs(10), Field::positive_span);
+        Some(Tls { certificate: certificate?, key: key?, handshake })
+    })
 }
 
 fn timeouts(field: &Field) -> Option<Timeouts> {
