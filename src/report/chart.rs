@@ -13,8 +13,8 @@ mod twin;
 use std::path::Path;
 use std::sync::Once;
 
-use plotters::chart::ChartContext;
-use plotters::coord::ranged1d::{KeyPointHint, Ranged};
+use plotters::chart::{ChartContext, MeshStyle};
+use plotters::coord::ranged1d::{KeyPointHint, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 use plotters::coord::{CoordTranslate, Shift};
 use plotters::prelude::*;
@@ -184,13 +184,17 @@ fn most(values: &[f64]) -> f64 {
     values.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max)
 }
 
-/// Points of a line, in stretches without gaps.
-fn stretches(x: &Experiment, values: &[f64]) -> Vec<Vec<(f64, f64)>> {
-    let points = reduced(&x.first().timeline.t, values, POINTS);
-    points.split(|(_, v)| !v.is_finite()).filter(|part| !part.is_empty()).map(<[_]>::to_vec).collect()
+/// Points of a line, no more than are to be seen.
+fn points(x: &Experiment, values: &[f64]) -> Vec<(f64, f64)> {
+    reduced(&x.first().timeline.t, values, POINTS)
 }
 
-/// The same as steps.
+/// Stretches of a line without gaps.
+fn stretches(points: &[(f64, f64)]) -> impl Iterator<Item = &[(f64, f64)]> {
+    points.split(|(_, v)| !v.is_finite()).filter(|part| !part.is_empty())
+}
+
+/// Points as steps.
 fn steps(points: &[(f64, f64)], step: f64) -> Vec<(f64, f64)> {
     let mut out = Vec::with_capacity(points.len() * 2);
     for (i, &(t, v)) in points.iter().enumerate() {
@@ -244,27 +248,11 @@ fn instances(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
     mesh(&mut chart, "instances")?;
     shade(x, &mut chart, top)?;
     area(x, &mut chart, column(Column::InstancesReady), CAPACITY.mix(0.35).filled(), CAPACITY, "ready")?;
-    let step = timeline.step_seconds;
-    for (i, part) in stretches(x, column(Column::InstancesTotal)).into_iter().enumerate() {
-        let drawn = chart.draw_series(LineSeries::new(steps(&part, step), INK.stroke_width(2)))?;
-        if i == 0 {
-            drawn.label("paid for").legend(|(x, y)| PathElement::new([(x, y), (x + 26, y)], INK.stroke_width(2)));
-        }
-    }
-    for (i, part) in stretches(x, column(Column::Needed)).into_iter().enumerate() {
-        let style = OFFERED.stroke_width(2);
-        let drawn = chart.draw_series(DashedLineSeries::new(steps(&part, step), 8, 6, style))?;
-        if i == 0 {
-            drawn.label("needed").legend(move |(x, y)| PathElement::new([(x, y), (x + 10, y)], style));
-        }
-    }
-    for (i, part) in stretches(x, column(Column::Optimal)).into_iter().enumerate() {
-        let style = ALARM.stroke_width(2);
-        let drawn = chart.draw_series(DashedLineSeries::new(steps(&part, step), 3, 4, style))?;
-        if i == 0 {
-            drawn.label("cheapest, in hindsight").legend(move |(x, y)| PathElement::new([(x, y), (x + 5, y)], style));
-        }
-    }
+    line(x, &mut chart, column(Column::InstancesTotal), INK, 2, "paid for")?;
+    let needed = Stroke::dashed(OFFERED.stroke_width(2), (8, 6), 10);
+    trace(x, &mut chart, column(Column::Needed), needed, "needed")?;
+    let cheapest = Stroke::dashed(ALARM.stroke_width(2), (3, 4), 5);
+    trace(x, &mut chart, column(Column::Optimal), cheapest, "cheapest, in hindsight")?;
     let marks = |up: bool| {
         let of = move |event: &crate::engine::events::Event| match (&event.kind, up) {
             (EventKind::ScaledUp(s), true) | (EventKind::ScaledDown(s), false) => {
@@ -308,16 +296,7 @@ fn latency(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
         .x_label_area_size(40)
         .y_label_area_size(110)
         .build_cartesian_2d(TimeAxis::to(end_of(x)), (low..high).log_scale())?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(INK)
-        .label_style(TEXT.into_font().color(&INK))
-        .y_desc("latency [ms], log scale")
-        .axis_desc_style(TEXT.into_font().color(&INK))
-        .y_label_formatter(&|v| short(*v))
-        .draw()?;
+    grid(&mut chart).y_desc("latency [ms], log scale").y_label_formatter(&|v| short(*v)).draw()?;
     shade_between(x, &mut chart, low, high)?;
     line(x, &mut chart, p50, OFFERED, 2, "p50")?;
     line(x, &mut chart, timeline.column(Column::P90Ms), CAPACITY, 2, "p90")?;
@@ -352,13 +331,7 @@ fn percentiles(x: &Experiment, canvas: &Canvas) -> Result<(), Failed> {
         .x_label_area_size(70)
         .y_label_area_size(110)
         .build_cartesian_2d(NinesAxis(nines), (low..high).log_scale())?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(INK)
-        .label_style(TEXT.into_font().color(&INK))
-        .axis_desc_style(TEXT.into_font().color(&INK))
+    grid(&mut chart)
         .x_desc("share of requests that took at most this long")
         .y_desc("time [ms], log scale")
         .y_label_formatter(&|v| short(*v))
@@ -448,21 +421,28 @@ fn note(canvas: &Canvas, text: &str) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Axes and lines of a chart, as all charts have them, to be described and drawn.
+fn grid<'a, 'b, X, Y>(
+    chart: &'b mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<X, Y>>,
+) -> MeshStyle<'a, 'b, X, Y, BitMapBackend<'a>>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let mut mesh = chart.configure_mesh();
+    mesh.light_line_style(TRANSPARENT)
+        .bold_line_style(FAINT)
+        .axis_style(INK)
+        .label_style(TEXT.into_font().color(&INK))
+        .axis_desc_style(TEXT.into_font().color(&INK));
+    mesh
+}
+
 fn mesh<'a>(
     chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<TimeAxis, RangedCoordf64>>,
     unit: &str,
 ) -> Result<(), Failed> {
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(INK)
-        .label_style(TEXT.into_font().color(&INK))
-        .axis_desc_style(TEXT.into_font().color(&INK))
-        .y_desc(unit)
-        .y_labels(6)
-        .y_label_formatter(&|v| short(*v))
-        .draw()?;
+    grid(chart).y_desc(unit).y_labels(6).y_label_formatter(&|v| short(*v)).draw()?;
     Ok(())
 }
 
@@ -494,6 +474,53 @@ where
     Ok(())
 }
 
+/// How a line is drawn.
+#[derive(Clone, Copy)]
+struct Stroke {
+    style: ShapeStyle,
+    /// Length and gap of its dashes; `None`: it has none.
+    dashes: Option<(i32, i32)>,
+    /// Length of its sample in the legend.
+    sample: i32,
+}
+
+impl Stroke {
+    fn solid(style: ShapeStyle) -> Stroke {
+        Stroke { style, dashes: None, sample: 26 }
+    }
+
+    fn dashed(style: ShapeStyle, dashes: (i32, i32), sample: i32) -> Stroke {
+        Stroke { style, dashes: Some(dashes), sample }
+    }
+}
+
+/// Draws values over time as steps of `step` \[s\], in stretches without gaps.
+fn stepped<'a, Y>(
+    chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<TimeAxis, Y>>,
+    points: &[(f64, f64)],
+    step: f64,
+    stroke: Stroke,
+    name: Option<&str>,
+) -> Result<(), Failed>
+where
+    Y: Ranged<ValueType = f64>,
+    Cartesian2d<TimeAxis, Y>: CoordTranslate<From = (f64, f64)>,
+{
+    let Stroke { style, dashes, sample } = stroke;
+    for (i, part) in stretches(points).enumerate() {
+        // Steps, also because plotters draws the miter of a thick line's sharp peak far beyond the peak.
+        let part = steps(part, step);
+        let drawn = match dashes {
+            None => chart.draw_series(LineSeries::new(part, style))?,
+            Some((dash, gap)) => chart.draw_series(DashedLineSeries::new(part, dash, gap, style))?,
+        };
+        if let (0, Some(name)) = (i, name) {
+            drawn.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + sample, y)], style));
+        }
+    }
+    Ok(())
+}
+
 fn line<'a, Y>(
     x: &Experiment,
     chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<TimeAxis, Y>>,
@@ -506,16 +533,21 @@ where
     Y: Ranged<ValueType = f64>,
     Cartesian2d<TimeAxis, Y>: CoordTranslate<From = (f64, f64)>,
 {
-    let style = color.stroke_width(width);
-    let step = x.first().timeline.step_seconds;
-    for (i, part) in stretches(x, values).into_iter().enumerate() {
-        // Steps, also because plotters draws the miter of a thick line's sharp peak far beyond the peak.
-        let drawn = chart.draw_series(LineSeries::new(steps(&part, step), style))?;
-        if i == 0 {
-            drawn.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 26, y)], style));
-        }
-    }
-    Ok(())
+    trace(x, chart, values, Stroke::solid(color.stroke_width(width)), name)
+}
+
+fn trace<'a, Y>(
+    x: &Experiment,
+    chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<TimeAxis, Y>>,
+    values: &[f64],
+    stroke: Stroke,
+    name: &str,
+) -> Result<(), Failed>
+where
+    Y: Ranged<ValueType = f64>,
+    Cartesian2d<TimeAxis, Y>: CoordTranslate<From = (f64, f64)>,
+{
+    stepped(chart, &points(x, values), x.first().timeline.step_seconds, stroke, Some(name))
 }
 
 fn area<'a>(
@@ -530,8 +562,8 @@ fn area<'a>(
         return Ok(());
     }
     let step = x.first().timeline.step_seconds;
-    for (i, part) in stretches(x, values).into_iter().enumerate() {
-        let series = AreaSeries::new(steps(&part, step), 0.0, fill).border_style(color);
+    for (i, part) in stretches(&points(x, values)).enumerate() {
+        let series = AreaSeries::new(steps(part, step), 0.0, fill).border_style(color);
         let drawn = chart.draw_series(series)?;
         if i == 0 {
             drawn.label(name).legend(move |(x, y)| Rectangle::new([(x, y - 7), (x + 26, y + 7)], fill));

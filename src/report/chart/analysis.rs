@@ -4,7 +4,9 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::{ALARM, CAPACITY, Canvas, FAINT, Failed, INK, OFFERED, TEXT, TimeAxis, draw_with, mesh, steps, titled};
+use super::{
+    ALARM, CAPACITY, Canvas, Failed, INK, OFFERED, TimeAxis, draw_with, grid, legend_at, mesh, steps, titled,
+};
 use crate::report::analysis::{Analysis, rate};
 use crate::report::figure::{POINTS, reduced, short, ticks};
 
@@ -76,16 +78,7 @@ fn load(x: &Analysis, canvas: &Canvas) -> Result<(), Failed> {
             .legend(|(x, y)| PathElement::new([(x, y), (x + 10, y)], ALARM.stroke_width(2)));
     }
     // On the left: what is to come is on the right.
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .label_font(TEXT.into_font().color(&INK))
-        .background_style(WHITE.mix(0.85))
-        .border_style(FAINT)
-        .margin(12)
-        .legend_area_size(34)
-        .draw()?;
-    Ok(())
+    legend_at(&mut chart, SeriesLabelPosition::UpperLeft)
 }
 
 fn hours(x: &Analysis, canvas: &Canvas) -> Result<(), Failed> {
@@ -105,13 +98,7 @@ fn hours(x: &Analysis, canvas: &Canvas) -> Result<(), Failed> {
         .x_label_area_size(34)
         .y_label_area_size(90)
         .build_cartesian_2d(0.0..24.0, 0.0..top)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(INK)
-        .label_style(TEXT.into_font().color(&INK))
-        .axis_desc_style(TEXT.into_font().color(&INK))
+    grid(&mut chart)
         .y_desc("requests/s")
         .x_labels(13)
         .y_labels(5)

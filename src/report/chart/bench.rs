@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use plotters::chart::ChartContext;
+use plotters::coord::CoordTranslate;
+use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
 use super::{
-    ALARM, CAPACITY, Canvas, FAINT, Failed, INK, OFFERED, SERVED, TEXT, TimeAxis, draw_with, legend_at, mesh, most,
-    steps, titled,
+    ALARM, CAPACITY, Canvas, Failed, INK, OFFERED, SERVED, Stroke, TEXT, TimeAxis, draw_with, grid, legend_at, mesh,
+    most, stepped, titled,
 };
 use crate::report::figure::{log_bounds, short, ticks};
 use crate::report::verdict::millis;
@@ -66,14 +69,26 @@ pub fn bench(picture: &Picture, path: &Path) -> Result<(), String> {
 /// Colors of the first worlds; one is told from another by its dash as well.
 const COLORS: [RGBColor; 2] = [ALARM, OFFERED];
 
-/// Points in stretches without gaps, as steps.
-fn stretches(of: &Moments, values: &[f64]) -> Vec<Vec<(f64, f64)>> {
-    let points: Vec<(f64, f64)> = of.t.iter().copied().zip(values.iter().copied()).collect();
-    points
-        .split(|(_, value)| !value.is_finite())
-        .filter(|part| !part.is_empty())
-        .map(|part| steps(part, of.step))
-        .collect()
+/// The line of world `i`.
+fn stroke(i: usize) -> Stroke {
+    let style = COLORS[i % COLORS.len()].stroke_width(3);
+    if i == 0 { Stroke::solid(style) } else { Stroke::dashed(style, (10, 6), 12) }
+}
+
+/// Draws values of a world.
+fn draw_line<'a, Y>(
+    chart: &mut ChartContext<'a, BitMapBackend<'a>, Cartesian2d<TimeAxis, Y>>,
+    world: &Moments,
+    values: &[f64],
+    stroke: Stroke,
+    what: &str,
+) -> Result<(), Failed>
+where
+    Y: Ranged<ValueType = f64>,
+    Cartesian2d<TimeAxis, Y>: CoordTranslate<From = (f64, f64)>,
+{
+    let points: Vec<(f64, f64)> = world.t.iter().copied().zip(values.iter().copied()).collect();
+    stepped(chart, &points, world.step, stroke, Some(&format!("{what}, {}", world.name)))
 }
 
 fn over_time(picture: &Picture, canvas: &Canvas) -> Result<(), Failed> {
@@ -86,29 +101,10 @@ fn over_time(picture: &Picture, canvas: &Canvas) -> Result<(), Failed> {
         .build_cartesian_2d(TimeAxis::to(picture.end), 0.0..top)?;
     mesh(&mut chart, "instances")?;
     for (i, world) in picture.moments.iter().enumerate() {
-        let color = COLORS[i % COLORS.len()];
-        let style = color.stroke_width(3);
-        for (k, part) in stretches(world, &world.ready).into_iter().enumerate() {
-            let drawn = match i {
-                0 => chart.draw_series(LineSeries::new(part, style))?,
-                _ => chart.draw_series(DashedLineSeries::new(part, 10, 6, style))?,
-            };
-            if k == 0 {
-                let dash = if i == 0 { 26 } else { 12 };
-                drawn
-                    .label(format!("take traffic, {}", world.name))
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + dash, y)], style));
-            }
-        }
-        let thin = color.stroke_width(1);
-        for (k, part) in stretches(world, &world.total).into_iter().enumerate() {
-            let drawn = chart.draw_series(DashedLineSeries::new(part, 3, 4, thin))?;
-            if k == 0 {
-                drawn
-                    .label(format!("exist, {}", world.name))
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 4, y)], thin));
-            }
-        }
+        let stroke = stroke(i);
+        draw_line(&mut chart, world, &world.ready, stroke, "take traffic")?;
+        let thin = Stroke::dashed(COLORS[i % COLORS.len()].stroke_width(1), (3, 4), 4);
+        draw_line(&mut chart, world, &world.total, thin, "exist")?;
     }
     let changed = [(picture.changes_at, 0.0), (picture.changes_at, top)];
     chart
@@ -140,30 +136,9 @@ fn latencies(picture: &Picture, canvas: &Canvas) -> Result<(), Failed> {
         .x_label_area_size(40)
         .y_label_area_size(90)
         .build_cartesian_2d(TimeAxis::to(picture.end), (low..high).log_scale())?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(INK)
-        .label_style(TEXT.into_font().color(&INK))
-        .axis_desc_style(TEXT.into_font().color(&INK))
-        .y_desc("p99 [ms], log scale")
-        .y_label_formatter(&|v| short(*v))
-        .draw()?;
+    grid(&mut chart).y_desc("p99 [ms], log scale").y_label_formatter(&|v| short(*v)).draw()?;
     for (i, world) in picture.moments.iter().enumerate() {
-        let style = COLORS[i % COLORS.len()].stroke_width(3);
-        for (k, part) in stretches(world, &world.p99_ms).into_iter().enumerate() {
-            let drawn = match i {
-                0 => chart.draw_series(LineSeries::new(part, style))?,
-                _ => chart.draw_series(DashedLineSeries::new(part, 10, 6, style))?,
-            };
-            if k == 0 {
-                let dash = if i == 0 { 26 } else { 12 };
-                drawn
-                    .label(format!("p99, {}", world.name))
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + dash, y)], style));
-            }
-        }
+        draw_line(&mut chart, world, &world.p99_ms, stroke(i), "p99")?;
     }
     let target = [(0.0, picture.target_ms), (picture.end, picture.target_ms)];
     chart
@@ -185,13 +160,7 @@ fn over_load(picture: &Picture, canvas: &Canvas) -> Result<(), Failed> {
         .x_label_area_size(70)
         .y_label_area_size(110)
         .build_cartesian_2d(0.0..right, (low..high).log_scale())?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(INK)
-        .label_style(TEXT.into_font().color(&INK))
-        .axis_desc_style(TEXT.into_font().color(&INK))
+    grid(&mut chart)
         .x_desc("load [requests/s]")
         .y_desc("latency [ms], log scale")
         .x_label_formatter(&|v| short(*v))

@@ -5,8 +5,8 @@ use std::path::Path;
 use plotters::prelude::*;
 
 use super::{
-    ALARM, CAPACITY, Canvas, FAINT, Failed, INK, OFFERED, SERVED, TEXT, TITLE, TimeAxis, area, draw_with, end_of,
-    legend, line, mesh, most, shade, steps, stretches, titled,
+    ALARM, CAPACITY, Canvas, Failed, INK, OFFERED, SERVED, Stroke, TEXT, TITLE, TimeAxis, area, draw_with, end_of,
+    grid, legend, line, mesh, most, shade, titled, trace,
 };
 use crate::record::timeline::Column;
 use crate::report::Experiment;
@@ -68,7 +68,6 @@ fn draw_timelines(rows: &[(String, &Experiment)], canvas: &Canvas) -> Result<(),
     let fleet = top(&[Column::InstancesTotal, Column::Optimal]);
     for (i, (label, x)) in shown.iter().enumerate() {
         let column = |c: Column| x.first().timeline.column(c);
-        let step = x.first().timeline.step_seconds;
         let ratio =
             x.first().regret.ratio.map_or(String::new(), |ratio| format!(": {ratio:.2} × the cheapest fleet"));
         let mut chart = ChartBuilder::on(&areas[i + 1])
@@ -82,14 +81,11 @@ fn draw_timelines(rows: &[(String, &Experiment)], canvas: &Canvas) -> Result<(),
         mesh(&mut chart, "instances")?;
         shade(x, &mut chart, fleet)?;
         area(x, &mut chart, column(Column::InstancesReady), CAPACITY.mix(0.35).filled(), CAPACITY, "ready")?;
-        for (of, color, name) in [(Column::Needed, OFFERED, "needed"), (Column::Optimal, ALARM, "cheapest")] {
-            for (k, part) in stretches(x, column(of)).into_iter().enumerate() {
-                let (style, dash) = (color.stroke_width(2), if of == Column::Needed { 8 } else { 3 });
-                let drawn = chart.draw_series(DashedLineSeries::new(steps(&part, step), dash, 5, style))?;
-                if k == 0 {
-                    drawn.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + dash, y)], style));
-                }
-            }
+        for (of, color, dash, name) in
+            [(Column::Needed, OFFERED, 8, "needed"), (Column::Optimal, ALARM, 3, "cheapest")]
+        {
+            let stroke = Stroke::dashed(color.stroke_width(2), (dash, 5), dash);
+            trace(x, &mut chart, column(of), stroke, name)?;
         }
         if i == 0 {
             legend(&mut chart)?;
@@ -115,13 +111,7 @@ fn draw_front(
         .x_label_area_size(70)
         .y_label_area_size(110)
         .build_cartesian_2d(0.0..right, 0.0..top)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(INK)
-        .label_style(TEXT.into_font().color(&INK))
-        .axis_desc_style(TEXT.into_font().color(&INK))
+    grid(&mut chart)
         .x_desc(cost_name)
         .y_desc("p99 [ms]")
         .x_label_formatter(&|v| short(*v))

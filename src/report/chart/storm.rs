@@ -4,7 +4,7 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::{ALARM, CAPACITY, Canvas, FAINT, Failed, INK, OFFERED, SERVED, TEXT, draw_with, legend_at, titled};
+use super::{ALARM, CAPACITY, Canvas, Failed, INK, OFFERED, SERVED, draw_with, grid, legend_at, titled};
 use crate::report::figure::{short, ticks};
 
 /// The boundary for one length of the kick: a load \[1/s\] and the smallest kick that sticks, `None` if none does.
@@ -49,13 +49,7 @@ fn draw(map: &StormMap, canvas: &Canvas) -> Result<(), Failed> {
         .x_label_area_size(70)
         .y_label_area_size(120)
         .build_cartesian_2d(0.0..right, low..top)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(INK)
-        .label_style(TEXT.into_font().color(&INK))
-        .axis_desc_style(TEXT.into_font().color(&INK))
+    grid(&mut chart)
         .x_desc("load before and after the kick [requests/s]")
         .y_desc(map.axis)
         .x_label_formatter(&|v| short(*v))

@@ -5,8 +5,8 @@ use std::path::Path;
 use plotters::prelude::*;
 
 use super::{
-    ALARM, Canvas, FAINT, Failed, INK, OFFERED, TEXT, TimeAxis, draw_with, legend_at, mesh, most, note, shade,
-    shade_between, steps, titled,
+    ALARM, Canvas, Failed, OFFERED, Stroke, TimeAxis, draw_with, grid, legend_at, mesh, most, note, shade,
+    shade_between, stepped, titled,
 };
 use crate::record::Run;
 use crate::record::timeline::Column;
@@ -24,6 +24,12 @@ struct Line {
     style: ShapeStyle,
     /// `None`: it is one of those that were named.
     name: Option<String>,
+}
+
+impl Line {
+    fn points(&self, step: f64) -> Vec<(f64, f64)> {
+        self.values.iter().enumerate().map(|(i, v)| (i as f64 * step, *v)).collect()
+    }
 }
 
 fn draw(sim: &Experiment, live: &Experiment, title: &str, canvas: &Canvas) -> Result<(), Failed> {
@@ -57,24 +63,10 @@ fn draw(sim: &Experiment, live: &Experiment, title: &str, canvas: &Canvas) -> Re
         .x_label_area_size(40)
         .y_label_area_size(110)
         .build_cartesian_2d(TimeAxis::to(end), (low..high).log_scale())?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .axis_style(INK)
-        .label_style(TEXT.into_font().color(&INK))
-        .y_desc("latency [ms], log scale")
-        .axis_desc_style(TEXT.into_font().color(&INK))
-        .y_label_formatter(&|v| short(*v))
-        .draw()?;
+    grid(&mut chart).y_desc("latency [ms], log scale").y_label_formatter(&|v| short(*v)).draw()?;
     shade_between(sim, &mut chart, low, high)?;
     for line in &latency {
-        for (k, part) in parts(&line.values, step).into_iter().enumerate() {
-            let (style, drawn) = (line.style, chart.draw_series(LineSeries::new(part, line.style))?);
-            if let (0, Some(name)) = (k, &line.name) {
-                drawn.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 26, y)], style));
-            }
-        }
+        stepped(&mut chart, &line.points(step), step, Stroke::solid(line.style), line.name.as_deref())?;
     }
     legend_at(&mut chart, SeriesLabelPosition::LowerRight)?;
 
@@ -91,19 +83,7 @@ fn draw(sim: &Experiment, live: &Experiment, title: &str, canvas: &Canvas) -> Re
     mesh(&mut chart, "instances")?;
     shade(sim, &mut chart, top)?;
     for line in &fleet {
-        for (k, part) in parts(&line.values, step).into_iter().enumerate() {
-            let (style, drawn) = (line.style, chart.draw_series(LineSeries::new(part, line.style))?);
-            if let (0, Some(name)) = (k, &line.name) {
-                drawn.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 26, y)], style));
-            }
-        }
+        stepped(&mut chart, &line.points(step), step, Stroke::solid(line.style), line.name.as_deref())?;
     }
     legend_at(&mut chart, SeriesLabelPosition::LowerRight)
-}
-
-/// Values as steps, in stretches without gaps.
-fn parts(values: &[f64], step: f64) -> Vec<Vec<(f64, f64)>> {
-    let points: Vec<(f64, f64)> = values.iter().enumerate().map(|(i, v)| (i as f64 * step, *v)).collect();
-    let finite = points.split(|(_, v)| !v.is_finite()).filter(|part| !part.is_empty());
-    finite.map(|part| steps(part, step)).collect()
 }
