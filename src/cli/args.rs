@@ -127,7 +127,7 @@ pub struct RunArgs {
     /// How much is simulated request by request: full (all), hybrid (all near saturation and around changes, and a twenty-fifth of
     /// the rest) or fluid (a hundredth of the rest); what samples would distort is simulated in full, and the report says why
     /// [default: full]
-    #[arg(long, value_name = "FIDELITY", value_parser = fidelity())]
+    #[arg(long, value_name = "FIDELITY", value_parser = named(Fidelity::ALL))]
     pub fidelity: Option<Fidelity>,
     /// Print report.json on standard output and nothing else; write files only with --out
     #[arg(long)]
@@ -140,11 +140,14 @@ pub struct RunArgs {
     pub note: Option<String>,
 }
 
-/// The names of all fidelities.
-fn fidelity() -> impl TypedValueParser<Value = Fidelity> {
-    let named =
-        |name: String| Fidelity::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, fidelity)| fidelity);
-    PossibleValuesParser::new(Fidelity::ALL.map(|(name, _)| name)).map(move |name| named(name).unwrap_or_default())
+/// One of these, by its name.
+fn named<T: Copy + Send + Sync + 'static, const N: usize>(
+    all: [(&'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.map(|(name, _)| name)).map(move |name| {
+        let (_, value) = all.into_iter().find(|(known, _)| *known == name).expect("one of the possible values");
+        value
+    })
 }
 
 /// `wavetank sim`.
@@ -160,8 +163,8 @@ pub struct SimArgs {
     /// index (JOB_COMPLETION_INDEX); wavetank merge makes the report
     #[arg(long, value_name = "I/N", requires = "results")]
     pub shard: Option<String>,
-    /// Where shares leave their runs: a folder, or s3://BUCKET/PREFIX (feature s3; the environment has AWS_ACCESS_KEY_ID,
-    /// AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL)
+    /// Where shares (--shard, --job) leave their runs: a folder, or s3://BUCKET/PREFIX (feature s3; the environment has
+    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL)
     #[arg(long, value_name = "PLACE")]
     pub results: Option<String>,
     /// A cluster.

@@ -67,7 +67,7 @@ pub fn live(args: &LiveArgs) -> Result<Exit, Failure> {
     let flight = recording(args.record.as_deref(), &args.scenario, &args.overrides, seed)?;
     let monitor = stop_on_ctrl_c();
     let attempts = write_files.then(|| out.join(attempts::FILE));
-    let playing = play(settings, flight, attempts.as_deref(), duration, &monitor, Telling::Everything);
+    let playing = play(settings, flight, attempts.as_deref(), duration, &monitor, Tell::Everything);
     let Played { run, .. } = runtime()?.block_on(playing)?;
     show(&scenario, seed, duration, run, args, write_files.then_some(out.as_path()), stopwatch.stop(1))
 }
@@ -82,7 +82,7 @@ pub(super) struct Played {
 
 /// What is told of a run while it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Telling {
+pub(super) enum Tell {
     /// Where it can be watched, what happens, and what does not.
     Everything,
     /// Nothing: somebody else tells.
@@ -96,7 +96,7 @@ pub(super) async fn play(
     attempts: Option<&Path>,
     duration: Span,
     monitor: &Monitor,
-    telling: Telling,
+    telling: Tell,
 ) -> Result<Played, Failure> {
     let (scenario, seed) = (settings.scenario.clone(), settings.seed);
     let notes = simulated_only(&scenario, &settings.live);
@@ -113,7 +113,7 @@ pub(super) async fn play(
         let paths = scenario.service.endpoints.iter().map(|endpoint| endpoint.path.clone());
         driver.write_attempts(paths.collect(), Box::new(sheet));
     }
-    let teller = (telling == Telling::Everything).then(|| {
+    let teller = (telling == Tell::Everything).then(|| {
         eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
         notes.iter().for_each(|what| eprintln!("note: {what} is for the simulator only: nothing of it happens here"));
         tokio::spawn(tell(Arc::clone(&driver)))
@@ -185,7 +185,7 @@ impl Runner {
         let program = self.program.clone();
         let settings = Settings { live, file, seed, program, record: Some(duration), scenario };
         let witness = Witness::call();
-        let played = self.runtime.block_on(play(settings, None, None, duration, &self.monitor, Telling::Nothing))?;
+        let played = self.runtime.block_on(play(settings, None, None, duration, &self.monitor, Tell::Nothing))?;
         let (machine, cpu) = witness.asked(instances_are_others, Span::ZERO);
         let Played { run, mut generator } = played;
         generator.cpu = cpu;

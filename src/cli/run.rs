@@ -42,6 +42,10 @@ pub fn sim(args: SimArgs) -> Result<Exit, Failure> {
         return shares::on_cluster(&args, &scenarios, system);
     }
     let share = args.shard.as_deref().map(shares::share).transpose().or_bad_input()?;
+    if let (None, Some(place)) = (share, &args.results) {
+        return Err(anyhow!("--results {place}: which share leaves its runs there? --shard I/N, or --job"))
+            .or_bad_input();
+    }
     let mut exit = Exit::Done;
     let several = scenarios.len() > 1;
     for (scenario, path) in scenarios.into_iter().zip(&args.scenarios) {

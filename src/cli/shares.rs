@@ -11,7 +11,6 @@ use super::run::{self, Stopwatch};
 use crate::cluster::System;
 use crate::record::Run;
 use crate::record::archive::{Archive, Simulation};
-use crate::record::fidelity::Fidelity;
 use crate::record::run::Ended;
 use crate::scenario::{self, Scenario, Traffic};
 use crate::sim::Plan;
@@ -97,13 +96,13 @@ fn simulation(scenario: &Scenario, args: &SimArgs, path: &Path) -> Simulation {
         overrides: args.run.overrides.clone(),
         seed: scenario.seed,
         replications: scenario.replications,
-        fidelity: args.run.fidelity.unwrap_or_default().name().to_string(),
+        fidelity: args.run.fidelity.unwrap_or_default(),
     }
 }
 
 fn name(of: &Simulation, share: Share) -> String {
     let digest: String = of.digest.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
-    let which = format!("{}-{}-{}", of.fidelity, of.seed, of.replications);
+    let which = format!("{}-{}-{}", of.fidelity.name(), of.seed, of.replications);
     format!("{digest}-{which}-share-{}-of-{}{ENDING}", share.index, share.of)
 }
 
@@ -166,7 +165,5 @@ fn plan(of: &Simulation) -> Result<Plan, Failure> {
         recording.options.tables = tables();
     }
     (scenario.seed, scenario.replications) = (of.seed, of.replications);
-    let fidelity = Fidelity::ALL.into_iter().find(|(name, _)| *name == of.fidelity);
-    let fidelity = fidelity.map_or(Fidelity::Full, |(_, fidelity)| fidelity);
-    Ok(Plan::new(scenario).or_bad_input()?.with_fidelity(fidelity))
+    Ok(Plan::new(scenario).or_bad_input()?.with_fidelity(of.fidelity))
 }

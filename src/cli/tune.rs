@@ -544,6 +544,10 @@ fn words(args: &TuneArgs) -> Vec<String> {
 
 /// Prints what plays the study in shares on a cluster. Shares wait for each other, so that all of it is played in one go.
 fn in_shares(args: &TuneArgs, system: &System, on: cluster::System) -> Result<Exit, Failure> {
+    if args.time.is_some() {
+        return Err(anyhow!("--time: every machine would reckon another budget from it: say --budget"))
+            .or_bad_input();
+    }
     let mut command = words(args);
     let wait = args.wait.unwrap_or(SHARES_WAIT).to_string();
     command.extend(["--wait", &wait, "--out", "/tmp/wavetank"].map(str::to_string));

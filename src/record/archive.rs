@@ -12,6 +12,7 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use crate::record::Run;
+use crate::record::fidelity::Fidelity;
 
 /// What a file begins with.
 const MAGIC: &[u8] = concat!("wavetank runs ", env!("CARGO_PKG_VERSION"), "\n").as_bytes();
@@ -31,7 +32,7 @@ pub struct Archive {
 }
 
 /// What decides what the replications of a simulation are, and how it was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Simulation {
     /// Fingerprint of the scenario.
     pub digest: String,
@@ -43,8 +44,8 @@ pub struct Simulation {
     pub seed: u64,
     /// Replications in all.
     pub replications: u32,
-    /// How much was simulated request by request, by its name.
-    pub fidelity: String,
+    /// How much was simulated request by request.
+    pub fidelity: Fidelity,
 }
 
 impl Archive {
@@ -86,7 +87,7 @@ mod tests {
             overrides: vec!["a=1".into()],
             seed: 7,
             replications: 2,
-            fidelity: "full".into(),
+            fidelity: Fidelity::Full,
         };
         Archive { of, command: String::new(), runs: Vec::new() }
     }

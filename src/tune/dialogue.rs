@@ -22,13 +22,11 @@ use serde_json::{Value as Json, json};
 use super::judge::{Outcome, Rules, Safety, Sample, Score};
 use super::output::settings;
 use super::race::Key;
-use super::search::{Candidate, EQUAL_RUNS, Origin};
+use super::search::{Candidate, EQUAL_RUNS, Origin, PATIENCE, candidate};
 use super::sobol::Sobol;
 use super::space::{Space, Value};
 use super::tpe;
 
-/// Points in a row that are impossible, or known, before there is taken to be no other.
-const PATIENCE: u32 = 1000;
 /// Candidates that one question may ask for.
 const MOST_ASKED: usize = 10_000;
 
@@ -122,7 +120,7 @@ impl<'a> Dialogue<'a> {
             r#"expected {"ask":{"n":2}}, {"tell":{"trial":0,"seed":1,"cost":1.5,"g":[-0.1]}} or {"best":{}}"#;
         match serde_json::from_str(line).map_err(|error| format!("{error}; {expected}"))? {
             Said::Ask(Ask { n }) if n > MOST_ASKED => Err(format!("ask.n: found {n}, expected at most {MOST_ASKED}")),
-            Said::Ask(Ask { n }) => (0..n).map(|_| self.next()).collect(),
+            Said::Ask(Ask { n }) => self.several(n),
             Said::Tell(tell) => self.hear(&tell).map(|()| Vec::new()),
             Said::Best(Best {}) => self.best().map(|best| vec![best]),
         }
@@ -133,6 +131,19 @@ impl<'a> Dialogue<'a> {
         json!({ "trial": trial, "set": settings(&self.candidates[trial]), "seeds": seeds })
     }
 
+    /// As many as there are of `n`; what was proposed is never lost to what came after it.
+    fn several(&mut self, n: usize) -> Result<Vec<Json>, String> {
+        let mut proposed = Vec::new();
+        while proposed.len() < n {
+            match self.next() {
+                Ok(next) => proposed.push(next),
+                Err(error) if proposed.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(proposed)
+    }
+
     fn next(&mut self) -> Result<Json, String> {
         if !std::mem::replace(&mut self.begun, true) {
             return Ok(self.shown(0));
@@ -140,21 +151,15 @@ impl<'a> Dialogue<'a> {
         let mut why = "every setting was asked for already".to_string();
         for _ in 0..PATIENCE {
             let (point, origin) = self.point();
-            let settings = match self.space.settings(&point).map_err(|error| error.to_string())? {
-                None => {
-                    why = "no setting meets the conditions".to_string();
-                    continue;
+            let found = candidate(self.space, &self.candidates, point, origin, self.admits);
+            match found.map_err(|error| error.to_string())? {
+                Ok(new) => {
+                    self.candidates.push(new);
+                    self.told.push(BTreeMap::new());
+                    return Ok(self.shown(self.candidates.len() - 1));
                 }
-                Some(settings) if self.candidates.iter().any(|known| known.settings == settings) => continue,
-                Some(settings) => settings,
-            };
-            if let Err(refused) = (self.admits)(&settings) {
-                why = refused;
-                continue;
+                Err(refused) => why = refused.unwrap_or(why),
             }
-            self.candidates.push(Candidate { point: Some(point), settings, origin });
-            self.told.push(BTreeMap::new());
-            return Ok(self.shown(self.candidates.len() - 1));
         }
         Err(format!("none of {PATIENCE} points is possible: {why}"))
     }
@@ -310,5 +315,7 @@ mod tests {
         let mut dialogue = Dialogue::new(&small, &rules, None, (7, 0.95), &|_| Ok(()));
         assert_eq!(dialogue.answer("{\"ask\":{\"n\":3}}").unwrap().len(), 3);
         assert!(dialogue.answer("{\"ask\":{}}").unwrap_err().ends_with("every setting was asked for already"));
+        let mut dialogue = Dialogue::new(&small, &rules, None, (7, 0.95), &|_| Ok(()));
+        assert_eq!(dialogue.answer("{\"ask\":{\"n\":9}}").unwrap().len(), 3, "as many as there are");
     }
 }

@@ -16,7 +16,7 @@ use crate::statistics;
 /// Runs of each candidate of a method that gives all the same.
 pub const EQUAL_RUNS: u32 = 8;
 /// Points in a row that are impossible, or known, before there is taken to be no other.
-const PATIENCE: u32 = 1000;
+pub(super) const PATIENCE: u32 = 1000;
 
 /// How candidates are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -335,21 +335,18 @@ impl<P: Play> Hunt<'_, '_, P> {
 
     /// Makes a point a candidate, unless it is impossible (the error says why) or known.
     fn admit(&mut self, point: Vec<f64>, origin: Origin) -> Result<Result<usize, Option<String>>, Unknown> {
-        let Some(settings) = self.task.space.settings(&point)? else {
-            self.found.refused += 1;
-            let conditions: Vec<&str> = self.task.space.constraints.iter().map(|c| c.text.as_str()).collect();
-            return Ok(Err(Some(format!("it does not meet {}", conditions.join(" and ")))));
-        };
-        if self.found.candidates.iter().any(|other| other.settings == settings) {
-            return Ok(Err(None));
+        let admits = |settings: &[(String, Value)]| self.player.admits(settings);
+        match candidate(self.task.space, &self.found.candidates, point, origin, admits)? {
+            Ok(new) => {
+                self.found.candidates.push(new);
+                self.found.samples.push(Vec::new());
+                Ok(Ok(self.found.candidates.len() - 1))
+            }
+            Err(why) => {
+                self.found.refused += u64::from(why.is_some());
+                Ok(Err(why))
+            }
         }
-        if let Err(why) = self.player.admits(&settings) {
-            self.found.refused += 1;
-            return Ok(Err(Some(why)));
-        }
-        self.found.candidates.push(Candidate { point: Some(point), settings, origin });
-        self.found.samples.push(Vec::new());
-        Ok(Ok(self.found.candidates.len() - 1))
     }
 
     /// Gives each of `field` so many runs in all. Run k is on day k modulo the days, so that the hardest days are seen first.
@@ -428,6 +425,25 @@ impl<P: Play> Hunt<'_, '_, P> {
         keys.sort();
         keys.into_iter().map(|key| key.candidate).collect()
     }
+}
+
+/// The candidate at a point, unless it is impossible (the error says why) or among those that are known.
+pub(super) fn candidate(
+    space: &Space,
+    known: &[Candidate],
+    point: Vec<f64>,
+    origin: Origin,
+    admits: impl FnOnce(&[(String, Value)]) -> Result<(), String>,
+) -> Result<Result<Candidate, Option<String>>, Unknown> {
+    let Some(settings) = space.settings(&point)? else {
+        let conditions: Vec<&str> = space.constraints.iter().map(|c| c.text.as_str()).collect();
+        return Ok(Err(Some(format!("it does not meet {}", conditions.join(" and ")))));
+    };
+    if known.iter().any(|other| other.settings == settings) {
+        return Ok(Err(None));
+    }
+    let new = Candidate { point: Some(point), settings, origin };
+    Ok(admits(&new.settings).map(|()| new).map_err(Some))
 }
 
 /// The points of a grid of at most `n`: every value of what has few, as many of the rest as leaves room, evenly.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use wavetank::record::archive::{Archive, Simulation};
+use wavetank::record::fidelity::Fidelity;
 use wavetank::scenario;
 use wavetank::sim::{Monitor, Plan};
 
@@ -73,7 +74,7 @@ fn a_run_is_the_same_after_it_was_a_file() {
         overrides: Vec::new(),
         seed: 5,
         replications: 1,
-        fidelity: "full".into(),
+        fidelity: Fidelity::Full,
     };
     let events = run.events.clone();
     let archive = Archive { of, command: String::new(), runs: vec![(0, run)] };

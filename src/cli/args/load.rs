@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-
+use super::named;
 use crate::scenario::load::Pace;
 
 /// `wavetank load`.
@@ -24,7 +23,7 @@ pub struct LoadArgs {
     pub pool: Option<u32>,
     /// How requests are timed: sleep (0.15 ms late in the median), spin (0.05 ms, for up to a core), or auto, which spins where the tightest
     /// latency target is below 5 ms and there is a core to spare [default: the scenario's load.pace, or auto]
-    #[arg(long, value_name = "PACE", value_parser = pace())]
+    #[arg(long, value_name = "PACE", value_parser = named(Pace::ALL))]
     pub pace: Option<Pace>,
     /// Believe the certificates of the authorities in this file (PEM), and no others; a certificate that signed itself is its own
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
@@ -53,10 +52,4 @@ pub struct LoadArgs {
     /// A note that the report shows
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
-}
-
-/// The names of all ways of pacing.
-fn pace() -> impl TypedValueParser<Value = Pace> {
-    let named = |name: String| Pace::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, pace)| pace);
-    PossibleValuesParser::new(Pace::ALL.map(|(name, _)| name)).map(move |name| named(name).unwrap_or(Pace::Auto))
 }

@@ -79,7 +79,7 @@ pub struct TuneArgs {
     pub seed: Option<u64>,
     /// Play only share I of N of the runs and stop where the search needs those of the others, from 0: 0/4; or /4, for a Job of
     /// Kubernetes with an index (JOB_COMPLETION_INDEX)
-    #[arg(long, value_name = "I/N")]
+    #[arg(long, value_name = "I/N", conflicts_with = "time")]
     #[serde(skip)]
     pub shard: Option<String>,
     /// Propose candidates for whoever measures them elsewhere, as lines of JSON: answers {"ask":{"n":2}},

@@ -83,7 +83,9 @@ impl Exchange for Results<'_> {
         let mut missing: BTreeSet<&Record> = wanted.iter().collect();
         let looks = (self.patience.as_secs_f64() / POLL.as_secs_f64()).ceil() as u64;
         for _ in 0..looks {
-            missing.retain(|wanted| runs.iter().all(|(record, _)| record != *wanted));
+            for (record, _) in &runs {
+                missing.remove(record);
+            }
             if missing.is_empty() || self.monitor.stop.load(Ordering::Relaxed) {
                 break;
             }

@@ -90,21 +90,21 @@ pub fn study(args: &StudyArgs) -> Result<Exit, Failure> {
 
 /// Joins shares, and goes on.
 pub fn merge(args: &MergeArgs) -> Result<Exit, Failure> {
-    let into = args.into.as_deref().context("into which study? --into STUDY").or_bad_input()?;
     if args.json {
         return Err(anyhow!("--json: of reports only; `wavetank study --json` tells what is in a study"))
             .or_bad_input();
     }
+    let mut shares = Vec::new();
+    for name in &args.shares {
+        shares.extend(runs(name)?);
+    }
+    let into = args.into.as_deref().context("--into: say which study they are put into").or_bad_input()?;
     if args.shares.iter().any(|study| Path::new(study) == into) {
         return Err(anyhow!("{}: a study is not put into itself", into.display())).or_bad_input();
     }
     if let Some(folder) = into.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         let failed = || format!("cannot make the folder {}", folder.display());
         std::fs::create_dir_all(folder).with_context(failed).or_bad_input()?;
-    }
-    let mut shares = Vec::new();
-    for name in &args.shares {
-        shares.extend(runs(name)?);
     }
     let n = shares.len();
     let new = studies::merge(into, shares).or_bad_input()?;
@@ -126,7 +126,8 @@ fn runs(name: &str) -> Result<Vec<studies::Runs>, Failure> {
     }
     let left = left(name)?;
     if left.is_empty() {
-        return Err(anyhow!("{name}: neither a study nor a place where shares of one left runs")).or_bad_input();
+        let expected = "expected a report of wavetank load, a study, or a place where shares left their runs";
+        return Err(anyhow!("{name}: found none of these; {expected}")).or_bad_input();
     }
     Ok(left)
 }
