@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use crate::engine::analyzer::Analyzer;
 use crate::engine::analyzer::audience::Visit;
 use crate::engine::analyzer::outlook::Outlook;
+use crate::engine::analyzer::past::Past;
 use crate::engine::autoscaler::{Autoscaler, Decision, Direction, Guards, Manual, Nearest};
 use crate::engine::balancer::ejection::Change;
 use crate::engine::balancer::health::{Health, Opinion};
@@ -236,6 +237,14 @@ impl Engine {
         };
         engine.schedule();
         engine
+    }
+
+    /// Begins where an earlier engine ended, as far as the traffic analyzer goes. Before anything is offered; nothing without an analyzer.
+    pub fn remember(&mut self, past: &Past) {
+        if let Some(analyzer) = &mut self.analyzer {
+            analyzer.remember(past);
+            self.schedule();
+        }
     }
 
     /// Takes over an instance that is in service when the engine starts: it needs no check before its first request.

@@ -16,6 +16,7 @@
 //! - [`backend`] is an instance that serves a scenario's `[service]` for real; [`callers`] are its clients; [`faults`] is what goes wrong.
 //! - `quotas` (feature `redis`) asks a store for the quotas that several gateways share.
 //! - [`flight`] writes down everything that the engine is told, and plays it back.
+//! - `history` (feature `history`) keeps what was offered in a file, for the gateway that comes after this one.
 //! - [`meter`] keeps the last ten minutes for those who look.
 //!
 //! # Questions
@@ -42,6 +43,8 @@ pub mod faults;
 pub mod fleet;
 pub mod flight;
 pub mod gateway;
+#[cfg(feature = "history")]
+pub mod history;
 #[cfg(feature = "tower")]
 pub mod layer;
 pub mod meter;

@@ -116,6 +116,7 @@ pub(super) async fn play(
     let teller = (telling == Tell::Everything).then(|| {
         eprintln!("gateway http://{}\ndashboard http://{}", system.listen(), system.control());
         notes.iter().for_each(|what| eprintln!("note: {what} is for the simulator only: nothing of it happens here"));
+        system.notes().iter().for_each(|note| eprintln!("{note}"));
         tokio::spawn(tell(Arc::clone(&driver)))
     });
     let callers = Callers::new(&scenario, seed, Arc::clone(&driver), system.listen()).or_bad_input()?;

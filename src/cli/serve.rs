@@ -85,6 +85,9 @@ async fn until_stopped(settings: Settings, flight: Option<Flight>, args: &ServeA
         system.listen(),
         system.control()
     );
+    for note in system.notes() {
+        eprintln!("{note}");
+    }
     let telling = tokio::spawn(tell(Arc::clone(system.driver())));
     loop {
         tokio::select! {
@@ -124,6 +127,10 @@ pub(super) fn told(error: Error) -> Failure {
         Error::Quotas(_) => Exit::BadInput,
         #[cfg(not(feature = "redis"))]
         Error::NoQuotaStore => Exit::BadInput,
+        #[cfg(feature = "history")]
+        Error::History(_) => Exit::BadInput,
+        #[cfg(not(feature = "history"))]
+        Error::NoHistory => Exit::BadInput,
         Error::Fleet(_) => Exit::RunFailed,
     };
     Failure { exit, source: error.into() }

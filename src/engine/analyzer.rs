@@ -6,7 +6,7 @@
 //!
 //! A spike is judged by who sends it ([`audience`], [`verdict`]) when it is confirmed and again when it ends, and comes with
 //! [`advice`]. [`anomaly`] scores any series of values; [`bot`] judges clients of an access log; [`pattern`] says how load goes over the
-//! hours and where it comes from.
+//! hours and where it comes from. What an earlier engine saw of the same load is its [`past`].
 
 pub mod advice;
 pub mod analysis;
@@ -17,6 +17,7 @@ pub mod bot;
 pub mod change;
 pub mod diversity;
 pub mod outlook;
+pub mod past;
 pub mod pattern;
 pub mod sketch;
 pub mod spike;
@@ -30,6 +31,7 @@ use crate::engine::analyzer::anomaly::Anomalies;
 use crate::engine::analyzer::audience::{Audience, Visit};
 use crate::engine::analyzer::baseline::{Baseline, Expected};
 use crate::engine::analyzer::outlook::{Exception, Outlook};
+use crate::engine::analyzer::past::{Past, Seen};
 use crate::engine::analyzer::pattern::Patterns;
 use crate::engine::analyzer::spike::Detector;
 use crate::engine::analyzer::verdict::{Circumstances, Verdict};
@@ -93,14 +95,20 @@ pub struct Analyzer {
     /// The spike that has become the new normal.
     regime: Option<u32>,
     count: u64,
+    /// Requests since the engine began.
+    offered: u64,
     bin_ends: Time,
+    /// What the calendar shows at time zero, since midnight of a Monday.
+    calendar: Span,
+    /// Of the bin in which the engine began: how much of it will have been observed. `None` behind it, or where bins begin with the engine.
+    first_observed: Option<Span>,
     /// Instances that take traffic, and those of the last ordinary bin.
     ready: u32,
     ready_before: u32,
     /// The steepest rise from one bin to the next since the spike began, and the count before.
     steepest: f64,
     last_count: f64,
-    /// When earlier spikes began.
+    /// When earlier spikes began, on the calendar.
     past: VecDeque<Time>,
 }
 
@@ -128,7 +136,10 @@ impl Analyzer {
             last_count: 0.0,
             past: VecDeque::new(),
             count: 0,
+            offered: 0,
             bin_ends: Time(config.bin.0),
+            calendar: Span::ZERO,
+            first_observed: None,
             config: config.clone(),
         }
     }
@@ -137,6 +148,7 @@ impl Analyzer {
     #[inline]
     pub fn visited(&mut self, visit: &Visit) {
         self.count += 1;
+        self.offered += 1;
         self.audience.visit(visit);
         self.patterns.visit(visit.endpoint, visit.region);
     }
@@ -144,6 +156,46 @@ impl Analyzer {
     /// Begins in the bin that `at` lies in: what came before was not observed, and is no zero.
     pub fn begin_at(&mut self, at: Time) {
         self.bin_ends = Time((at.0 / self.config.bin.0 + 1) * self.config.bin.0);
+    }
+
+    /// Begins where an earlier engine ended: baseline, patterns and forecast go on from what that one saw. Spikes of then are no news now, and
+    /// one that is still on is found again.
+    pub fn remember(&mut self, past: &Past) {
+        let bin = self.config.bin;
+        self.outlook = None;
+        let mut no_news = Vec::new();
+        for each in &past.bins {
+            if let Some(count) = each.seen.of_whole(bin) {
+                self.close_bin(each.began, count, &mut no_news);
+                no_news.clear();
+            }
+        }
+        let window = self.config.prediction_window;
+        let series = past.series(bin);
+        self.outlook = window.map(|window| Outlook::after(bin, window, &self.config.holidays, &series));
+        self.detector = Detector::new(self.config.clone());
+        self.audience = Audience::new(bin);
+        (self.minute, self.regime, self.steepest) = ((0.0, 0), None, 0.0);
+        self.calendar = past.calendar;
+        let left = Span(bin.0.saturating_sub(past.into_bin.0).max(1));
+        self.bin_ends = Time(left.0);
+        self.count = past.under_way.requests;
+        self.first_observed = Some(left + past.under_way.observed);
+    }
+
+    /// Requests that were offered since the engine began, each once.
+    pub fn offered(&self) -> u64 {
+        self.offered
+    }
+
+    /// A moment on the calendar.
+    fn on_calendar(&self, at: Time) -> Time {
+        at + self.calendar
+    }
+
+    /// When the bin under way began, on the calendar.
+    fn bin_began(&self) -> Time {
+        self.on_calendar(self.bin_ends).saturating_sub(self.config.bin)
     }
 
     /// So many requests were offered, of which nothing else is known.
@@ -170,16 +222,19 @@ impl Analyzer {
     /// counted yet.
     pub fn tick(&mut self, now: Time, events: &mut Vec<Event>) {
         while self.bin_ends <= now {
-            let count = std::mem::take(&mut self.count) as f64;
-            let began = Time(self.bin_ends.0 - self.config.bin.0);
-            self.close_bin(began, count, events);
+            let requests = std::mem::take(&mut self.count);
+            let observed = self.first_observed.take().unwrap_or(self.config.bin);
+            if let Some(count) = (Seen { requests, observed }).of_whole(self.config.bin) {
+                self.close_bin(self.bin_ends.saturating_sub(self.config.bin), count, events);
+            }
             self.bin_ends += self.config.bin;
         }
     }
 
     fn close_bin(&mut self, began: Time, count: f64, events: &mut Vec<Event>) {
         let ended = began + self.config.bin;
-        let change = self.baseline.at(began).and_then(|expected| {
+        let on_calendar = self.on_calendar(began);
+        let change = self.baseline.at(on_calendar).and_then(|expected| {
             let change = self.detector.observe(began, count, &expected)?;
             Some((change, expected))
         });
@@ -190,14 +245,14 @@ impl Analyzer {
             self.ready_before = self.ready;
         }
         self.audience.close_bin(ended, ordinary);
-        self.patterns.close_bin(began, self.config.bin, count);
+        self.patterns.close_bin(on_calendar, self.config.bin, count);
         if let Some(outlook) = &mut self.outlook {
             outlook.close_bin(ended, count);
         }
         if let Some((change, expected)) = change {
             self.tell(ended, count, change, &expected, events);
         }
-        self.look_for_anomaly(began, count, events);
+        self.look_for_anomaly(began, on_calendar, count, events);
         // What is inside a spike is not normal, until it has lasted so long that it is.
         let learn = match self.detector.active_since() {
             None => !self.detector.is_suspicious(),
@@ -206,7 +261,7 @@ impl Analyzer {
         if learn && self.detector.active_since().is_some() {
             self.change_regime(ended, count, events);
         }
-        self.baseline.learn(began, count, learn);
+        self.baseline.learn(on_calendar, count, learn);
     }
 
     fn tell(&mut self, ended: Time, count: f64, change: spike::Change, expected: &Expected, events: &mut Vec<Event>) {
@@ -227,7 +282,7 @@ impl Analyzer {
             }
             spike::Change::Ended(spike) => {
                 let spike = self.judge(ended, rps, spike);
-                self.past.push_back(spike.started_at);
+                self.past.push_back(self.on_calendar(spike.started_at));
                 if self.past.len() > PAST {
                     self.past.pop_front();
                 }
@@ -259,7 +314,7 @@ impl Analyzer {
     }
 
     /// Scores the minute that this bin ends, if it does. A spike is told once, as a spike.
-    fn look_for_anomaly(&mut self, began: Time, count: f64, events: &mut Vec<Event>) {
+    fn look_for_anomaly(&mut self, began: Time, on_calendar: Time, count: f64, events: &mut Vec<Event>) {
         self.minute.0 += count;
         self.minute.1 += 1;
         let length = Span(self.config.bin.0 * self.minute.1);
@@ -268,11 +323,11 @@ impl Analyzer {
         }
         let (requests, bins) = std::mem::take(&mut self.minute);
         let rps = requests / length.as_secs_f64();
-        let hour = (began.0 / Span::from_mins(60).0 % 24) as usize;
+        let hour = (on_calendar.0 / Span::from_mins(60).0 % 24) as usize;
         let score = self.anomalies.observe(hour, rps);
         let quiet = self.detector.spike().is_none();
         // Light traffic sets records by chance: the count itself must be beyond noise.
-        let beyond_noise = self.baseline.at(began).is_some_and(|expected| {
+        let beyond_noise = self.baseline.at(on_calendar).is_some_and(|expected| {
             let usual = (expected.level * bins as f64).max(1.0);
             (requests - usual).abs() >= self.detector.z_min() * usual.sqrt()
         });
@@ -314,6 +369,7 @@ impl Analyzer {
 
     /// Whether a spike began at this time of day on an earlier day.
     fn recurs(&self, started_at: Time) -> bool {
+        let started_at = self.on_calendar(started_at);
         self.past.iter().any(|past| {
             let apart = started_at.since(*past).0;
             let off = (apart % DAY).min(DAY - apart % DAY);
@@ -323,8 +379,7 @@ impl Analyzer {
 
     /// The baseline of the current bin \[1/s\]; `None` before enough bins have been seen.
     pub fn baseline_rps(&self) -> Option<f64> {
-        let began = Time(self.bin_ends.0 - self.config.bin.0);
-        self.baseline.at(began).map(|expected| expected.level / self.config.bin.as_secs_f64())
+        self.baseline.at(self.bin_began()).map(|expected| expected.level / self.config.bin.as_secs_f64())
     }
 
     /// Everything that was found. `known` says what the caller knows of the fleet; the analyzer adds baseline and forecast.
@@ -368,8 +423,7 @@ impl Analyzer {
 
     /// What a bin at `rps` \[1/s\] would be now; changes nothing.
     pub fn detect(&self, rps: f64) -> spike::State {
-        let began = Time(self.bin_ends.0 - self.config.bin.0);
-        match self.baseline.at(began) {
+        match self.baseline.at(self.bin_began()) {
             Some(expected) => self.detector.would_be(rps * self.config.bin.as_secs_f64(), &expected),
             None => spike::State::Idle,
         }
@@ -494,6 +548,52 @@ mod tests {
         assert_eq!((began.len(), changed.len(), ended.len()), (1, 1, 1), "{events:?}");
         assert!((hours(14)..hours(14) + 60).contains(&(changed[0].at.as_secs_f64() as u64)), "{:?}", changed[0]);
         assert!(ended[0].at.since(changed[0].at) < Span::from_mins(10), "{:?}", ended[0]);
+    }
+
+    /// Half a day in one engine and the rest in another, or all of it in one: the same baseline, patterns and forecast, and no news of the
+    /// seam, although it is in the middle of a bin and some seconds of it are missing.
+    #[test]
+    fn what_was_learned_survives_a_new_beginning() {
+        let config = Config { prediction_window: Some(Span::from_mins(60)), ..Config::default() };
+        let bin = config.bin;
+        let wave = |s: u64| (1000.0 + 600.0 * (s as f64 / 86_400.0 * std::f64::consts::TAU).sin()) as u64;
+        let (begins, seam, ends) = (0, 30 * 3600 + 4, 48 * 3600);
+        let mut events = Vec::new();
+        let mut whole = Analyzer::new(&config);
+        for ended in (begins + 10..=ends).step_by(10) {
+            whole.counted(wave(ended));
+            whole.tick(Time::ZERO + Span::from_secs(ended), &mut events);
+        }
+        let over = seam / 10 * 10;
+        let seen = |ended: u64| Seen { requests: wave(ended), observed: bin };
+        let at = |s: u64| Time::ZERO + Span::from_secs(s);
+        let past = Past {
+            calendar: Span::from_secs(seam),
+            bins: (10..=over).step_by(10).map(|s| past::Bin { began: at(s - 10), seen: seen(s) }).collect(),
+            into_bin: Span::from_secs(seam - over),
+            under_way: Seen { requests: wave(over + 10) * 3 / 10, observed: Span::from_secs(3) },
+        };
+        let mut second = Analyzer::new(&config);
+        second.remember(&past);
+        assert_eq!((second.next_wake(), second.offered()), (at(6), 0));
+        let rest = second.outlook().unwrap();
+        assert!(!rest.path().is_empty(), "the forecast is there at once");
+        assert!(second.baseline_rps().is_some() && second.patterns().hourly()[3].is_some());
+        second.counted(wave(over + 10) * 6 / 10);
+        second.tick(at(6), &mut events);
+        for ended in (over + 20..=ends).step_by(10) {
+            second.counted(wave(ended));
+            second.tick(at(ended - seam), &mut events);
+        }
+        assert_eq!(events, []);
+        let near = |a: f64, b: f64| (a / b - 1.0).abs() < 0.01;
+        assert!(near(second.baseline_rps().unwrap(), whole.baseline_rps().unwrap()));
+        assert!(near(second.confidence(), whole.confidence()));
+        for (a, b) in second.patterns().hourly().iter().zip(whole.patterns().hourly()) {
+            assert!(near(a.unwrap(), b.unwrap()));
+        }
+        let last = |analyzer: &Analyzer| analyzer.outlook().unwrap().path().last().unwrap().mean;
+        assert!((last(&second) / last(&whole) - 1.0).abs() < 0.1, "{} {}", last(&second), last(&whole));
     }
 
     #[test]

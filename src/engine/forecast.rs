@@ -134,10 +134,10 @@ impl Forecaster {
         }
     }
 
-    /// Takes values that were seen before it began, and fits to them: takes as long as a refit.
-    pub fn remember(&mut self, values: &[f64]) {
+    /// Takes values that were seen before it began, `None` where nobody observed one, and fits to them: takes as long as a refit.
+    pub fn remember(&mut self, values: impl IntoIterator<Item = Option<f64>>) {
         for value in values {
-            self.history.push(Some(*value), None);
+            self.history.push(value, None);
         }
         if self.history.seen() >= MIN_VALUES {
             self.begin_refit();

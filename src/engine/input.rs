@@ -3,6 +3,7 @@
 //! An engine is a function of its configuration and of these, in their order. Whoever keeps them can ask later why it decided as it did,
 //! and a decision that surprised somebody in production becomes a test.
 
+use crate::engine::analyzer::past::Past;
 use crate::engine::autoscaler::Manual;
 use crate::engine::autoscaler::rules;
 use crate::engine::balancer::prequal;
@@ -15,6 +16,8 @@ use crate::units::{Span, Time};
 /// Something that an engine is told.
 #[derive(Clone, Debug)]
 pub enum Input {
+    /// [`Engine::remember`].
+    Remember(Past),
     /// [`Engine::adopt`].
     Adopt,
     /// [`Engine::admit`].
@@ -62,6 +65,7 @@ impl Input {
     pub fn apply(&self, now: Time, engine: &mut Engine) -> Output {
         let mut output = Output::default();
         match self {
+            Input::Remember(past) => engine.remember(past),
             Input::Adopt => output.adopted = Some(engine.adopt(now)),
             Input::Admit(request) => output.admission = Some(engine.admit(now, request)),
             Input::AdmitTold(request, answer) => output.admission = Some(engine.admit_told(now, request, answer)),

@@ -57,6 +57,11 @@ impl Clock {
         Time(u64::try_from(nanos.saturating_sub(later)).unwrap_or(u64::MAX))
     }
 
+    /// The date and time of day of a moment \[ns after the Unix epoch\].
+    pub fn unix_nanos(&self, at: Time) -> u64 {
+        u64::try_from(self.date.as_nanosecond()).unwrap_or(0).saturating_add(at.0)
+    }
+
     /// The moment for timers; [`Time::MAX`] is in thirty years.
     pub fn instant(&self, at: Time) -> tokio::time::Instant {
         const FAR: Span = Span::from_secs(30 * 365 * 86_400);

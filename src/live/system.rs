@@ -17,6 +17,8 @@ use crate::live::flight::Header;
 use crate::live::gateway::Gateway;
 #[cfg(feature = "tls")]
 use crate::live::gateway::tls;
+#[cfg(feature = "history")]
+use crate::live::history::{self, History};
 use crate::live::provider::addresses::Addresses;
 use crate::live::provider::command::Calls;
 use crate::live::provider::process::Processes;
@@ -86,6 +88,16 @@ pub enum Error {
         "live.quota_store: this program was built without Redis: build it with the feature redis, or remove the section"
     )]
     NoQuotaStore,
+    /// The history of the traffic cannot be used.
+    #[cfg(feature = "history")]
+    #[error(transparent)]
+    History(#[from] history::Error),
+    /// This program keeps no history.
+    #[cfg(not(feature = "history"))]
+    #[error(
+        "live.history: this program was built without it: build it with the feature history, or remove the section"
+    )]
+    NoHistory,
     /// The first instances did not come up.
     #[error(transparent)]
     Fleet(#[from] fleet::Error),
@@ -102,6 +114,8 @@ pub struct System {
     served: JoinHandle<()>,
     driving: JoinHandle<()>,
     controlling: JoinHandle<()>,
+    #[cfg(feature = "history")]
+    history: Option<History>,
 }
 
 impl System {
@@ -122,6 +136,10 @@ impl System {
         if live.quota_store.is_some() {
             return Err(Error::NoQuotaStore);
         }
+        #[cfg(not(feature = "history"))]
+        if live.history.is_some() {
+            return Err(Error::NoHistory);
+        }
         // An address that is taken is told before anything is started.
         let (listener, listen) = bind("live.listen", live.listen).await?;
         let (control_listener, control) = bind("live.control", live.control).await?;
@@ -139,6 +157,11 @@ impl System {
         let flight = flight.map(|flight| Flight { header: Header { clients, ..flight.header }, ..flight });
         let driver = Driver::new(scenario, settings.seed, endpoints, clients, settings.record, flight);
         let driver = Arc::new(driver);
+        #[cfg(feature = "history")]
+        let history = match (&live.history, &scenario.analyzer) {
+            (Some(settings), Some(analyzer)) => Some(History::begin(settings, analyzer.bin, &driver)?),
+            _ => None,
+        };
         let fleet = ready.under(Arc::clone(&driver), faults);
         let gateway = Gateway::new(Arc::clone(&driver), scenario, live, settings.seed, listen);
         #[cfg(feature = "tls")]
@@ -151,7 +174,18 @@ impl System {
         let controls = Control::new(Arc::clone(&fleet), live, control);
         let driving = tokio::spawn(Arc::clone(&fleet).run());
         let controlling = tokio::spawn(control::serve(Arc::new(controls), control_listener));
-        Ok(System { fleet, gateway, listen, control, stop, served, driving, controlling })
+        Ok(System {
+            fleet,
+            gateway,
+            listen,
+            control,
+            stop,
+            served,
+            driving,
+            controlling,
+            #[cfg(feature = "history")]
+            history,
+        })
     }
 
     /// Where requests are taken.
@@ -174,6 +208,15 @@ impl System {
         self.fleet.driver()
     }
 
+    /// What happened while it started that somebody should know, in words.
+    pub fn notes(&self) -> &[String] {
+        #[cfg(feature = "history")]
+        let notes = self.history.as_ref().map_or(&[][..], |history| &history.notes);
+        #[cfg(not(feature = "history"))]
+        let notes = &[][..];
+        notes
+    }
+
     /// Takes nothing new, answers what has begun, stops every instance, and ends.
     pub async fn stop(self) {
         // The receiver is in the gateway, which may have ended.
@@ -187,6 +230,10 @@ impl System {
         let _ = self.driving.await;
         self.fleet.stop().await;
         self.fleet.driver().tick();
+        #[cfg(feature = "history")]
+        if let Some(history) = self.history {
+            history.end().await;
+        }
         self.controlling.abort();
     }
 }

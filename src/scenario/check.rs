@@ -83,6 +83,11 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
         schema::limiter::check_stored(&store, s.field("limiter").as_ref(), limiter.as_ref(), &limiter_extras);
     }
     let (analyzer, prediction_window) = s.optional("analyzer", schema::analyzer::analyzer).unzip();
+    if let Some(history) = s.field("live").and_then(|live| live.member("history"))
+        && s.field("analyzer").is_none()
+    {
+        history.contradiction::<()>("nobody looks at the traffic, and there is nothing to keep: add [analyzer]");
+    }
     let dependencies = s.or("dependency", Vec::new(), schema::service::dependencies);
     let faults = s.or("fault", Vec::new(), |f| schema::faults::faults(f, zones, &dependencies));
     let slo = s.or("slo", Vec::new(), schema::slo::targets);

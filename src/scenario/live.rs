@@ -41,6 +41,8 @@ pub struct Live {
     pub tls: Option<Tls>,
     /// Where quotas are that several gateways share (`limiter.shared`); `None`: in this gateway's memory. Takes the feature `redis`.
     pub quota_store: Option<QuotaStore>,
+    /// Where the history of the traffic is kept for the next gateway; `None`: it ends with this one. Takes the feature `history`.
+    pub history: Option<History>,
     /// How long anybody may take.
     pub timeouts: Timeouts,
     /// How much anybody may send.
@@ -67,6 +69,7 @@ impl Default for Live {
             websocket: true,
             tls: None,
             quota_store: None,
+            history: None,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         }
@@ -82,6 +85,15 @@ pub struct Tls {
     pub key: PathBuf,
     /// How long a handshake may take; default 10 s.
     pub handshake: Span,
+}
+
+/// The history of the traffic, on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// The file, which need not be there yet.
+    pub path: PathBuf,
+    /// How long it is kept; default eight weeks, more than which the baseline does not look at.
+    pub keep: Span,
 }
 
 /// A store of quotas.

@@ -491,6 +491,12 @@ impl<'a> Field<'a> {
             }
         }
     }
+
+    /// The path of a file that need not be there yet: relative to the folder of the scenario.
+    pub fn new_file(&self) -> Option<PathBuf> {
+        let path = self.findings.base.join(self.text()?);
+        if path.is_dir() { self.unfit("a file, and not a folder") } else { Some(path) }
+    }
 }
 
 /// A percentage as a ratio, without the noise of binary fractions: 99.9 is 0.999, not 0.9990000000000001.

@@ -74,9 +74,14 @@ impl Serve {
     }
 
     fn start_with(text: &str) -> Serve {
-        let folder = folder(&[("serve.toml", text.as_bytes())]);
+        Serve::start_in(folder(&[("serve.toml", text.as_bytes())]))
+    }
+
+    /// With the `serve.toml` of a folder, which an earlier one may have used.
+    fn start_in(folder: TempDir) -> Serve {
         let mut command = wavetank(folder.path());
-        command.args(["serve", "serve.toml"]).stdout(Stdio::piped()).stderr(Stdio::null());
+        let told = fs::File::create(folder.path().join("stderr")).unwrap();
+        command.args(["serve", "serve.toml"]).stdout(Stdio::piped()).stderr(told);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut address = |name: &str| -> SocketAddr {
@@ -137,6 +142,14 @@ impl Serve {
         pids
     }
 
+    /// Kills it as nothing else kills; what it leaves behind.
+    #[cfg(feature = "history")]
+    fn killed(mut self) -> TempDir {
+        self.signal("KILL");
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.folder, folder(&[]))
+    }
+
     fn signal(&self, name: &str) {
         signal(self.child.id(), name);
     }
@@ -171,6 +184,71 @@ pub fn raw(to: SocketAddr, request: &str) -> (u16, String) {
     let answer = String::from_utf8_lossy(&answer);
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     (status, answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_string()))
+}
+
+/// Requests in the history of a folder, and whether the file is sound.
+#[cfg(feature = "history")]
+fn history(folder: &std::path::Path) -> (i64, String) {
+    let database = rusqlite::Connection::open(folder.join("traffic.db")).unwrap();
+    let check = database.pragma_query_value(None, "integrity_check", |row| row.get(0)).unwrap();
+    let sum = "SELECT coalesce(sum(requests), 0) FROM traffic";
+    (database.query_row(sum, [], |row| row.get(0)).unwrap(), check)
+}
+
+#[cfg(feature = "history")]
+#[test]
+fn what_was_learned_of_the_traffic_survives_kill_9() {
+    let text = config(
+        "history = { path = \"traffic.db\" }",
+        "[analyzer]\nbin = \"1s\"\nbaseline_window = \"1m\"\nprediction_window = \"10s\"",
+    );
+    let first = Serve::start_with(&text);
+    let traffic = |serve: &Serve| -> Value {
+        serde_json::from_str(&serve.ask(serve.control, "GET", "/api/scaling/traffic", None).1).unwrap()
+    };
+    let is_known = |traffic: &Value| traffic["currentBaseline"]["rps"].is_number();
+    assert!(!is_known(&traffic(&first)), "it begins with nothing");
+    let sent = std::cell::Cell::new(0);
+    first.until("a forecast", |serve| {
+        (0..5).for_each(|_| assert_eq!(serve.get("/").0, 200));
+        sent.set(sent.get() + 5);
+        traffic(serve)["recentPredictions"].as_array().is_some_and(|all| !all.is_empty())
+    });
+    let learned = traffic(&first);
+    assert!(is_known(&learned));
+    let sent = sent.get();
+    first.until("a row for all of them", |serve| history(serve.folder.path()).0 == sent);
+    // Some more, which may or may not be written when it dies.
+    (0..20).for_each(|_| assert_eq!(first.get("/").0, 200));
+    let folder = first.killed();
+    let (kept, check) = history(folder.path());
+    assert!((sent..=sent + 20).contains(&kept), "{kept} of {sent} and the last second's 20");
+    assert_eq!(check, "ok");
+    let second = Serve::start_in(folder);
+    let remembered = traffic(&second);
+    assert!(is_known(&remembered), "{remembered}");
+    assert!(!remembered["recentPredictions"].as_array().unwrap().is_empty(), "{remembered}");
+    assert!(!remembered["patterns"]["hourly"].as_object().unwrap().is_empty(), "{remembered}");
+    let rps = |traffic: &Value| traffic["currentBaseline"]["rps"].as_f64().unwrap();
+    assert!((rps(&remembered) / rps(&learned) - 1.0).abs() < 0.5, "{remembered} after {learned}");
+    assert_eq!(second.get("/").0, 200);
+    second.until("its own rows", |serve| history(serve.folder.path()).0 == kept + 1);
+}
+
+#[cfg(feature = "history")]
+#[test]
+fn a_damaged_history_is_moved_aside_and_told_of() {
+    let text = config("history = { path = \"traffic.db\" }", "[analyzer]");
+    let folder = folder(&[("serve.toml", text.as_bytes()), ("traffic.db", &[0x2a; 5000])]);
+    let serve = Serve::start_in(folder);
+    assert_eq!(serve.get("/").0, 200);
+    let names =
+        fs::read_dir(serve.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let aside: Vec<String> = names.filter(|name| name.starts_with("traffic.db.damaged-")).collect();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert_eq!(fs::read(serve.folder.path().join(&aside[0])).unwrap(), [0x2a; 5000]);
+    serve.until("a row", |serve| history(serve.folder.path()).0 == 1);
+    assert!(fs::read_to_string(serve.folder.path().join("stderr")).unwrap().contains("is damaged"));
 }
 
 #[test]

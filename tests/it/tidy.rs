@@ -294,7 +294,7 @@ const CONFINED: [(&str, &[&str], &str); 23] = [
     ("yaml_rust2", &["src/gate/openslo.rs", "src/manifest/"], "OpenSLO and manifests are YAML, scenarios are TOML"),
     (
         "rusqlite::",
-        &["src/gate/history/sqlite.rs", "src/tune/study"],
+        &["src/gate/history/sqlite.rs", "src/tune/study", "src/live/history"],
         "databases are read and written there: pass entries",
     ),
     (

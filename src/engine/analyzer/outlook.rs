@@ -52,27 +52,38 @@ pub struct Outlook {
 impl Outlook {
     /// Looks `window` ahead over bins of length `bin`.
     pub fn new(bin: Span, window: Span, exceptions: &[Exception]) -> Outlook {
+        Outlook::after(bin, window, exceptions, &[])
+    }
+
+    /// The same, after bins that an earlier one has seen, `None` of which nobody observed; `exceptions` count from now. Takes as long as a refit.
+    pub fn after(bin: Span, window: Span, exceptions: &[Exception], past: &[Option<f64>]) -> Outlook {
         let step = step_for(bin, window);
         let bins_per_step = (step.0 / bin.0.max(1)).max(1);
         let horizon = (window.0.div_ceil(step.0)).clamp(1, 4096) as usize;
+        // Steps end with the past, as they begin with what comes.
+        let past = past.rchunks_exact(bins_per_step as usize).rev().map(|bins| rate(bins, bin)).collect::<Vec<_>>();
+        let before = past.len() as u64;
         let mut config = Config::new(step, horizon);
         config.refit_every = config.refit_every.max((REFIT_EVERY.0 / step.0) as usize);
         config.holidays = exceptions
             .iter()
             .map(|exception| Holiday {
-                from: exception.from.0 / step.0,
-                until: (exception.from + exception.lasts).0.div_ceil(step.0),
+                from: before + exception.from.0 / step.0,
+                until: before + (exception.from + exception.lasts).0.div_ceil(step.0),
                 factor: exception.factor,
             })
             .collect();
+        let mut forecaster = Forecaster::new(config);
+        forecaster.remember(past);
+        let path = forecaster.lay_out();
         Outlook {
-            forecaster: Forecaster::new(config),
+            forecaster,
             bin,
             bins_per_step,
             horizon,
             pending: (0.0, 0),
             ahead: VecDeque::new(),
-            path: Vec::new(),
+            path,
             path_at: Time::ZERO,
         }
     }
@@ -126,6 +137,13 @@ impl Outlook {
     pub fn forecaster(&self) -> &Forecaster {
         &self.forecaster
     }
+}
+
+/// The rate of bins \[1/s\]; `None`: less than half of them were observed.
+fn rate(bins: &[Option<f64>], bin: Span) -> Option<f64> {
+    let observed = bins.iter().flatten().count();
+    let requests: f64 = bins.iter().flatten().sum();
+    (2 * observed >= bins.len()).then(|| requests / observed as f64 / bin.as_secs_f64())
 }
 
 /// A whole number of bins, nearest above a 48th of the window among the lengths that divide the hour.

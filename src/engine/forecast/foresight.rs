@@ -141,7 +141,7 @@ impl Foresight {
     /// Begins with what was seen before: takes as long as a refit, so it is for the start.
     pub fn remember(&mut self, values: &[f64]) {
         let (old, recent) = values.split_at(values.len().saturating_sub(OUTCOMES + self.reach));
-        self.forecaster.remember(old);
+        self.forecaster.remember(old.iter().copied().map(Some));
         for value in old {
             self.keep_value(Some(*value));
         }

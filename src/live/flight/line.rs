@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::engine::analyzer::past::{Bin, Past, Seen};
 use crate::engine::autoscaler::Manual;
 use crate::engine::autoscaler::rules;
 use crate::engine::balancer::prequal;
@@ -14,7 +15,7 @@ use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Permit,
 use crate::engine::{Command, InstanceState};
 use crate::live::control::rules as told;
 use crate::scenario::Scenario;
-use crate::units::Span;
+use crate::units::{Span, Time};
 
 const OUTCOMES: [(&str, Outcome); 7] = [
     ("success", Outcome::Success),
@@ -52,6 +53,11 @@ pub fn input(input: &Input) -> Value {
         json!([kind, r.index, r.attempt, r.client, r.endpoint, r.region, r.avoid.map(|id| id.0)])
     };
     match input {
+        Input::Remember(past) => {
+            let seen = |seen: Seen| json!([seen.requests, seen.observed.0]);
+            let bins: Vec<Value> = past.bins.iter().map(|bin| json!([bin.began.0, seen(bin.seen)])).collect();
+            json!(["remember", past.calendar.0, bins, past.into_bin.0, seen(past.under_way)])
+        }
         Input::Adopt => json!(["adopt"]),
         Input::Admit(it) => request("admit", it),
         Input::AdmitTold(it, answer) => {
@@ -140,6 +146,13 @@ pub fn read_input(line: &Value, scenario: &Scenario) -> Option<Input> {
         })
     };
     Some(match line[0].as_str()? {
+        "remember" => {
+            let seen = |said: &Value| Some(Seen { requests: said[0].as_u64()?, observed: Span(said[1].as_u64()?) });
+            let bin = |said: &Value| Some(Bin { began: Time(said[0].as_u64()?), seen: seen(&said[1])? });
+            let bins: Option<Vec<Bin>> = line[2].as_array()?.iter().map(bin).collect();
+            let (calendar, into_bin) = (Span(whole(1)?), Span(whole(3)?));
+            Input::Remember(Past { calendar, bins: bins?, into_bin, under_way: seen(&line[4])? })
+        }
         "adopt" => Input::Adopt,
         "admit" => Input::Admit(request()?),
         "admit_told" => Input::AdmitTold(request()?, read_store_answer(&line[7])?),
@@ -254,7 +267,15 @@ mod tests {
             reset_after: Span(1 << 40),
         };
         let refused = Answer::Decided { rule: 1, verdict, took: Span(9) };
+        let seen = Seen { requests: 12, observed: Span(34) };
+        let past = Past {
+            calendar: Span(1 << 50),
+            bins: vec![Bin { began: Time(1 << 49), seen }],
+            into_bin: Span(56),
+            under_way: Seen::default(),
+        };
         for it in [
+            Input::Remember(past),
             Input::AdmitTold(request, refused),
             Input::AdmitTold(request, Answer::Failed { why: Lapse::Crowded, took: Span(0) }),
             Input::AdmitTold(request, Answer::Unasked),

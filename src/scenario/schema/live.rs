@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::scenario::live::{Limits, Live, Provider, QuotaStore, Timeouts, Tls};
+use crate::scenario::live::{History, Limits, Live, Provider, QuotaStore, Timeouts, Tls};
 use crate::scenario::reader::{Field, Section};
 use crate::units::Span;
 
@@ -33,6 +33,7 @@ pub(crate) fn live(field: &Field) -> Option<Live> {
             websocket: s.or("websocket", default.websocket, Field::boolean),
             tls: s.optional("tls", tls),
             quota_store: s.optional("quota_store", quota_store),
+            history: s.optional("history", history),
             timeouts: s.or("timeouts", default.timeouts, timeouts),
             limits: s.or("limits", default.limits, limits),
         };
@@ -103,6 +104,17 @@ fn tls(field: &Field) -> Option<Tls> {
         let key = s.required("key", "key = \"gateway.key\"", Field::file);
         let handshake = s.or("handshake", Span::from_secs(10), Field::positive_span);
         Some(Tls { certificate: certificate?, key: key?, handshake })
+    })
+}
+
+fn history(field: &Field) -> Option<History> {
+    field.section(|s| {
+        let path = s.required("path", "path = \"traffic.db\"", Field::new_file);
+        let keep = s.or("keep", Span::from_secs(8 * 7 * 86_400), |f| match f.span()? {
+            keep if keep >= Span::from_mins(60) => Some(keep),
+            _ => f.unfit("a duration of at least 1h"),
+        });
+        Some(History { path: path?, keep })
     })
 }
 
