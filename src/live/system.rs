@@ -12,6 +12,7 @@ use crate::live::clock::duration;
 use crate::live::control::{self, Control};
 use crate::live::driver::{Driver, Flight};
 use crate::live::faults::Faults;
+use crate::live::fleet::adoption::Adoption;
 use crate::live::fleet::{self, Fleet, Ready};
 use crate::live::flight::Header;
 use crate::live::gateway::Gateway;
@@ -83,6 +84,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct System {
     fleet: Arc<Fleet>,
+    adoption: Adoption,
     gateway: Arc<Gateway>,
     listen: SocketAddr,
     control: SocketAddr,
@@ -118,6 +120,7 @@ impl System {
         let is_process = matches!(live.provider, live::Provider::Process { .. });
         let faults = Faults::new(scenario, is_own, is_process, settings.seed);
         let ready = Ready::start(provider, scenario, live, first, is_own).await?;
+        let adoption = ready.adoption().clone();
         let clients = 4096.max(scenario.clients.population.population as usize);
         let endpoints = &scenario.service.endpoints;
         let flight = flight.map(|flight| Flight { header: Header { clients, ..flight.header }, ..flight });
@@ -133,12 +136,17 @@ impl System {
         let controls = Control::new(Arc::clone(&fleet), live, control);
         let driving = tokio::spawn(Arc::clone(&fleet).run());
         let controlling = tokio::spawn(control::serve(Arc::new(controls), control_listener));
-        Ok(System { fleet, gateway, listen, control, stop, served, driving, controlling })
+        Ok(System { fleet, adoption, gateway, listen, control, stop, served, driving, controlling })
     }
 
     /// Where requests are taken.
     pub fn listen(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// What became of the instances of an earlier gateway.
+    pub fn adoption(&self) -> &Adoption {
+        &self.adoption
     }
 
     /// The gateway.
@@ -191,7 +199,8 @@ fn provider(settings: &Settings) -> Result<Arc<dyn Provider>, Error> {
             Arc::new(Processes::of_words(backend(settings), program.clone(), live.stop_timeout)?)
         }
         live::Provider::Command { program } => {
-            Arc::new(Calls::new(program.clone(), live.launch_timeout, live.stop_timeout))
+            let fleet = settings.scenario.name.clone();
+            Arc::new(Calls::new(program.clone(), fleet, live.launch_timeout, live.stop_timeout))
         }
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! Instances are this very test program, started once more as [`an_instance_serves`].
 
+mod adoption;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -75,8 +77,9 @@ impl Serve {
 
     fn start_with(text: &str) -> Serve {
         let folder = folder(&[("serve.toml", text.as_bytes())]);
+        let told = fs::File::create(folder.path().join("told")).unwrap();
         let mut command = wavetank(folder.path());
-        command.args(["serve", "serve.toml"]).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(["serve", "serve.toml"]).stdout(Stdio::piped()).stderr(told);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut address = |name: &str| -> SocketAddr {
@@ -127,6 +130,11 @@ impl Serve {
             std::thread::park_timeout(Duration::from_millis(20));
         }
         panic!("{what} never came: {:#}", self.status());
+    }
+
+    /// What it has written to standard error.
+    fn told(&self) -> String {
+        fs::read_to_string(self.folder.path().join("told")).unwrap()
     }
 
     /// Process ids of the instances that answer.
