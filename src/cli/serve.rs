@@ -74,6 +74,7 @@ impl Stop {
 async fn until_stopped(settings: Settings, flight: Option<Flight>, args: &ServeArgs) -> Result<Exit, Failure> {
     let mut stop = Stop::listen()?;
     let mut reload = signal(SignalKind::hangup()).context("cannot listen to signals").or_run_failed()?;
+    let wanted = settings.live.limits.connections;
     let scheme = if settings.live.tls.is_some() { "https" } else { "http" };
     let system = tokio::select! {
         started = System::start(settings, flight) => started.map_err(told)?,
@@ -87,6 +88,12 @@ async fn until_stopped(settings: Settings, flight: Option<Flight>, args: &ServeA
         system.control()
     );
     tell_of_orphans(system.adoption());
+    let room = system.room().clients;
+    if room < wanted {
+        eprintln!(
+            "there is room for {room} clients, and live.limits.connections = {wanted}: raise `ulimit -n`, two for each"
+        );
+    }
     let telling = tokio::spawn(tell(Arc::clone(system.driver())));
     loop {
         tokio::select! {

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::live::clock::duration;
 use crate::live::control::{self, Control};
+use crate::live::descriptors::Room;
 use crate::live::driver::{Driver, Flight};
 use crate::live::faults::Faults;
 use crate::live::fleet::adoption::Adoption;
@@ -85,6 +86,7 @@ pub enum Error {
 pub struct System {
     fleet: Arc<Fleet>,
     adoption: Adoption,
+    room: Room,
     gateway: Arc<Gateway>,
     listen: SocketAddr,
     control: SocketAddr,
@@ -127,16 +129,20 @@ impl System {
         let driver = Driver::new(scenario, settings.seed, endpoints, clients, settings.record, flight);
         let driver = Arc::new(driver);
         let fleet = ready.under(Arc::clone(&driver), faults);
-        let gateway = Gateway::new(Arc::clone(&driver), scenario, live, settings.seed, listen);
+        let most = scenario.autoscaler.as_ref().map_or(first, |autoscaler| autoscaler.max.max(first));
+        let room = Room::here(most);
+        let mut fitting = live.clone();
+        fitting.limits.connections = fitting.limits.connections.min(room.clients);
+        let gateway = Gateway::new(Arc::clone(&driver), scenario, &fitting, settings.seed, listen);
         #[cfg(feature = "tls")]
         let gateway = gateway.with_tls(tls);
         let gateway = Arc::new(gateway);
         let (stop, stopped) = watch::channel(false);
         let served = tokio::spawn(Arc::clone(&gateway).serve(listener, stopped));
-        let controls = Control::new(Arc::clone(&fleet), live, control);
+        let controls = Control::new(Arc::clone(&fleet), live, room.callers, control);
         let driving = tokio::spawn(Arc::clone(&fleet).run());
         let controlling = tokio::spawn(control::serve(Arc::new(controls), control_listener));
-        Ok(System { fleet, adoption, gateway, listen, control, stop, served, driving, controlling })
+        Ok(System { fleet, adoption, room, gateway, listen, control, stop, served, driving, controlling })
     }
 
     /// Where requests are taken.
@@ -147,6 +153,11 @@ impl System {
     /// What became of the instances of an earlier gateway.
     pub fn adoption(&self) -> &Adoption {
         &self.adoption
+    }
+
+    /// How many clients and callers fit at once.
+    pub fn room(&self) -> Room {
+        self.room
     }
 
     /// The gateway.
