@@ -123,6 +123,8 @@ pub(crate) struct Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.driving.abort();
+        // What was told since the last look is still to be written down.
+        self.driver.write_flight();
     }
 }
 

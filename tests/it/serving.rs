@@ -69,7 +69,7 @@ fn converse(stream: TcpStream) -> std::io::Result<()> {
 
 /// More than sockets between an instance and a client hold.
 fn flood(mut stream: &TcpStream) -> std::io::Result<()> {
-    const PART: [u8; 1 << 16] = [b'x'; 1 << 16];
+    static PART: [u8; 1 << 16] = [b'x'; 1 << 16];
     const PARTS: usize = 1024;
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", PARTS * PART.len())?;
     (0..PARTS).try_for_each(|_| stream.write_all(&PART))?;
@@ -230,6 +230,13 @@ fn is_alive(pid: u32) -> bool {
     // One that nobody has reaped yet is dead all the same.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+/// Resident memory of a process \[KiB\].
+fn resident(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// Sends a request as it is; status 0: no answer came.

@@ -44,12 +44,12 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
         match target.as_str() {
             "/trickled-head" => return trickle(stream, "HTTP/1.1 200 OK\r\nX-Long: "),
             "/trickled-body" => return trickle(stream, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"),
-            "/endless-head" => loop {
+            "/endless-head" => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nX-Long: ")?;
                 loop {
                     stream.write_all(&[b'x'; 1000])?;
                 }
-            },
+            }
             "/many-fields" => {
                 let fields: String = (0..1000).map(|n| format!("X-{n}: {n}\r\n")).collect();
                 return stream.write_all(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n").as_bytes());

@@ -27,7 +27,7 @@ fn what_clients_and_instances_have_written_down_agrees_whatever_is_killed() {
                 let serve = &serve;
                 scope.spawn(move || {
                     let one = |n: usize| {
-                        let method = if n % 2 == 0 { "GET" } else { "POST" };
+                        let method = if n.is_multiple_of(2) { "GET" } else { "POST" };
                         let target = format!("/echo/{}/{client}/{n}", method.to_ascii_lowercase());
                         let answer = serve.ask(serve.gateway, method, &target, None);
                         (target, answer)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{SCALES, Serve, config, raw};
+use super::{SCALES, Serve, config, raw, resident};
 
 /// Clients of each kind in a siege: idle ones as many as slow ones.
 const SLOW: usize = 1000;
@@ -17,6 +17,9 @@ const SLOW: usize = 1000;
 const BODIES: usize = 300;
 const READERS: usize = 100;
 const HEADS: usize = SLOW - BODIES - READERS;
+/// Most memory of a gateway under siege \[KiB\]: half a megabyte for each that reads nothing, 32 KiB for the others. What the readers have
+/// asked for is 6 GiB.
+const MOST_KIB: f64 = (64 * 1024 + READERS * 512 + (SLOW + HEADS + BODIES) * 32) as f64;
 /// No limit of addresses: all clients are here.
 const LIMITS: &str = "limits = { connections_per_address = 10000 }";
 
@@ -82,6 +85,7 @@ fn rest(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 /// A client that minds its manners: latencies of `n` requests on one connection, each with its own answer.
+#[expect(clippy::disallowed_methods, reason = "latencies of a real client are times on the wall")]
 fn ask_nicely(gateway: SocketAddr, name: &str, n: usize) -> Vec<Duration> {
     let mut stream = TcpStream::connect(gateway).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -126,6 +130,8 @@ fn a_thousand_idle_and_a_thousand_slow_clients_keep_nobody_from_an_answer() {
     serve.until("the siege", |serve| serve.metric("wavetank_requests_in_flight") == held);
     siege.drip();
     crowd(serve.gateway, "during", 4, 100);
+    let kib = resident(serve.child.id());
+    assert!(kib < MOST_KIB, "{kib} KiB for those who are slow");
     assert_eq!(serve.metric("wavetank_refused_connections_total"), 0.0);
     // However little comes at a time: a head has so long in all, a body so long between its parts.
     siege.drip();

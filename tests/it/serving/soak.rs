@@ -1,6 +1,5 @@
 //! Ten minutes of all that comes and goes, and the memory that is left of it.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Serve, signal};
+use super::{Serve, resident, signal};
 
 /// How much more the second half may take than the first \[share\]: a leak of a kilobyte for each slow client would be six times as much.
 const TOLERANCE: f64 = 0.10;
@@ -40,13 +39,6 @@ retries = 1
 limits = { connections_per_address = 10000 }
 timeouts = { head = "2s", body_idle = "2s", write_idle = "2s", response = "5s" }
 "#;
-
-/// Resident memory of a process \[KiB\].
-fn resident(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
 
 /// Slope of a straight line through points \[y for each x\], by least squares.
 fn slope(points: &[(f64, f64)]) -> f64 {
@@ -85,6 +77,7 @@ fn ask(gateway: SocketAddr, over: &AtomicBool, answered: &AtomicU64) -> std::io:
 /// `WAVETANK_SOAK_SECONDS` makes it shorter or longer than ten minutes.
 #[test]
 #[ignore = "ten minutes"]
+#[expect(clippy::disallowed_methods, reason = "it lasts for so long on the wall")]
 fn memory_is_flat_over_ten_minutes_of_everything_that_comes_and_goes() {
     let seconds = std::env::var("WAVETANK_SOAK_SECONDS").map_or(600, |text| text.parse::<u64>().unwrap());
     let serve = Serve::start(LIVE, SECTIONS);
