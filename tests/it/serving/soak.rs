@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Serve, resident, signal};
 
-/// How much more the second half may take than the first \[share\]: a leak of a kilobyte for each slow client would be six times as much.
+/// How much more the second half may take than the first \[share\]: a leak of a kilobyte for each slow client would be twice as much.
 const TOLERANCE: f64 = 0.10;
 /// The share of the run that is not looked at: pools, histograms and the allocator's arenas fill.
 const BEGINNING: f64 = 0.1;
