@@ -63,7 +63,9 @@ fn converse(stream: TcpStream) -> std::io::Result<()> {
             }
             _ => {}
         }
-        write!(&stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+        // In one piece: the second of two small ones would wait for the acknowledgement of the first.
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        (&stream).write_all(answer.as_bytes())?;
     }
 }
 
