@@ -44,6 +44,7 @@ use crate::engine::forecast::Prediction;
 use crate::engine::gates::{Answer, Gates};
 use crate::engine::hold::Hold;
 use crate::engine::limiter::hierarchy::{Denial, Hierarchy};
+use crate::engine::limiter::outside::{self, Tally};
 use crate::engine::limiter::{Key, Limiter, Verdict};
 use crate::engine::metrics::{FleetCounts, InstanceSize, InstanceView, Stage};
 use crate::engine::observation::{FleetObservation, Scraper};
@@ -255,6 +256,32 @@ impl Engine {
     /// Decides what happens to an attempt that arrives at `now`.
     #[inline(always)]
     pub fn admit(&mut self, now: Time, request: &Request) -> Admission {
+        self.arrived(now, request);
+        let decided = self.decide(now, request);
+        self.answer(now, decided)
+    }
+
+    /// Decides about an attempt of whose quota a store was asked that is not the engine's: [`Engine::asks_store`] said so, or not.
+    #[cold]
+    pub fn admit_told(&mut self, now: Time, request: &Request, answer: &outside::Answer) -> Admission {
+        self.arrived(now, request);
+        let decided = self.choose_told(now, request, answer);
+        self.answer(now, decided)
+    }
+
+    /// Whether a store outside is worth asking about an attempt that arrives at `now`.
+    pub fn asks_store(&self, now: Time) -> bool {
+        self.hierarchy.as_ref().is_some_and(|hierarchy| hierarchy.asks_store(now))
+    }
+
+    /// What a store outside was asked so far; `None`: none was.
+    pub fn store(&self) -> Option<&Tally> {
+        self.hierarchy.as_ref().and_then(|hierarchy| hierarchy.tally())
+    }
+
+    /// An attempt is offered: it is demand, whatever becomes of it.
+    #[inline(always)]
+    fn arrived(&mut self, now: Time, request: &Request) {
         if let Some(analyzer) = &mut self.analyzer
             && request.attempt == 1
         {
@@ -273,7 +300,11 @@ impl Engine {
         if let Some(scraper) = &mut self.scraper {
             scraper.offered();
         }
-        match self.decide(now, request) {
+    }
+
+    #[inline(always)]
+    fn answer(&mut self, now: Time, decided: Result<(InstanceId, Permit), Stopped>) -> Admission {
+        match decided {
             Ok((instance, permit)) => Admission::Forward { instance, permit },
             Err(Stopped::Refused(rejection)) => self.turn_away(now, rejection),
             Err(Stopped::Delayed(until)) => Admission::Delay { until },
@@ -296,6 +327,11 @@ impl Engine {
             return Some((0, limiter.check(now, key.of(request), 0)));
         }
         self.hierarchy.as_mut().map(|hierarchy| hierarchy.tightest(now, request))
+    }
+
+    /// The same of this gateway's own part of the quotas, which counts while a store outside does not answer.
+    pub fn own_quota(&mut self, now: Time, request: &Request) -> Option<(usize, Verdict)> {
+        self.hierarchy.as_mut().and_then(|hierarchy| hierarchy.tightest_part(now, request))
     }
 
     /// Whether a client could as well never have asked, as far as quotas go: its number may be given to another.
@@ -383,6 +419,19 @@ impl Engine {
             if !delay.is_zero() {
                 return Err(Stopped::Delayed(now.saturating_add(delay)));
             }
+        }
+        Ok(self.choose_behind_guard(now, request)?)
+    }
+
+    /// The choice behind quotas that a store has decided about.
+    fn choose_told(
+        &mut self,
+        now: Time,
+        request: &Request,
+        answer: &outside::Answer,
+    ) -> Result<(InstanceId, Permit), Stopped> {
+        if let Some(hierarchy) = &mut self.hierarchy {
+            hierarchy.admit_told(now, request, answer, &mut self.events).map_err(Rejection::from)?;
         }
         Ok(self.choose_behind_guard(now, request)?)
     }
@@ -1020,7 +1069,7 @@ impl From<Denial> for Rejection {
     fn from(denial: Denial) -> Rejection {
         match denial {
             Denial::Quota { retry_after } => Rejection::RateLimited { retry_after: retry_after.unwrap_or(Span::MAX) },
-            Denial::StoreDown => Rejection::Shed,
+            Denial::StoreDown => Rejection::QuotaStoreDown,
         }
     }
 }

@@ -14,6 +14,7 @@
 //! - [`control`] shows it all to people and programs, and takes their orders.
 //! - [`system`] starts and stops all of these together, for as many clients as [`descriptors`] says that there is room for.
 //! - [`backend`] is an instance that serves a scenario's `[service]` for real; [`callers`] are its clients; [`faults`] is what goes wrong.
+//! - `quotas` (feature `redis`) asks a store for the quotas that several gateways share.
 //! - [`flight`] writes down everything that the engine is told, and plays it back.
 //! - [`meter`] keeps the last ten minutes for those who look.
 //!
@@ -46,4 +47,6 @@ pub mod gateway;
 pub mod layer;
 pub mod meter;
 pub mod provider;
+#[cfg(feature = "redis")]
+pub mod quotas;
 pub mod system;

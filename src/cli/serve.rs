@@ -139,6 +139,10 @@ pub(super) fn told(error: Error) -> Failure {
         Error::Tls(_) => Exit::BadInput,
         #[cfg(not(feature = "tls"))]
         Error::NoTls => Exit::BadInput,
+        #[cfg(feature = "redis")]
+        Error::Quotas(_) => Exit::BadInput,
+        #[cfg(not(feature = "redis"))]
+        Error::NoQuotaStore => Exit::BadInput,
         Error::Fleet(_) => Exit::RunFailed,
     };
     Failure { exit, source: error.into() }

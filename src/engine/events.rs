@@ -179,6 +179,13 @@ pub enum EventKind {
         /// Load of the minute \[1/s\].
         rps: f64,
     },
+    /// The store of quotas that gateways share has not answered so often that it counts as lost.
+    QuotaStoreLost,
+    /// It answers again.
+    QuotaStoreBack {
+        /// How long it was lost.
+        after: Span,
+    },
     /// A fault of the scenario began.
     FaultStarted {
         /// "crash", "slow", …
@@ -224,6 +231,8 @@ impl EventKind {
             EventKind::SpikeEnded(_) => "spike_ended",
             EventKind::RegimeChanged { .. } => "regime_changed",
             EventKind::Anomaly { .. } => "anomaly",
+            EventKind::QuotaStoreLost => "quota_store_lost",
+            EventKind::QuotaStoreBack { .. } => "quota_store_back",
             EventKind::FaultStarted { .. } => "fault_started",
             EventKind::FaultEnded { .. } => "fault_ended",
         }

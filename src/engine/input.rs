@@ -6,6 +6,7 @@
 use crate::engine::autoscaler::Manual;
 use crate::engine::autoscaler::rules;
 use crate::engine::balancer::prequal;
+use crate::engine::limiter::outside;
 use crate::engine::observation::FleetObservation;
 use crate::engine::request::{Admission, Completion, InstanceId, Request};
 use crate::engine::{Command, Engine, InstanceState};
@@ -18,6 +19,8 @@ pub enum Input {
     Adopt,
     /// [`Engine::admit`].
     Admit(Request),
+    /// [`Engine::admit_told`].
+    AdmitTold(Request, outside::Answer),
     /// [`Engine::admit_held`].
     AdmitHeld(Request),
     /// [`Engine::admit_delayed`].
@@ -61,6 +64,7 @@ impl Input {
         match self {
             Input::Adopt => output.adopted = Some(engine.adopt(now)),
             Input::Admit(request) => output.admission = Some(engine.admit(now, request)),
+            Input::AdmitTold(request, answer) => output.admission = Some(engine.admit_told(now, request, answer)),
             Input::AdmitHeld(request) => output.admission = Some(engine.admit_held(now, request)),
             Input::AdmitDelayed(request) => output.admission = Some(engine.admit_delayed(now, request)),
             Input::AbandonHeld => engine.abandon_held(now),

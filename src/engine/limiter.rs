@@ -23,8 +23,8 @@
 //! Keys are dense numbers, so their state is one flat `Vec`; asking costs a handful of instructions and allocates
 //! nothing, but for a log that grows.
 //!
-//! Several rules at once, costs, and gateways that share a store are in [`hierarchy`] and [`shared`]; the values of response headers in
-//! [`headers`].
+//! Several rules at once, costs, and gateways that share a store are in [`hierarchy`] and [`shared`]; a store that is really there in
+//! [`outside`]; the values of response headers in [`headers`].
 //!
 //! Where callers choose who they are, [`keys`] finds a dense number for a name in bounded memory; a simulated client has one.
 //!
@@ -38,6 +38,8 @@ pub mod hierarchy;
 mod interpolated;
 pub mod keys;
 mod leaky_bucket;
+pub mod line;
+pub mod outside;
 pub mod shared;
 mod sliding_log;
 mod sliding_window;

@@ -75,6 +75,8 @@ pub enum Rejection {
     QueueFull,
     /// Refused by choice under overload, so that the rest is served in time.
     Shed,
+    /// The store of quotas does not answer, and nobody is let in without it.
+    QuotaStoreDown,
 }
 
 /// How an attempt that was forwarded ended.

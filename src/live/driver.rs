@@ -21,9 +21,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, broadcast, oneshot};
 
 use crate::engine::autoscaler::Manual;
-use crate::engine::balancer::prequal::Answer;
+use crate::engine::balancer::prequal;
 use crate::engine::events::Event;
 use crate::engine::input::{Input, Output};
+use crate::engine::limiter::outside::Answer;
 use crate::engine::request::{Admission, InstanceId, Outcome, Permit, Rejection, Request};
 use crate::engine::{Command, Engine, InstanceState};
 use crate::live::clock::Clock;
@@ -205,6 +206,11 @@ impl Driver {
     /// Asks the engine about an attempt.
     pub fn admit(self: &Arc<Driver>, request: &Request) -> Passage {
         self.ask(request, Input::Admit(*request))
+    }
+
+    /// The same, a store of quotas having been asked.
+    pub fn admit_told(self: &Arc<Driver>, request: &Request, answer: Answer) -> Passage {
+        self.ask(request, Input::AdmitTold(*request, answer))
     }
 
     /// Asks the engine again about an attempt whose delay is over.
@@ -545,7 +551,7 @@ impl Core {
     fn answer_probes(&mut self, now: Time) {
         while let Some(id) = self.engine.next_probe() {
             if let Some((rif, latency)) = self.roster.load(id) {
-                self.feed(now, Input::Probed(id, Answer { rif, latency }));
+                self.feed(now, Input::Probed(id, prequal::Answer { rif, latency }));
             }
         }
     }

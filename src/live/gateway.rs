@@ -41,6 +41,8 @@ use tokio::sync::watch;
 use crate::engine::overload::budget::{self, Budget};
 use crate::engine::request::InstanceId;
 use crate::live::driver::Driver;
+#[cfg(feature = "redis")]
+use crate::live::quotas::Quotas;
 use crate::scenario::live::Live;
 use crate::scenario::service::Service;
 use crate::scenario::{Scenario, Traffic};
@@ -79,6 +81,9 @@ pub struct Gateway {
     /// `None`: clients speak in the clear.
     #[cfg(feature = "tls")]
     tls: Option<tls::Tls>,
+    /// Where quotas are that other gateways count against as well; `None`: in the engine.
+    #[cfg(feature = "redis")]
+    quotas: Option<Quotas>,
 }
 
 impl Gateway {
@@ -104,6 +109,8 @@ impl Gateway {
             connections: Arc::new(Connections::new(live.limits)),
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "redis")]
+            quotas: None,
             live: live.clone(),
             driver,
         }
@@ -114,6 +121,13 @@ impl Gateway {
     #[must_use]
     pub fn with_tls(self, tls: Option<tls::Tls>) -> Gateway {
         Gateway { tls, ..self }
+    }
+
+    /// Has a store decide about quotas.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub fn with_quotas(self, quotas: Option<Quotas>) -> Gateway {
+        Gateway { quotas, ..self }
     }
 
     /// Reads the certificate again, and says whether there is one; if it cannot be used, the one before stays.

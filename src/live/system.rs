@@ -23,6 +23,8 @@ use crate::live::provider::addresses::Addresses;
 use crate::live::provider::command::Calls;
 use crate::live::provider::process::Processes;
 use crate::live::provider::{self, Provider};
+#[cfg(feature = "redis")]
+use crate::live::quotas::{self, Quotas};
 use crate::scenario::Scenario;
 use crate::scenario::live::{self, Live};
 use crate::units::Span;
@@ -76,6 +78,16 @@ pub enum Error {
     #[cfg(not(feature = "tls"))]
     #[error("live.tls: this program was built without TLS: build it with the feature tls, or remove the section")]
     NoTls,
+    /// The store of quotas cannot be used.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Quotas(#[from] quotas::Error),
+    /// This program knows no store of quotas.
+    #[cfg(not(feature = "redis"))]
+    #[error(
+        "live.quota_store: this program was built without Redis: build it with the feature redis, or remove the section"
+    )]
+    NoQuotaStore,
     /// The first instances did not come up.
     #[error(transparent)]
     Fleet(#[from] fleet::Error),
@@ -110,6 +122,10 @@ impl System {
         if live.tls.is_some() {
             return Err(Error::NoTls);
         }
+        #[cfg(not(feature = "redis"))]
+        if live.quota_store.is_some() {
+            return Err(Error::NoQuotaStore);
+        }
         // An address that is taken is told before anything is started.
         let (listener, listen) = bind("live.listen", live.listen).await?;
         let (control_listener, control) = bind("live.control", live.control).await?;
@@ -136,6 +152,8 @@ impl System {
         let gateway = Gateway::new(Arc::clone(&driver), scenario, &fitting, settings.seed, listen);
         #[cfg(feature = "tls")]
         let gateway = gateway.with_tls(tls);
+        #[cfg(feature = "redis")]
+        let gateway = gateway.with_quotas(store_of_quotas(scenario, live, &driver).await?);
         let gateway = Arc::new(gateway);
         let (stop, stopped) = watch::channel(false);
         let served = tokio::spawn(Arc::clone(&gateway).serve(listener, stopped));
@@ -190,6 +208,17 @@ impl System {
         self.fleet.driver().tick();
         self.controlling.abort();
     }
+}
+
+/// The store that keeps the quotas; `None`: the engine does.
+#[cfg(feature = "redis")]
+async fn store_of_quotas(
+    scenario: &Scenario,
+    live: &Live,
+    driver: &Arc<Driver>,
+) -> Result<Option<Quotas>, quotas::Error> {
+    let (Some(store), Some(sharing)) = (&live.quota_store, &scenario.limiter_extras.sharing) else { return Ok(None) };
+    Quotas::start(store, scenario, sharing.timeout, Arc::clone(driver)).await.map(Some)
 }
 
 async fn bind(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {

@@ -73,7 +73,7 @@ impl From<Rejection> for Failure {
             Rejection::BreakerOpen { .. } => Failure::CircuitOpen,
             Rejection::NoReadyInstance => Failure::NoInstance,
             Rejection::QueueFull => Failure::QueueFull,
-            Rejection::Shed => Failure::Shed,
+            Rejection::Shed | Rejection::QuotaStoreDown => Failure::Shed,
         }
     }
 }

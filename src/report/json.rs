@@ -499,7 +499,10 @@ fn event(event: &Event) -> Value {
             put("instance", value!(instance.0));
             put("warming", value!(warming));
         }
-        EventKind::HoldBegan | EventKind::BufferLeft => {}
+        EventKind::HoldBegan | EventKind::BufferLeft | EventKind::QuotaStoreLost => {}
+        EventKind::QuotaStoreBack { after } => {
+            put("after", number(after.as_secs_f64()));
+        }
         EventKind::BufferJoined { limit } => {
             put("limit", value!(limit));
         }

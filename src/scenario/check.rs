@@ -79,6 +79,9 @@ pub(crate) fn scenario(s: &Section, stem: &str, digest: String) -> Option<Scenar
     let (limiter, mut limiter_extras) =
         limiter.map_or((None, Default::default()), |(first, extras)| (Some(first), extras));
     limiter_extras.costs = endpoints.iter().map(|endpoint| endpoint.cost).collect();
+    if let Some(store) = s.field("live").and_then(|live| live.member("quota_store")) {
+        schema::limiter::check_stored(&store, s.field("limiter").as_ref(), limiter.as_ref(), &limiter_extras);
+    }
     let (analyzer, prediction_window) = s.optional("analyzer", schema::analyzer::analyzer).unzip();
     let dependencies = s.or("dependency", Vec::new(), schema::service::dependencies);
     let faults = s.or("fault", Vec::new(), |f| schema::faults::faults(f, zones, &dependencies));

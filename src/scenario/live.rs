@@ -39,6 +39,8 @@ pub struct Live {
     pub websocket: bool,
     /// Whether clients have to speak TLS, and with whose certificate; `None`: they speak in the clear. Takes the feature `tls`.
     pub tls: Option<Tls>,
+    /// Where quotas are that several gateways share (`limiter.shared`); `None`: in this gateway's memory. Takes the feature `redis`.
+    pub quota_store: Option<QuotaStore>,
     /// How long anybody may take.
     pub timeouts: Timeouts,
     /// How much anybody may send.
@@ -64,6 +66,7 @@ impl Default for Live {
             http2: false,
             websocket: true,
             tls: None,
+            quota_store: None,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         }
@@ -79,6 +82,17 @@ pub struct Tls {
     pub key: PathBuf,
     /// How long a handshake may take; default 10 s.
     pub handshake: Span,
+}
+
+/// A store of quotas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaStore {
+    /// Where it is: `redis://[user:password@]host[:port][/database]`.
+    pub url: String,
+    /// What the names of its keys begin with; default `wavetank`. Gateways that begin them alike share their quotas.
+    pub prefix: String,
+    /// Questions under way at once, ≥ 1; default 256. Requests beyond them are treated as if the store did not answer.
+    pub in_flight: u32,
 }
 
 /// Who starts and stops instances.

@@ -209,7 +209,7 @@ impl World<'_> {
         let hint = match rejection {
             Rejection::RateLimited { retry_after } => Some(retry_after),
             Rejection::BreakerOpen { until } => until.map(|until| until.since(self.now)),
-            Rejection::NoReadyInstance | Rejection::QueueFull | Rejection::Shed => None,
+            Rejection::NoReadyInstance | Rejection::QueueFull | Rejection::Shed | Rejection::QuotaStoreDown => None,
         };
         self.failed_with_hint(attempt, Failure::from(rejection), hint);
     }

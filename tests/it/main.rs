@@ -102,6 +102,10 @@ mod load;
 #[cfg(feature = "live")]
 mod serving;
 
+/// Gateways that share their quotas.
+#[cfg(feature = "redis")]
+mod quota_store;
+
 /// House rules that no compiler checks.
 mod tidy;
 

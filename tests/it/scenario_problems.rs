@@ -740,6 +740,31 @@ recovery = "ramp"
 }
 
 #[test]
+fn a_store_keeps_what_it_can_count() {
+    let stored = |store: &str, limiter: &str| words(&format!("[live]\nquota_store = {{ {store} }}\n{limiter}"));
+    let at = "url = 'redis://127.0.0.1:6379/0'";
+    let shared = "shared = { gateways = 2, mode = 'store' }";
+    assert_snapshot!(stored(at, ""), @r#"x.toml:2:1: live.quota_store: there are no quotas to keep: add [limiter], with shared = { gateways = 2, mode = "store" }"#);
+    assert_snapshot!(stored(at, "[limiter]\nalgorithm = 'gcra'\nlimit = 5\nwindow = '1s'"), @r#"x.toml:2:1: live.quota_store: gateways do not share their quotas by a store: add limiter.shared = { gateways = 2, mode = "store" }"#);
+    assert_snapshot!(stored(at, &format!("[limiter]\nalgorithm = 'sliding_log'\nlimit = 5\nwindow = '1s'\n{shared}")), @r#"x.toml:4:1: limiter.algorithm: live.quota_store does not count by "sliding_log", only by fixed_window, sliding_window, token_bucket and gcra"#);
+    assert_snapshot!(stored(at, &format!("[limiter]\npreset = 'cloudflare'\nlimit = 5\nwindow = '1s'\n{shared}")), @r#"x.toml:3:2: limiter: live.quota_store compares sliding windows after adding only: set compare = "after_adding""#);
+    assert_snapshot!(stored(at, &format!("[limiter]\nalgorithm = 'fixed_window'\nlimit = 5\nburst = 9\nwindow = '1s'\n{shared}")), @"x.toml:6:1: limiter.burst: live.quota_store keeps nothing of a fixed window for the next: token_bucket has a burst");
+    assert_snapshot!(stored(at, &format!("[limiter]\nalgorithm = 'gcra'\nlimit = 5\nwindow = '1500ns'\n{shared}")), @r#"x.toml:6:1: limiter.window: live.quota_store counts in whole microseconds, and "1.5µs" is none"#);
+    assert_snapshot!(stored(at, &format!("[limiter]\nalgorithm = 'gcra'\nlimit = 5\nwindow = '1s'\nalso = [{{ algorithm = 'gcra', limit = 1000000, window = '1w' }}]\n{shared}")), @r#"x.toml:7:47: limiter.also.0.window: live.quota_store counts exactly while limit or burst times window [µs] is below 2^53, and 1000000 times "7d" is not"#);
+    assert_snapshot!(stored("url = 'redis.internal:6379', in_flight = 0, prefix = 'a b', pool = 3", ""), @r#"
+    x.toml:2:1: live.quota_store: there are no quotas to keep: add [limiter], with shared = { gateways = 2, mode = "store" }
+    x.toml:2:23: live.quota_store.url: found another address, expected one such as "redis://127.0.0.1:6379/0"
+    x.toml:2:58: live.quota_store.in_flight: found 0, expected a whole number, 1 or more
+    x.toml:2:70: live.quota_store.prefix: found "a b", expected visible ASCII characters without spaces
+    x.toml:2:77: live.quota_store.pool: unknown key, expected one of url, prefix, in_flight
+    "#);
+    assert_snapshot!(stored("url = 'rediss://redis.internal'", ""), @r#"
+    x.toml:2:1: live.quota_store: there are no quotas to keep: add [limiter], with shared = { gateways = 2, mode = "store" }
+    x.toml:2:17: live.quota_store.url: TLS is not spoken to a store: put it on a network that is yours, as "redis://"
+    "#);
+}
+
+#[test]
 fn a_limiter_has_a_quota_of_its_algorithm() {
     assert_snapshot!(words("[limiter]\n"), @r#"
     x.toml:1:1: limiter.algorithm: missing, expected for example algorithm = "sliding_log"

@@ -242,7 +242,7 @@ fn resident(pid: u32) -> f64 {
 }
 
 /// Sends a request as it is; status 0: no answer came.
-fn raw(to: SocketAddr, request: &str) -> (u16, String) {
+pub fn raw(to: SocketAddr, request: &str) -> (u16, String) {
     let Ok(mut stream) = TcpStream::connect(to) else { return (0, String::new()) };
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let mut answer = Vec::new();

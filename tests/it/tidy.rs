@@ -243,7 +243,7 @@ fn the_import_table_forbids_what_it_should() {
 }
 
 /// A word, the files that may have it (by the beginning of their path), and what others should do.
-const CONFINED: [(&str, &[&str], &str); 22] = [
+const CONFINED: [(&str, &[&str], &str); 23] = [
     ("plotters::", &["src/report/chart"], "draw in report/chart.rs: the library must build without it"),
     ("polars::", &["src/dataset/", "src/dataset.rs"], "tables are read and written in dataset: pass plain values"),
     ("clap::", &["src/cli"], "parse arguments in cli, and pass plain values"),
@@ -289,6 +289,7 @@ const CONFINED: [(&str, &[&str], &str); 22] = [
     ("tower_", &["src/live/layer"], "the engine is a layer in live/layer.rs"),
     ("hyper::", &["src/live", "src/load"], "HTTP is spoken in live and load"),
     ("object_store::", &["src/store"], "buckets are reached through store::Store"),
+    ("redis::", &["src/live/quotas"], "a store of quotas is asked in live/quotas: tell the engine what it said"),
     ("postcard::", &["src/record/archive.rs"], "whole runs are written and read by record::archive"),
     ("yaml_rust2", &["src/gate/openslo.rs", "src/manifest/"], "OpenSLO and manifests are YAML, scenarios are TOML"),
     (

@@ -4,8 +4,10 @@
 //! allow it**; what one rule refuses is charged to none. Of several refusals the longest wait counts. The order of rules
 //! changes no decision.
 
-use super::shared::{Shared, Sharing};
+use super::outside::{Answer, Outside, Tally};
+use super::shared::{self, Mode, OnFailure, Shared, Sharing};
 use super::{Config, Key, Limiter, Verdict};
+use crate::engine::events::Event;
 use crate::engine::request::Request;
 use crate::rng::{Dice, Stream};
 use crate::units::{Span, Time};
@@ -56,6 +58,8 @@ pub struct Hierarchy {
     gateways: u32,
     shadow: bool,
     would_refuse: u64,
+    /// Where a store may be asked.
+    outside: Option<Box<Outside>>,
     dice: Dice,
 }
 
@@ -124,10 +128,12 @@ pub(super) fn peek(limiter: &mut Limiter, now: Time, key: u32, cost: u32) -> Res
 impl Hierarchy {
     /// Full quotas; `keys` tells how many keys of a kind there are.
     pub fn new(first: &Config, extras: &Extras, keys: impl Fn(Key) -> usize, seed: u64) -> Hierarchy {
+        let keys: &dyn Fn(Key) -> usize = &keys;
         let rule = |config: &Config| match &extras.sharing {
             None => Rule::Alone(config.key, Limiter::new(config, keys(config.key))),
             Some(sharing) => Rule::Shared(config.key, Box::new(Shared::new(config, sharing, keys(config.key)))),
         };
+        let outside = extras.sharing.as_ref().filter(|sharing| sharing.mode == Mode::Store);
         Hierarchy {
             rules: std::iter::once(first).chain(&extras.also).map(rule).collect(),
             windows: std::iter::once(first).chain(&extras.also).map(|config| config.window).collect(),
@@ -135,6 +141,7 @@ impl Hierarchy {
             gateways: extras.sharing.as_ref().map_or(1, |sharing| sharing.gateways),
             shadow: extras.shadow,
             would_refuse: 0,
+            outside: outside.map(|sharing| Box::new(outside_of(first, extras, sharing, keys, seed))),
             dice: Dice::new(seed ^ 0x4741_5445, Stream::Balancer),
         }
     }
@@ -142,6 +149,39 @@ impl Hierarchy {
     /// Lets a request in under every rule, or says which wait is the longest; `Ok` is how long it waits before it goes on.
     pub fn admit(&mut self, now: Time, request: &Request) -> Result<Span, Denial> {
         let decision = self.decide(now, request);
+        self.carried_out(decision)
+    }
+
+    /// The same, a store having been asked; where there is none to ask, its answer counts for nothing.
+    pub fn admit_told(
+        &mut self,
+        now: Time,
+        request: &Request,
+        answer: &Answer,
+        events: &mut Vec<Event>,
+    ) -> Result<Span, Denial> {
+        let Some(outside) = &mut self.outside else { return self.admit(now, request) };
+        let decision = outside.decide(now, request, answer, events).map(|()| Span::ZERO);
+        self.carried_out(decision)
+    }
+
+    /// Whether a store is asked now.
+    pub fn asks_store(&self, now: Time) -> bool {
+        self.outside.as_ref().is_some_and(|outside| !outside.is_silent(now))
+    }
+
+    /// What a store was asked so far; `None`: none was.
+    pub fn tally(&self) -> Option<&Tally> {
+        self.outside.as_ref().map(|outside| outside.tally()).filter(|tally| **tally != Tally::default())
+    }
+
+    /// What this gateway's own part of the quotas leaves a client whom no store decided about; `None`: it has no part.
+    pub fn tightest_part(&mut self, now: Time, request: &Request) -> Option<(usize, Verdict)> {
+        self.outside.as_mut()?.tightest(now, request)
+    }
+
+    /// A decision as it is carried out: not at all, where it is only looked at.
+    fn carried_out(&mut self, decision: Result<Span, Denial>) -> Result<Span, Denial> {
         if self.shadow {
             self.would_refuse += u64::from(decision.is_err());
             return Ok(Span::ZERO);
@@ -204,6 +244,15 @@ impl Hierarchy {
         }
         Ok(delay)
     }
+}
+
+/// The engine's side of a store, with this gateway's part of every quota if that replaces it.
+fn outside_of(first: &Config, extras: &Extras, sharing: &Sharing, keys: &dyn Fn(Key) -> usize, seed: u64) -> Outside {
+    let part = |config: &Config| shared::part(config, sharing.gateways.max(1));
+    let also = extras.also.iter().map(part).collect();
+    let own = Extras { also, costs: extras.costs.clone(), ..Extras::default() };
+    let parts = (sharing.on_failure == OnFailure::Local).then(|| Hierarchy::new(&part(first), &own, keys, seed));
+    Outside::new(sharing.on_failure, parts)
 }
 
 /// The denial that lasts longer; never is the longest.

@@ -13,9 +13,12 @@
 //! back. A request that asks a store that is away waits for its time-out first; after five of those nobody asks for five seconds, so
 //! that a dead store costs its time-out a few times and not for every request.
 //!
+//! A live gateway may ask a store that is really there instead ([`super::outside`]).
+//!
 //! What is absent: how long a store takes to answer when it is well, clocks that differ, a failover that loses writes.
 
 use super::hierarchy::{Denial, peek, verdict};
+use super::line::Line;
 use super::{Config, Limiter, Verdict};
 use crate::units::{Span, Time};
 
@@ -72,43 +75,11 @@ pub enum OnFailure {
     Closed,
 }
 
-/// Time-outs after which nobody asks the store for a while.
-const TIMEOUTS: u32 = 5;
-const SILENCE: Span = Span::from_secs(5);
-
-/// Whether the store is asked although it may be away.
-#[derive(Clone, Debug)]
-struct Line {
-    timeout: Span,
-    /// Requests that asked in vain since it last answered, or since the last silence.
-    in_vain: u32,
-    /// When as many as it takes have timed out.
-    silent_from: Option<Time>,
-}
-
-impl Line {
-    fn is_silent(&self, now: Time) -> bool {
-        self.silent_from.is_some_and(|from| from <= now && now < from + SILENCE)
-    }
-
-    /// How long a request waits that comes while the store is away.
-    fn wait(&mut self, now: Time) -> Span {
-        if self.is_silent(now) {
-            return Span::ZERO;
-        }
-        if self.silent_from.is_some_and(|from| from + SILENCE <= now) {
-            self.answered();
-        }
-        self.in_vain += 1;
-        if self.in_vain == TIMEOUTS {
-            self.silent_from = Some(now + self.timeout);
-        }
-        self.timeout
-    }
-
-    fn answered(&mut self) {
-        (self.in_vain, self.silent_from) = (0, None);
-    }
+/// The part of a quota that each of `gateways` enforces by itself.
+pub(super) fn part(config: &Config, gateways: u32) -> Config {
+    let limit = (config.limit / gateways).max(1);
+    let burst = config.burst.map(|burst| (burst / gateways).max(1));
+    Config { limit, burst, ..config.clone() }
 }
 
 /// One rule at all gateways.
@@ -116,6 +87,7 @@ impl Line {
 pub(super) struct Shared {
     mode: Mode,
     outages: Vec<(Time, Time)>,
+    timeout: Span,
     line: Line,
     /// How long what was let in last has waited for the store.
     waited: Span,
@@ -137,11 +109,7 @@ impl Shared {
     pub(super) fn new(config: &Config, sharing: &Sharing, keys: usize) -> Shared {
         let m = sharing.gateways.max(1);
         let whole = || Limiter::new(config, keys);
-        let part = || {
-            let limit = (config.limit / m).max(1);
-            let burst = config.burst.map(|burst| (burst / m).max(1));
-            Limiter::new(&Config { limit, burst, ..config.clone() }, keys)
-        };
+        let part = || Limiter::new(&part(config, m), keys);
         let has_store = !matches!(sharing.mode, Mode::Independent | Mode::Divided);
         let own = match sharing.mode {
             Mode::Independent | Mode::Sync { .. } => (0..m).map(|_| whole()).collect(),
@@ -152,7 +120,8 @@ impl Shared {
         Shared {
             mode: sharing.mode,
             outages: sharing.outages.clone(),
-            line: Line { timeout: sharing.timeout, in_vain: 0, silent_from: None },
+            timeout: sharing.timeout,
+            line: Line::default(),
             waited: Span::ZERO,
             on_failure: sharing.on_failure,
             central: has_store.then(whole),
@@ -165,6 +134,15 @@ impl Shared {
             unsynced: Vec::new(),
             synced_at: Time::ZERO,
         }
+    }
+
+    /// How long a request waits that comes while the store is away.
+    fn wait(&mut self, now: Time) -> Span {
+        if self.line.is_silent(now) {
+            return Span::ZERO;
+        }
+        self.line.failed(now, now + self.timeout);
+        self.timeout
     }
 
     /// Whether the store does not answer, or is not asked.
@@ -199,7 +177,7 @@ impl Shared {
         let place = gateway as usize;
         self.waited = Span::ZERO;
         if self.is_out(now) {
-            self.waited = self.line.wait(now);
+            self.waited = self.wait(now);
             return match self.on_failure {
                 OnFailure::Open => Ok(()),
                 OnFailure::Closed => Err(Denial::StoreDown),

@@ -6,6 +6,7 @@ use hyper::Response;
 use hyper::header::{ACCEPT, HeaderMap};
 
 use super::{Body, of_kind};
+use crate::engine::limiter::outside::{Lapse, Tally};
 use crate::live::driver::log::BreakerState;
 use crate::live::driver::{Core, Driver};
 use crate::live::meter::BUCKETS;
@@ -59,6 +60,9 @@ fn text(driver: &Driver, open: bool) -> String {
     driver.with(|now, core| {
         requests(&mut page, core);
         fleet(&mut page, core);
+        if let Some(tally) = core.engine.store() {
+            quota_store(&mut page, tally);
+        }
         page.gauge("wavetank_uptime_seconds", "Time since the gateway began.", now.as_secs_f64());
     });
     if open {
@@ -99,6 +103,30 @@ fn requests(page: &mut Page, core: &Core) {
     }
     page.sample(&format!("{name}_sum"), "", totals.latency_sum);
     page.sample(&format!("{name}_count"), "", sum as f64);
+}
+
+/// What a store of quotas was asked, and how it answered.
+fn quota_store(page: &mut Page, tally: &Tally) {
+    let name = "wavetank_quota_store_decisions_total";
+    page.family(name, "counter", "Attempts that the store of quotas decided about.");
+    page.sample(name, "{decision=\"allowed\"}", tally.allowed as f64);
+    page.sample(name, "{decision=\"refused\"}", tally.refused as f64);
+    let name = "wavetank_quota_store_failures_total";
+    page.family(name, "counter", "Questions that the store of quotas did not decide, by reason.");
+    for ((reason, _), failed) in Lapse::ALL.iter().zip(tally.failed) {
+        page.sample(name, &format!("{{reason=\"{reason}\"}}"), failed as f64);
+    }
+    page.counter(
+        "wavetank_quota_store_unasked_total",
+        "Attempts about which the store of quotas was not asked, as it had not answered lately.",
+        tally.unasked,
+    );
+    let name = "wavetank_quota_store_duration_seconds";
+    page.family(name, "summary", "Time until the store of quotas answered.");
+    page.sample(&format!("{name}_sum"), "", tally.took.as_secs_f64());
+    page.sample(&format!("{name}_count"), "", (tally.allowed + tally.refused) as f64);
+    let is_up = if tally.lost_since.is_none() { 1.0 } else { 0.0 };
+    page.gauge("wavetank_quota_store_up", "Whether the store of quotas decides: 1, or 0 while it is lost.", is_up);
 }
 
 fn fleet(page: &mut Page, core: &Core) {

@@ -36,6 +36,7 @@ pub fn status(driver: &Driver) -> Value {
             "minInstances": bounds.map(|(min, _)| min),
             "maxInstances": bounds.map(|(_, max)| max),
             "circuitBreakerState": breaker(core),
+            "quotaStore": core.engine.store().map(|tally| if tally.lost_since.is_none() { "ok" } else { "degraded" }),
             "recentActions": recent,
             "currentMetrics": metrics(&clock, now, core),
             "fleet": instances(&clock, core),

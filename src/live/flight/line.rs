@@ -7,6 +7,8 @@ use crate::engine::autoscaler::rules;
 use crate::engine::balancer::prequal;
 use crate::engine::events::Event;
 use crate::engine::input::{Input, Output};
+use crate::engine::limiter::Verdict;
+use crate::engine::limiter::outside::{Answer, Lapse};
 use crate::engine::observation::{FleetObservation, InstanceSample};
 use crate::engine::request::{Admission, Completion, InstanceId, Outcome, Permit, Rejection, Request};
 use crate::engine::{Command, InstanceState};
@@ -52,6 +54,13 @@ pub fn input(input: &Input) -> Value {
     match input {
         Input::Adopt => json!(["adopt"]),
         Input::Admit(it) => request("admit", it),
+        Input::AdmitTold(it, answer) => {
+            let mut told = request("admit_told", it);
+            if let Value::Array(parts) = &mut told {
+                parts.push(store_answer(answer));
+            }
+            told
+        }
         Input::AdmitHeld(it) => request("admit_held", it),
         Input::AdmitDelayed(it) => request("admit_delayed", it),
         Input::AbandonHeld => json!(["abandon_held"]),
@@ -85,6 +94,34 @@ pub fn input(input: &Input) -> Value {
     }
 }
 
+/// What came of asking a store of quotas.
+fn store_answer(answer: &Answer) -> Value {
+    match answer {
+        Answer::Decided { rule, verdict: v, took } => {
+            let retry_after = v.retry_after.map(|wait| wait.0);
+            json!(["decided", rule, v.allowed, v.limit, v.remaining, retry_after, v.reset_after.0, took.0])
+        }
+        Answer::Failed { why, took } => json!(["failed", name(&Lapse::ALL, *why), took.0]),
+        Answer::Unasked => json!(["unasked"]),
+    }
+}
+
+fn read_store_answer(said: &Value) -> Option<Answer> {
+    let whole = |i: usize| said[i].as_u64();
+    let small = |i: usize| whole(i).and_then(|n| u32::try_from(n).ok());
+    Some(match said[0].as_str()? {
+        "decided" => {
+            let retry_after = if said[5].is_null() { None } else { Some(Span(whole(5)?)) };
+            let (allowed, reset_after) = (said[2].as_bool()?, Span(whole(6)?));
+            let verdict = Verdict { allowed, limit: small(3)?, remaining: small(4)?, retry_after, reset_after };
+            Answer::Decided { rule: small(1)?, verdict, took: Span(whole(7)?) }
+        }
+        "failed" => Answer::Failed { why: named(&Lapse::ALL, &said[1])?, took: Span(whole(2)?) },
+        "unasked" => Answer::Unasked,
+        _ => return None,
+    })
+}
+
 /// What a line says that an engine is told; `None`: nothing.
 pub fn read_input(line: &Value, scenario: &Scenario) -> Option<Input> {
     let whole = |i: usize| line[i].as_u64();
@@ -105,6 +142,7 @@ pub fn read_input(line: &Value, scenario: &Scenario) -> Option<Input> {
     Some(match line[0].as_str()? {
         "adopt" => Input::Adopt,
         "admit" => Input::Admit(request()?),
+        "admit_told" => Input::AdmitTold(request()?, read_store_answer(&line[7])?),
         "admit_held" => Input::AdmitHeld(request()?),
         "admit_delayed" => Input::AdmitDelayed(request()?),
         "abandon_held" => Input::AbandonHeld,
@@ -165,6 +203,7 @@ pub fn output(output: &Output) -> Value {
         Admission::Reject(Rejection::NoReadyInstance) => json!(["no_instance"]),
         Admission::Reject(Rejection::QueueFull) => json!(["queue_full"]),
         Admission::Reject(Rejection::Shed) => json!(["shed"]),
+        Admission::Reject(Rejection::QuotaStoreDown) => json!(["quota_store_down"]),
     }));
     said.extend(output.commands.iter().map(|command| match command {
         Command::Launch(id) => json!(["launch", id.0]),
@@ -207,7 +246,18 @@ mod tests {
         let fleet = FleetObservation { instances: vec![sample], lost: true, held: 2.5 };
         let rule = told::parse(&json!({ "name": "a", "metric": "error_rate", "operator": "lte", "threshold": 0.1,
             "action": "alert" }));
+        let verdict = Verdict {
+            allowed: false,
+            limit: 10,
+            remaining: 0,
+            retry_after: Some(Span(77)),
+            reset_after: Span(1 << 40),
+        };
+        let refused = Answer::Decided { rule: 1, verdict, took: Span(9) };
         for it in [
+            Input::AdmitTold(request, refused),
+            Input::AdmitTold(request, Answer::Failed { why: Lapse::Crowded, took: Span(0) }),
+            Input::AdmitTold(request, Answer::Unasked),
             Input::Adopt,
             Input::Admit(request),
             Input::AdmitHeld(Request { avoid: None, ..request }),

@@ -9,6 +9,8 @@ use hyper::{Response, StatusCode};
 use super::body::Answer;
 use super::fields::{self, REQUEST_ID};
 use crate::engine::breaker::{self, Fallback};
+use crate::engine::limiter::line::Line;
+use crate::engine::limiter::outside::Answer as Stored;
 use crate::engine::limiter::{self, Verdict, headers::Headers};
 use crate::engine::request::{self, Outcome, Rejection};
 use crate::live::driver::Driver;
@@ -38,17 +40,27 @@ impl Words {
         }
     }
 
-    /// The answer to a request that the engine has just refused.
+    /// The answer to a request that the engine has just refused. `stored` is what came of asking a store of quotas about it; `None`: there is
+    /// none.
     pub fn refusal(
         &self,
         driver: &Driver,
         who: &request::Request,
         rejection: Rejection,
+        stored: Option<Stored>,
         id: &HeaderValue,
         json: bool,
     ) -> Response<Answer> {
         let is_limited = matches!(rejection, Rejection::RateLimited { .. });
-        let (now, left) = driver.with(|now, core| (now, if is_limited { core.engine.quota(now, who) } else { None }));
+        let (now, left) = driver.with(|now, core| {
+            let left = match stored {
+                _ if !is_limited => None,
+                None => core.engine.quota(now, who),
+                Some(Stored::Decided { rule, verdict, .. }) => Some((rule as usize, verdict)),
+                Some(Stored::Failed { .. } | Stored::Unasked) => core.engine.own_quota(now, who),
+            };
+            (now, left)
+        });
         let quota = left.and_then(|(rule, left)| Some((left, *self.quotas.get(rule)?)));
         rejected(rejection, now, quota, self, id, json)
     }
@@ -128,6 +140,10 @@ pub fn rejected(
         Rejection::NoReadyInstance => retry_after(own(503, "no instance is ready", id, json), 1),
         Rejection::QueueFull => retry_after(own(503, "every instance is full", id, json), 1),
         Rejection::Shed => own(503, "refused, so that others are served in time", id, json),
+        Rejection::QuotaStoreDown => {
+            let response = own(503, "quotas cannot be looked up", id, json);
+            retry_after(response, limiter::headers::retry_after_seconds(Line::SILENCE))
+        }
     };
     let why = HeaderValue::from_static(Failure::from(rejection).name());
     response.headers_mut().insert(REFUSED, why);

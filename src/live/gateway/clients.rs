@@ -12,6 +12,11 @@ const MOST: u32 = 1 << 16;
 /// Bits of an IPv6 address that count: a client has all addresses of its network.
 const PREFIX: u8 = 64;
 
+/// The name of a client at this address.
+pub fn name(address: IpAddr) -> u128 {
+    keys::of_address(address, PREFIX)
+}
+
 /// Who has which number.
 #[derive(Debug)]
 pub struct Clients(Mutex<Keys>);
@@ -27,7 +32,7 @@ impl Clients {
     pub fn number(&self, driver: &Driver, address: IpAddr) -> u32 {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_idle = |key| driver.with(|now, core| core.engine.is_idle(now, key));
-        match clients.find(keys::of_address(address, PREFIX), is_idle) {
+        match clients.find(name(address), is_idle) {
             Found::Key(number) => number,
             // Overflow has a number here.
             Found::Refused | Found::Free => MOST,

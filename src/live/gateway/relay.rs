@@ -1,7 +1,7 @@
 //! A request's way through the gateway, from its head to the head of its answer.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,15 +17,20 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::body::{Answer, Outgoing, Relay, UnderWay};
+#[cfg(feature = "redis")]
+use super::clients;
 use super::fields::{self, Facts};
 use super::guard::{Guard, Shared};
 use super::head::{Framing, Head, Refusal, refuse};
 use super::inspector::Decision;
 use super::upstream::{Connection, Upstream};
 use super::{Gateway, answer, tunnel};
+use crate::engine::limiter::outside::Answer as Stored;
 use crate::engine::request::{self, InstanceId, Outcome, Rejection};
 use crate::live::clock::{self, duration};
 use crate::live::driver::{Exchange, Passage, Ticket};
+#[cfg(feature = "redis")]
+use crate::live::quotas::Whose;
 use crate::record::outcome::Failure;
 
 /// `Max-Forwards`.
@@ -233,6 +238,7 @@ impl Gateway {
         fields::outbound(&mut parts.headers, &parts.uri, &facts)?;
         let mut asked = self.asked(&parts, is_local, number, origin.client);
         let is_of_a_run = is_local && fields::number(&parts.headers, &fields::INDEX).is_some();
+        let client_address = (!is_of_a_run).then_some(origin.client);
         parts.uri = origin_form(&parts.uri);
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
@@ -252,26 +258,30 @@ impl Gateway {
             self.budget().deposit(self.driver.clock().now());
         }
         let who = asked;
-        let refused = |rejection: Rejection, exchange: Exchange| {
-            let response = self.words.refusal(&self.driver, &who, rejection, id, json);
+        let refused = |rejection: Rejection, stored: Option<Stored>, exchange: Exchange| {
+            let response = self.words.refusal(&self.driver, &who, rejection, stored, id, json);
             exchange.ended(Some(Failure::from(rejection)));
             // A body that nobody will read stands in the way of the next request.
             if has_body && client.shared.is_some() { answer::closing(response) } else { response }
         };
         for retries_left in (0..=self.live.retries).rev() {
-            let mut passage = self.driver.admit(&asked);
+            let stored = self.stored(&asked, client_address).await;
+            let mut passage = match stored {
+                Some(answer) => self.driver.admit_told(&asked, answer),
+                None => self.driver.admit(&asked),
+            };
             if let Passage::Later(until) = passage {
                 tokio::time::sleep(duration(until.since(self.driver.clock().now()))).await;
                 passage = self.driver.admit_delayed(&asked);
             }
             let ticket = match passage {
                 Passage::Go(ticket) => ticket,
-                Passage::Refused(rejection) => return Ok(refused(rejection, exchange)),
+                Passage::Refused(rejection) => return Ok(refused(rejection, stored, exchange)),
                 // Its quota has been paid: it is not asked a second time.
-                Passage::Later(_) => return Ok(refused(Rejection::NoReadyInstance, exchange)),
+                Passage::Later(_) => return Ok(refused(Rejection::NoReadyInstance, stored, exchange)),
                 Passage::Wait(wait) => match wait.wait().await {
                     Some(ticket) => ticket,
-                    None => return Ok(refused(Rejection::NoReadyInstance, exchange)),
+                    None => return Ok(refused(Rejection::NoReadyInstance, stored, exchange)),
                 },
             };
             let instance = ticket.instance();
@@ -335,7 +345,7 @@ impl Gateway {
     }
 
     /// What the engine is asked.
-    fn asked(&self, parts: &Parts, is_local: bool, number: u64, client: std::net::IpAddr) -> request::Request {
+    fn asked(&self, parts: &Parts, is_local: bool, number: u64, client: IpAddr) -> request::Request {
         let told = |name: HeaderName| if is_local { fields::number(&parts.headers, &name) } else { None };
         let endpoint = self.service.endpoint_before(parts.method.as_str(), parts.uri.path());
         let attempt = told(fields::ATTEMPT).and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1);
@@ -354,6 +364,20 @@ impl Gateway {
                 request::Request { index: number, attempt, client, endpoint, region: 0, avoid: None }
             }
         }
+    }
+
+    /// What came of asking the store of quotas about an attempt of a client's at this address, or of a run's; `None`: there is no store.
+    #[cfg(feature = "redis")]
+    async fn stored(&self, asked: &request::Request, client: Option<IpAddr>) -> Option<Stored> {
+        let whose = client.map_or(Whose::OfRun(asked.client), |address| Whose::Address(clients::name(address)));
+        Some(self.quotas.as_ref()?.ask(asked, whose).await)
+    }
+
+    /// This program knows no store.
+    #[cfg(not(feature = "redis"))]
+    #[expect(clippy::unused_async, reason = "with a store there is something to wait for")]
+    async fn stored(&self, _: &request::Request, _: Option<IpAddr>) -> Option<Stored> {
+        None
     }
 
     /// Sends an attempt, and waits for the head of its answer.

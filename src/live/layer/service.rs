@@ -136,7 +136,7 @@ impl Shared {
         id: &HeaderValue,
         json: bool,
     ) -> Response<Body<B>> {
-        let refusal = self.words.refusal(&self.driver, asked, rejection, id, json);
+        let refusal = self.words.refusal(&self.driver, asked, rejection, None, id, json);
         refusal.map(|answer| match answer {
             Answer::Own(bytes) => Body::own(bytes),
             // A refusal comes from nowhere else.

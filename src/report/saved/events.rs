@@ -84,6 +84,8 @@ fn kind(at: &At) -> Result<Option<EventKind>, String> {
         "breaker_closed" => EventKind::BreakerClosed { scope: text("scope")? },
         "spike_detected" => EventKind::SpikeDetected(spike(at)?),
         "spike_ended" => EventKind::SpikeEnded(spike(at)?),
+        "quota_store_lost" => EventKind::QuotaStoreLost,
+        "quota_store_back" => EventKind::QuotaStoreBack { after: at.at("after").span()? },
         "fault_started" => {
             EventKind::FaultStarted { fault: text("fault")?, until: at.at("until").optional(At::time)? }
         }

@@ -7,8 +7,10 @@ use crate::scenario::reader::{Field, Section};
 use crate::units::Time;
 
 mod preset;
+mod stored;
 
 use preset::Preset;
+pub(crate) use stored::check_stored;
 
 /// `[limiter]`.
 pub(crate) fn limiter(field: &Field) -> Option<(Config, Extras)> {

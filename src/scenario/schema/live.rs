@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::scenario::live::{Limits, Live, Provider, Timeouts, Tls};
+use crate::scenario::live::{Limits, Live, Provider, QuotaStore, Timeouts, Tls};
 use crate::scenario::reader::{Field, Section};
 use crate::units::Span;
 
@@ -32,6 +32,7 @@ pub(crate) fn live(field: &Field) -> Option<Live> {
             http2: s.or("http2", default.http2, Field::boolean),
             websocket: s.or("websocket", default.websocket, Field::boolean),
             tls: s.optional("tls", tls),
+            quota_store: s.optional("quota_store", quota_store),
             timeouts: s.or("timeouts", default.timeouts, timeouts),
             limits: s.or("limits", default.limits, limits),
         };
@@ -102,6 +103,28 @@ fn tls(field: &Field) -> Option<Tls> {
         let key = s.required("key", "key = \"gateway.key\"", Field::file);
         let handshake = s.or("handshake", Span::from_secs(10), Field::positive_span);
         Some(Tls { certificate: certificate?, key: key?, handshake })
+    })
+}
+
+fn quota_store(field: &Field) -> Option<QuotaStore> {
+    field.section(|s| {
+        let url = s.required("url", "url = \"redis://127.0.0.1:6379/0\"", |f| match f.text()? {
+            url if url.strip_prefix("redis://").is_some_and(|rest| !rest.is_empty()) => Some(url),
+            url if url.starts_with("rediss://") => {
+                f.contradiction("TLS is not spoken to a store: put it on a network that is yours, as \"redis://\"")
+            }
+            // What is there may be a password.
+            _ => f.unfit_part("another address", "one such as \"redis://127.0.0.1:6379/0\""),
+        });
+        let prefix = s.or("prefix", "wavetank".to_string(), |f| match f.text()? {
+            prefix if prefix.bytes().all(|b| b.is_ascii_graphic()) => Some(prefix),
+            _ => f.unfit("visible ASCII characters without spaces"),
+        });
+        let in_flight = s.or("in_flight", 256, |f| match f.count(1)? {
+            n if n <= 100_000 => Some(n),
+            _ => f.unfit("1 to 100000 questions"),
+        });
+        Some(QuotaStore { url: url?, prefix, in_flight })
     })
 }
 
