@@ -750,7 +750,7 @@ fn a_store_keeps_what_it_can_count() {
     assert_snapshot!(stored(at, &format!("[limiter]\npreset = 'cloudflare'\nlimit = 5\nwindow = '1s'\n{shared}")), @r#"x.toml:3:2: limiter: live.quota_store compares sliding windows after adding only: set compare = "after_adding""#);
     assert_snapshot!(stored(at, &format!("[limiter]\nalgorithm = 'fixed_window'\nlimit = 5\nburst = 9\nwindow = '1s'\n{shared}")), @"x.toml:6:1: limiter.burst: live.quota_store keeps nothing of a fixed window for the next: token_bucket has a burst");
     assert_snapshot!(stored(at, &format!("[limiter]\nalgorithm = 'gcra'\nlimit = 5\nwindow = '1500ns'\n{shared}")), @r#"x.toml:6:1: limiter.window: live.quota_store counts in whole microseconds, and "1.5µs" is none"#);
-    assert_snapshot!(stored(at, &format!("[limiter]\nalgorithm = 'gcra'\nlimit = 5\nwindow = '1s'\nalso = [{{ algorithm = 'gcra', limit = 1000000, window = '1w' }}]\n{shared}")), @r#"x.toml:7:47: limiter.also.0.window: live.quota_store counts exactly while limit or burst times window [µs] is below 2^53, and 1000000 times "7d" is not"#);
+    assert_snapshot!(stored(at, &format!("[limiter]\nalgorithm = 'gcra'\nlimit = 5\nwindow = '1s'\nalso = [{{ algorithm = 'gcra', limit = 1000000, window = '1w' }}]\n{shared}")), @r#"x.toml:7:48: limiter.also.0.window: live.quota_store counts exactly while limit or burst times window [µs] is below 2^53, and 1000000 times "7d" is not"#);
     assert_snapshot!(stored("url = 'redis.internal:6379', in_flight = 0, prefix = 'a b', pool = 3", ""), @r#"
     x.toml:2:1: live.quota_store: there are no quotas to keep: add [limiter], with shared = { gateways = 2, mode = "store" }
     x.toml:2:23: live.quota_store.url: found another address, expected one such as "redis://127.0.0.1:6379/0"
