@@ -12,7 +12,7 @@
 //! - `layer` (feature `tower`) is the same driver before a service in its own process.
 //! - [`fleet`] does what the engine asks of instances, through a [`provider`].
 //! - [`control`] shows it all to people and programs, and takes their orders.
-//! - [`system`] starts and stops all of these together.
+//! - [`system`] starts and stops all of these together, for as many clients as [`descriptors`] says that there is room for.
 //! - [`backend`] is an instance that serves a scenario's `[service]` for real; [`callers`] are its clients; [`faults`] is what goes wrong.
 //! - `quotas` (feature `redis`) asks a store for the quotas that several gateways share.
 //! - [`flight`] writes down everything that the engine is told, and plays it back.
@@ -38,6 +38,7 @@ pub mod backend;
 pub mod callers;
 pub mod clock;
 pub mod control;
+pub mod descriptors;
 pub mod driver;
 pub mod faults;
 pub mod fleet;

@@ -27,6 +27,7 @@ pub mod search;
 pub mod sobol;
 pub mod space;
 pub mod study;
+pub mod surrogate;
 pub mod tpe;
 pub mod tuned;
 pub mod usual;

@@ -12,7 +12,8 @@ use super::exit::{Exit, Failure, OrExit};
 use super::flight::recording;
 use crate::engine::input::Input;
 use crate::live::driver::{Driver, Flight, Told};
-use crate::live::provider::process;
+use crate::live::fleet::adoption::{Adoption, Dismissed};
+use crate::live::provider::{Orphan, process};
 use crate::live::system::{Error, Settings, System};
 use crate::scenario::{self, Scenario};
 
@@ -73,6 +74,7 @@ impl Stop {
 async fn until_stopped(settings: Settings, flight: Option<Flight>, args: &ServeArgs) -> Result<Exit, Failure> {
     let mut stop = Stop::listen()?;
     let mut reload = signal(SignalKind::hangup()).context("cannot listen to signals").or_run_failed()?;
+    let wanted = settings.live.limits.connections;
     let scheme = if settings.live.tls.is_some() { "https" } else { "http" };
     let system = tokio::select! {
         started = System::start(settings, flight) => started.map_err(told)?,
@@ -87,6 +89,13 @@ async fn until_stopped(settings: Settings, flight: Option<Flight>, args: &ServeA
     );
     for note in system.notes() {
         eprintln!("{note}");
+    }
+    tell_of_orphans(system.adoption());
+    let room = system.room().clients;
+    if room < wanted {
+        eprintln!(
+            "there is room for {room} clients, and live.limits.connections = {wanted}: raise `ulimit -n`, two for each"
+        );
     }
     let telling = tokio::spawn(tell(Arc::clone(system.driver())));
     loop {
@@ -113,6 +122,16 @@ async fn until_stopped(settings: Settings, flight: Option<Flight>, args: &ServeA
     }
     telling.abort();
     Ok(Exit::Done)
+}
+
+/// What became of instances that were there before.
+fn tell_of_orphans(adoption: &Adoption) {
+    for Orphan { number, address } in &adoption.adopted {
+        eprintln!("adopted instance {number} at {address}");
+    }
+    for Dismissed { orphan, reason } in &adoption.dismissed {
+        eprintln!("stopped instance {} at {}: {reason}", orphan.number, orphan.address);
+    }
 }
 
 /// What cannot be started is bad input where the input says it, else a failed run.

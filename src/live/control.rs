@@ -25,6 +25,7 @@ mod traffic;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
@@ -35,6 +36,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::live::clock::duration;
 use crate::live::fleet::Fleet;
@@ -47,6 +49,8 @@ const PAGE: &str = include_str!("control/dashboard.html");
 const OPENAPI: &str = include_str!("control/openapi.json");
 /// Longest body \[bytes\].
 const MAX_BODY: usize = 1024 * 1024;
+/// The pause after a connection could not be accepted.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 
 /// The body of an answer.
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -56,13 +60,21 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub struct Control {
     fleet: Arc<Fleet>,
     door: Door,
-    head_timeout: std::time::Duration,
+    /// For the head of a request, and for its body.
+    patience: Duration,
+    /// Callers that may still come.
+    places: Arc<Semaphore>,
 }
 
 impl Control {
-    /// Controls `fleet` from `address`.
-    pub fn new(fleet: Arc<Fleet>, live: &Live, address: SocketAddr) -> Control {
-        Control { fleet, door: Door::new(live, address), head_timeout: duration(live.timeouts.head) }
+    /// Controls `fleet` from `address`, for at most so many callers at once.
+    pub fn new(fleet: Arc<Fleet>, live: &Live, callers: u32, address: SocketAddr) -> Control {
+        Control {
+            fleet,
+            door: Door::new(live, address),
+            patience: duration(live.timeouts.head),
+            places: Arc::new(Semaphore::new(callers as usize)),
+        }
     }
 }
 
@@ -89,20 +101,23 @@ impl Problem {
 pub async fn serve(control: Arc<Control>, listener: TcpListener) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
             continue;
         };
+        // Who finds no place is turned away at once, and may come again.
+        let Ok(place) = Arc::clone(&control.places).try_acquire_owned() else { continue };
         let control = Arc::clone(&control);
         tokio::spawn(async move {
-            let head_timeout = control.head_timeout;
+            let patience = control.patience;
             let service = service_fn(move |request| {
                 let control = Arc::clone(&control);
                 async move { Ok::<_, Infallible>(control.answer(request).await) }
             });
             let mut builder = hyper::server::conn::http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_buf_size(64 * 1024);
+            builder.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(64 * 1024);
             // How a caller's connection ends is its own business.
             let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            drop(place);
         });
     }
 }
@@ -147,7 +162,13 @@ impl Control {
             return self.read(&path, &request);
         }
         self.door.check_change(request.headers())?;
-        let body = body(request).await?;
+        let body = body(request);
+        let body = tokio::time::timeout(self.patience, body).await.map_err(|_| {
+            Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the body takes longer than {} s", self.patience.as_secs_f64()),
+            )
+        })??;
         self.change(&path, &body)
     }
 

@@ -360,10 +360,11 @@ impl Driver {
     }
 
     /// Writes down what the engine was told since the last time. A recording that cannot be written ends there.
-    fn write_flight(&self) {
+    pub(in crate::live) fn write_flight(&self) {
+        // Held from the taking to the writing, so that lines stay in their order whoever else writes.
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = self.with(|_, core| core.tape.as_mut().map(Tape::take));
         let Some(lines) = lines else { return };
-        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(to) = sink.as_mut()
             && let Err(error) = flight::pour(&lines, to)
         {

@@ -9,6 +9,7 @@
 //!
 //! Every instance has one task of its own that leads it through its life, and takes orders.
 
+pub mod adoption;
 mod life;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ use crate::live::provider::{self, Provider};
 use crate::scenario::Scenario;
 use crate::scenario::live::{Live, Timeouts};
 use crate::units::{Span, Time};
+use adoption::Adoption;
 use life::Life;
 
 /// How often an instance that starts is asked whether it is well.
@@ -59,6 +61,9 @@ const LOOK: usize = 64 * 1024;
 /// Why there is no fleet.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The provider could not say what an earlier gateway has left behind.
+    #[error("cannot tell which instances there are already")]
+    Orphans(#[source] provider::Error),
     /// The provider could not start an instance.
     #[error("cannot start instance {}", id.0)]
     Launch {
@@ -130,6 +135,7 @@ pub struct Ready {
     provider: Arc<dyn Provider>,
     terms: Terms,
     first: Vec<(InstanceId, Arc<Upstream>)>,
+    adoption: Adoption,
 }
 
 /// The fleet under an engine.
@@ -147,7 +153,8 @@ pub struct Fleet {
 }
 
 impl Ready {
-    /// Starts the first `n` instances, and waits until each is well. `tells`: they answer at `/-/stats`.
+    /// Adopts the instances that are there, starts those that are missing, and waits until each is well. Where there are none the first
+    /// are `n`, and otherwise as few as the autoscaler may have: their number was its decision. `tells`: they answer at `/-/stats`.
     pub async fn start(
         provider: Arc<dyn Provider>,
         scenario: &Scenario,
@@ -165,13 +172,17 @@ impl Ready {
             pre_stop_delay: scenario.fleet.pre_stop_delay,
             tells,
         };
+        let (fewest, most) =
+            scenario.autoscaler.as_ref().map_or((n, n), |autoscaler| (autoscaler.min, autoscaler.max));
+        let (adoption, mut first) = adoption::adopt(&*provider, &terms, most.max(n)).await?;
+        let adopted = first.len();
+        let wanted = if adopted == 0 { n } else { fewest };
         let mut starting = tokio::task::JoinSet::new();
-        for id in (0..n).map(InstanceId) {
+        for id in (adopted as u32..wanted).map(InstanceId) {
             let (provider, terms) = (Arc::clone(&provider), terms.clone());
             starting
                 .spawn(async move { bring_up(&*provider, &terms, id, || {}).await.map(|upstream| (id, upstream)) });
         }
-        let mut first = Vec::new();
         let mut failed = None;
         while let Some(started) = starting.join_next().await {
             match started {
@@ -182,18 +193,24 @@ impl Ready {
         }
         first.sort_by_key(|(id, _)| *id);
         if let Some(error) = failed {
-            for (id, _) in first {
+            // What was there before stays there for whoever tries again.
+            for (id, _) in first.into_iter().skip(adopted) {
                 // The first problem is the one to tell.
                 let _ = provider.terminate(id).await;
             }
             return Err(error);
         }
-        Ok(Ready { provider, terms, first })
+        Ok(Ready { provider, terms, first, adoption })
+    }
+
+    /// What became of the instances that were there already.
+    pub fn adoption(&self) -> &Adoption {
+        &self.adoption
     }
 
     /// Gives the fleet to an engine, whose time begins.
     pub fn under(self, driver: Arc<Driver>, faults: Faults) -> Arc<Fleet> {
-        let Ready { provider, terms, first } = self;
+        let Ready { provider, terms, first, .. } = self;
         let fleet = Arc::new(Fleet {
             driver,
             provider,

@@ -45,6 +45,7 @@ mod body;
 mod door;
 mod service;
 
+use std::io::Write;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,7 +60,8 @@ use crate::engine::InstanceState;
 use crate::engine::input::Input;
 use crate::engine::request::InstanceId;
 use crate::live::driver::roster::Vitals;
-use crate::live::driver::{Core, Driver, Told};
+use crate::live::driver::{Core, Driver, Flight, Told};
+use crate::live::flight::Header;
 use crate::live::gateway::answer::Words;
 use crate::live::gateway::clients::Clients;
 use crate::live::gateway::forwarded::Trust;
@@ -121,6 +123,8 @@ pub(crate) struct Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.driving.abort();
+        // What was told since the last look is still to be written down.
+        self.driver.write_flight();
     }
 }
 
@@ -135,15 +139,28 @@ impl EngineLayer {
         EngineLayer::new(&scenario::parse(text, name, "".as_ref(), &live()).map_err(LoadError::from)?)
     }
 
+    /// A layer with the scenario in a file, that writes to `sink` everything that its engine is told and what it answers, as it happens:
+    /// `wavetank replay-decisions` tells an engine the same and compares, to the last decision.
+    pub fn recording(path: impl AsRef<Path>, sink: impl Write + Send + 'static) -> Result<EngineLayer, Error> {
+        let path = path.as_ref();
+        let scenario = scenario::load(path, &live())?;
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|cause| LoadError::Unreadable { path: path.to_path_buf(), cause })?;
+        EngineLayer::with(&scenario, Some(flight(&scenario, path.display().to_string(), text, sink)))
+    }
+
     /// A layer with a scenario; its clock begins now.
     pub fn new(scenario: &Scenario) -> Result<EngineLayer, Error> {
+        EngineLayer::with(scenario, None)
+    }
+
+    fn with(scenario: &Scenario, flight: Option<Flight>) -> Result<EngineLayer, Error> {
         if scenario.autoscaler.as_ref().is_some_and(|autoscaler| autoscaler.min == 0) {
             return Err(Error::ScaledToNothing);
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::NoRuntime)?;
-        let clients = 4096.max(scenario.clients.population.population as usize);
         let endpoints = &scenario.service.endpoints;
-        let driver = Arc::new(Driver::new(scenario, scenario.seed, endpoints, clients, None, None));
+        let driver = Arc::new(Driver::new(scenario, scenario.seed, endpoints, clients(scenario), None, flight));
         driver.with(take_over);
         let door = Door::of(scenario, *driver.clock()).map(Arc::new);
         let (want, wanted) = watch::channel(driver.with(|_, core| core.engine.desired()));
@@ -211,6 +228,18 @@ impl<S> tower_layer::Layer<S> for EngineLayer {
 /// It is the live world, in which nobody has to say what comes, for how long, or how long it takes: a default, so that there is a `[live]` section.
 fn live() -> [String; 1] {
     ["live.websocket=true".to_string()]
+}
+
+/// Clients that the engine is built for.
+fn clients(scenario: &Scenario) -> usize {
+    4096.max(scenario.clients.population.population as usize)
+}
+
+/// A recording that begins with all that it takes to build the engine again.
+fn flight(scenario: &Scenario, name: String, text: String, sink: impl Write + Send + 'static) -> Flight {
+    let header =
+        Header { name, scenario: text, overrides: live().to_vec(), seed: scenario.seed, clients: clients(scenario) };
+    Flight { header, sink: Box::new(sink) }
 }
 
 /// The engine takes over the service of this process.

@@ -1,8 +1,11 @@
 //! Providers: who starts instances and stops them.
 //!
 //! A provider is asked for four things, each of which may be asked again without harm: *launch* an instance and say where it is, *drain*
-//! it, *terminate* it, and *observe* what it uses; those that can also *crash* one where a scenario wants a fault. It decides nothing: when, how many and which is the engine's business, whether an
-//! instance is well is asked of the instance itself.
+//! it, *terminate* it, and *observe* what it uses; those that can also *crash* one where a scenario wants a fault. It decides nothing:
+//! when, how many and which is the engine's business, whether an instance is well is asked of the instance itself.
+//!
+//! Where instances outlive a gateway that is killed, the next one asks for the *orphans* before it launches anything, and has the provider
+//! *adopt* or *dismiss* each.
 //!
 //! Containers and clouds would be further implementations of [`Provider`].
 
@@ -29,6 +32,15 @@ pub struct Usage {
     pub memory_bytes: Option<f64>,
 }
 
+/// An instance that an earlier gateway has left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// What that gateway called it.
+    pub number: u32,
+    /// Where it answers.
+    pub address: SocketAddr,
+}
+
 /// Starts and stops instances.
 pub trait Provider: Send + Sync + std::fmt::Debug {
     /// Starts an instance, and says where it will answer. It need not answer yet.
@@ -50,6 +62,19 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
 
     /// What an instance uses.
     fn observe(&self, id: InstanceId) -> Doing<'_, Result<Usage, Error>>;
+
+    /// Instances of an earlier gateway that are still there. None, where they end with it.
+    fn orphans(&self) -> Doing<'_, Result<Vec<Orphan>, Error>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// An orphan is `id` from here on; ids come one after the other from 0, before any launch.
+    fn adopt(&self, _: InstanceId, _: Orphan) {}
+
+    /// Stops an orphan that nobody adopts.
+    fn dismiss(&self, _: Orphan) -> Doing<'_, Result<(), Error>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// Why a provider could not do it.

@@ -10,8 +10,10 @@ use tokio::task::JoinHandle;
 
 use crate::live::clock::duration;
 use crate::live::control::{self, Control};
+use crate::live::descriptors::Room;
 use crate::live::driver::{Driver, Flight};
 use crate::live::faults::Faults;
+use crate::live::fleet::adoption::Adoption;
 use crate::live::fleet::{self, Fleet, Ready};
 use crate::live::flight::Header;
 use crate::live::gateway::Gateway;
@@ -107,6 +109,8 @@ pub enum Error {
 #[derive(Debug)]
 pub struct System {
     fleet: Arc<Fleet>,
+    adoption: Adoption,
+    room: Room,
     gateway: Arc<Gateway>,
     listen: SocketAddr,
     control: SocketAddr,
@@ -152,6 +156,7 @@ impl System {
         let is_process = matches!(live.provider, live::Provider::Process { .. });
         let faults = Faults::new(scenario, is_own, is_process, settings.seed);
         let ready = Ready::start(provider, scenario, live, first, is_own).await?;
+        let adoption = ready.adoption().clone();
         let clients = 4096.max(scenario.clients.population.population as usize);
         let endpoints = &scenario.service.endpoints;
         let flight = flight.map(|flight| Flight { header: Header { clients, ..flight.header }, ..flight });
@@ -163,7 +168,11 @@ impl System {
             _ => None,
         };
         let fleet = ready.under(Arc::clone(&driver), faults);
-        let gateway = Gateway::new(Arc::clone(&driver), scenario, live, settings.seed, listen);
+        let most = scenario.autoscaler.as_ref().map_or(first, |autoscaler| autoscaler.max.max(first));
+        let room = Room::here(most);
+        let mut fitting = live.clone();
+        fitting.limits.connections = fitting.limits.connections.min(room.clients);
+        let gateway = Gateway::new(Arc::clone(&driver), scenario, &fitting, settings.seed, listen);
         #[cfg(feature = "tls")]
         let gateway = gateway.with_tls(tls);
         #[cfg(feature = "redis")]
@@ -171,11 +180,13 @@ impl System {
         let gateway = Arc::new(gateway);
         let (stop, stopped) = watch::channel(false);
         let served = tokio::spawn(Arc::clone(&gateway).serve(listener, stopped));
-        let controls = Control::new(Arc::clone(&fleet), live, control);
+        let controls = Control::new(Arc::clone(&fleet), live, room.callers, control);
         let driving = tokio::spawn(Arc::clone(&fleet).run());
         let controlling = tokio::spawn(control::serve(Arc::new(controls), control_listener));
         Ok(System {
             fleet,
+            adoption,
+            room,
             gateway,
             listen,
             control,
@@ -191,6 +202,16 @@ impl System {
     /// Where requests are taken.
     pub fn listen(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// What became of the instances of an earlier gateway.
+    pub fn adoption(&self) -> &Adoption {
+        &self.adoption
+    }
+
+    /// How many clients and callers fit at once.
+    pub fn room(&self) -> Room {
+        self.room
     }
 
     /// The gateway.
@@ -267,7 +288,8 @@ fn provider(settings: &Settings) -> Result<Arc<dyn Provider>, Error> {
             Arc::new(Processes::of_words(backend(settings), program.clone(), live.stop_timeout)?)
         }
         live::Provider::Command { program } => {
-            Arc::new(Calls::new(program.clone(), live.launch_timeout, live.stop_timeout))
+            let fleet = settings.scenario.name.clone();
+            Arc::new(Calls::new(program.clone(), fleet, live.launch_timeout, live.stop_timeout))
         }
     })
 }

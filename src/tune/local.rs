@@ -1,7 +1,7 @@
 //! Local search: children of the best candidates, spread as these are.
 //!
-//! A child is its parent plus a normal step in each dimension, of the best candidates' own standard deviation, narrower with every
-//! generation and reflected at the edges. What has no order changes to another choice with probability 1/d.
+//! A child is its parent plus a normal step in each dimension, of the best candidates' own standard deviation, narrower the more of the budget
+//! is spent, and reflected at the edges. What has no order changes to another choice with probability 1/d.
 
 use std::f64::consts::TAU;
 
@@ -9,17 +9,19 @@ use super::space::{BELOW_ONE, Range, Space};
 use crate::rng::{Dice, Stream};
 use crate::statistics;
 
-/// Generations.
-pub const GENERATIONS: u32 = 3;
-/// Children of a generation.
-pub const CHILDREN: u32 = 16;
+/// Children that are drawn in a generation, to choose from.
+const DRAWN: u32 = 128;
+/// Points anywhere that compete with them, so that the search leaves a valley that is not the deepest.
+pub const ANYWHERE: u32 = 128;
+/// Of both, how many are played: few, for each generation learns from all before.
+pub const CHILDREN: usize = 4;
 /// Step that is not gone below.
 const LEAST_STEP: f64 = 0.02;
-/// Factor on steps from one generation to the next.
-const NARROWING: f64 = 0.9;
+/// Factor on steps when the whole budget is spent; from 1, it falls by equal ratios.
+const NARROWEST: f64 = 0.3;
 
-/// The children of `elite` (points of the cube, best first) in generation `generation`.
-pub fn children(elite: &[Vec<f64>], space: &Space, seed: u64, generation: u32) -> Vec<Vec<f64>> {
+/// The children of `elite` (points of the cube, best first) in generation `generation`, with this share of the budget spent \[0..1\].
+pub fn children(elite: &[Vec<f64>], space: &Space, seed: u64, generation: u32, spent: f64) -> Vec<Vec<f64>> {
     if elite.is_empty() {
         return Vec::new();
     }
@@ -29,7 +31,7 @@ pub fn children(elite: &[Vec<f64>], space: &Space, seed: u64, generation: u32) -
         .map(|k| {
             let all: Vec<f64> = elite.iter().map(|point| point[k]).collect();
             let spread = if all.len() < 2 { 0.0 } else { statistics::variance(&all).sqrt() };
-            spread.max(LEAST_STEP) * NARROWING.powi(generation as i32)
+            (spread * NARROWEST.powf(spent)).max(LEAST_STEP)
         })
         .collect();
     let child = |c: u32| {
@@ -57,7 +59,7 @@ pub fn children(elite: &[Vec<f64>], space: &Space, seed: u64, generation: u32) -
         };
         (0..d).map(coordinate).collect()
     };
-    (0..CHILDREN).map(child).collect()
+    (0..DRAWN).map(child).collect()
 }
 
 /// Brings a coordinate back into [0, 1) by mirrors at both ends.
@@ -75,13 +77,13 @@ mod tests {
         let space = Space::new(vec!["a=0..1".parse().unwrap(), "b={x, y, z}".parse().unwrap()], Vec::new(), |_| None);
         let space = space.unwrap();
         let elite = vec![vec![0.01, 0.5], vec![0.05, 0.5]];
-        let first = children(&elite, &space, 1, 0);
-        assert_eq!(first.len(), CHILDREN as usize);
-        assert_eq!(first, children(&elite, &space, 1, 0));
-        assert_ne!(first, children(&elite, &space, 1, 1));
+        let first = children(&elite, &space, 1, 0, 0.0);
+        assert_eq!(first.len(), DRAWN as usize);
+        assert_eq!(first, children(&elite, &space, 1, 0, 0.0));
+        assert_ne!(first, children(&elite, &space, 1, 1, 0.0));
         assert!(first.iter().all(|child| (0.0..0.25).contains(&child[0]) && (0.0..1.0).contains(&child[1])));
         let changed = first.iter().filter(|child| child[1] != 0.5).count();
-        assert!((1..16).contains(&changed), "{changed} of 16 changed their choice; half of them are expected to");
+        assert!((32..96).contains(&changed), "{changed} of 128 changed their choice; half of them are expected to");
     }
 
     #[test]

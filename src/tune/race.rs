@@ -2,12 +2,18 @@
 //! numbers, so that nothing is simulated twice.
 //!
 //! ```text
-//! rung   candidates     runs each    from a third of the budget
-//!  0     n₀             2
-//!  1     n₀ / 4         8             ── then the local search's children enter, with as many runs
-//!  2     n₀ / 16        32
-//!  3     n₀ / 64        64
+//! stage          candidates                                        runs each   until so much of the budget is spent
+//! spread         n₀, evenly over the space                         2           a third
+//! first rung     n₁ best of them                                   8
+//! local search   children of the 8 best; those that come among     2, then 8   all but what later rungs need
+//!                these by their first looks get as many runs
+//! later rungs    n₁ / 4, while that is more than confirmation      32, then 64
+//!                looks at anyway
 //! ```
+//!
+//! On common random numbers two runs tell costs apart far better than they tell a cost, so the search goes by first looks; whom these flatter
+//! (targets that held by luck) the next runs find out before there are children of it. Which children are worth a first look, a guess by
+//! all looks so far says ([`surrogate`](super::surrogate)).
 //!
 //! Candidates are ordered by [`Key`]: cost never competes with a broken target.
 
@@ -17,10 +23,14 @@ use super::judge::Score;
 
 /// Runs of a candidate in the first rung.
 pub const FIRST_RUNS: u32 = 2;
+/// Children that a generation of the local search may promote to as many runs as its parents have had.
+pub const PROMOTED: usize = 2;
 /// How many times fewer candidates, and more runs, a rung has than the one before.
 pub const FACTOR: u32 = 4;
 /// Runs after which no rung asks for more.
 pub const MOST_RUNS: u32 = 64;
+/// Generations in a row without a new setting after which there is taken to be no other.
+pub const BARREN: u32 = 10;
 /// Pairs of runs from which a candidate may be dropped in the middle of a rung.
 pub const FEWEST_PAIRS: u32 = 4;
 /// How sure it has to be then that it is dearer than the last one that would be kept.
@@ -56,9 +66,44 @@ pub fn first_rung(budget: u64) -> Rung {
     Rung { candidates: 1usize << room.ilog2().min(16), runs: FIRST_RUNS }
 }
 
-/// Runs of a race when each candidate keeps what it has.
-pub fn simulations(rungs: &[Rung]) -> u64 {
-    let mut before = 0;
+/// How a budget of runs is spent, about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The even spread.
+    pub spread: Rung,
+    /// The rungs after it; the local search follows the first.
+    pub rungs: Vec<Rung>,
+    /// Runs after which the local search ends, all before it included.
+    pub local: u64,
+}
+
+impl Plan {
+    /// That of a budget.
+    pub fn new(budget: u64) -> Plan {
+        let rungs = later_rungs(budget);
+        let last = simulations(&rungs[1..], rungs[0].runs);
+        Plan { spread: first_rung(budget), rungs, local: budget.saturating_sub(last) }
+    }
+}
+
+/// The rungs that a fifth of the budget pays for; of a small budget, half pays for as many of the finalists as it can.
+fn later_rungs(budget: u64) -> Vec<Rung> {
+    let from = |candidates| {
+        let mut rungs = rungs(Rung { candidates, runs: FIRST_RUNS }, FACTOR, MOST_RUNS).split_off(1);
+        // Confirmation looks at the finalists more carefully than any rung.
+        let telling = rungs.iter().take_while(|rung| rung.candidates > FINALISTS).count();
+        rungs.truncate(telling.max(1));
+        rungs
+    };
+    let affordable = |rungs: &Vec<Rung>| simulations(rungs, FIRST_RUNS) <= budget / 5;
+    let runs = FIRST_RUNS * FACTOR;
+    let few = (budget / 2 / u64::from(runs - FIRST_RUNS)).clamp(1, FINALISTS as u64) as usize;
+    let sizes = (0..16).map(|k| from((FACTOR as usize * FINALISTS) << k));
+    sizes.take_while(affordable).last().unwrap_or_else(|| vec![Rung { candidates: few, runs }])
+}
+
+/// Runs of these rungs when each candidate keeps what it has, which is `before` when it enters the first of them.
+pub fn simulations(rungs: &[Rung], mut before: u32) -> u64 {
     let mut sum = 0;
     for rung in rungs {
         sum += rung.candidates as u64 * u64::from(rung.runs - before);
@@ -120,12 +165,12 @@ mod tests {
         let race = rungs(Rung { candidates: 256, runs: 2 }, 4, 64);
         let shown: Vec<(usize, u32)> = race.iter().map(|rung| (rung.candidates, rung.runs)).collect();
         assert_eq!(shown, [(256, 2), (64, 8), (16, 32), (4, 64)]);
-        assert_eq!(simulations(&race), 256 * 2 + 64 * 6 + 16 * 24 + 4 * 32);
-        assert_eq!(simulations(&race), 1408);
+        assert_eq!(simulations(&race, 0), 256 * 2 + 64 * 6 + 16 * 24 + 4 * 32);
+        assert_eq!(simulations(&race, 0), 1408);
         // T-14: 81 + 27·2 + 9·6 + 3·18 + 54.
         let race = rungs(Rung { candidates: 81, runs: 1 }, 3, 81);
         assert_eq!(race.len(), 5);
-        assert_eq!(simulations(&race), 297);
+        assert_eq!(simulations(&race, 0), 297);
         // T-21: the brackets of Hyperband for 27 and factor 3.
         let bracket = |candidates, runs| {
             let rungs = rungs(Rung { candidates, runs }, 3, 27);
@@ -142,6 +187,22 @@ mod tests {
         assert_eq!(first_rung(1500), Rung { candidates: 128, runs: 2 });
         assert_eq!(first_rung(1536), Rung { candidates: 256, runs: 2 });
         assert_eq!(first_rung(0).candidates, 1);
+    }
+
+    #[test]
+    fn a_plan_spends_its_budget_and_looks_carefully_at_more_than_are_confirmed() {
+        let shown = |budget| {
+            let plan = Plan::new(budget);
+            let rungs: Vec<(usize, u32)> = plan.rungs.iter().map(|rung| (rung.candidates, rung.runs)).collect();
+            (plan.spread.candidates, rungs, plan.local)
+        };
+        // 8 · 6 runs are a sixth of 300; 32 · 6 a fifth of 1,000; 64 · 6 + 16 · 24 a fifth of 4,000.
+        assert_eq!(shown(300), (32, vec![(8, 8)], 300));
+        assert_eq!(shown(1000), (128, vec![(32, 8)], 1000));
+        assert_eq!(shown(4000), (512, vec![(64, 8), (16, 32)], 4000 - 16 * 24));
+        // Of a budget that is hardly one, something is looked at twice.
+        assert_eq!(shown(16), (2, vec![(1, 8)], 16));
+        assert_eq!(shown(0), (1, vec![(1, 8)], 0));
     }
 
     #[test]

@@ -6,9 +6,10 @@
 use super::expression::Unknown;
 use super::judge::{Outcome, Rules, Sample, Score};
 use super::local;
-use super::race::{self, FINALISTS, Key, Rung, first_rung, rungs};
+use super::race::{self, FINALISTS, Key, Plan};
 use super::sobol::Sobol;
 use super::space::{Range, Space, Value};
+use super::surrogate::{self, Look, Surrogate};
 use super::tpe;
 use crate::rng::{Dice, Stream};
 use crate::statistics;
@@ -58,7 +59,7 @@ pub enum Origin {
     Spread,
     /// It is a child in this generation of the local search.
     Child(u32),
-    /// It was drawn where good settings are dense.
+    /// It was drawn where, by all that was seen, a good setting might be.
     Drawn,
     /// It stands beside the winner, to see whether that stands on a cliff.
     Neighbor,
@@ -174,6 +175,7 @@ pub fn search<P: Play>(task: &Task, player: &mut P) -> Result<Found, Error<P::St
         player,
         sobol: Sobol::new(task.space.free.len(), task.seed),
         next: 0,
+        generation: 0,
         found: Found {
             candidates: vec![Candidate {
                 point: task.present.clone(),
@@ -200,63 +202,117 @@ struct Hunt<'a, 'p, P> {
     sobol: Sobol,
     /// Points drawn so far.
     next: u32,
+    /// Generations of the local search so far.
+    generation: u32,
     found: Found,
 }
 
 impl<P: Play> Hunt<'_, '_, P> {
     fn race(&mut self) -> Result<(), Error<P::Stop>> {
-        let budget = self.task.budget;
-        self.spread(first_rung(budget).candidates)?;
-        let first = Rung { candidates: self.found.candidates.len(), ..first_rung(budget) };
-        self.found.first_rung = first.candidates;
-        let mut field: Vec<usize> = (0..first.candidates).collect();
-        self.run(&field, first.runs)?;
-        let later = rungs(first, race::FACTOR, race::MOST_RUNS);
-        for (i, rung) in later.iter().enumerate().skip(1) {
-            let order = self.order(&field);
+        let plan = Plan::new(self.task.budget);
+        self.spread(plan.spread.candidates)?;
+        let mut field: Vec<usize> = (0..self.found.candidates.len()).collect();
+        self.found.first_rung = field.len();
+        self.run(&field, plan.spread.runs)?;
+        let mut order = self.order(&field);
+        for (i, rung) in plan.rungs.iter().enumerate() {
             self.tell(&order);
-            // The race is among many; of a few all are looked at.
-            let keep = rung.candidates.max(FINALISTS.min(first.candidates)).min(order.len());
-            field = order[..keep].to_vec();
+            field = order.iter().copied().take(rung.candidates).collect();
             // What everything is compared with runs along.
             if !field.contains(&0) {
                 field.push(0);
             }
-            let keep = later.get(i + 1).map_or(FINALISTS, |next| next.candidates.max(FINALISTS));
-            field = self.run_some(field, &[], rung.runs, keep)?;
-            if i == 1 {
-                self.local(&mut field, rung.runs, budget / 3)?;
+            let keep = plan.rungs.get(i + 1).map_or(FINALISTS, |next| next.candidates);
+            field = self.run_some(field, rung.runs, keep)?;
+            if i == 0 {
+                self.local(&mut field, rung.runs, plan.local)?;
             }
+            order = self.order(&field);
         }
-        if later.len() == 1 {
-            let runs = first.runs * race::FACTOR;
-            self.local(&mut field, runs, budget / 3)?;
-        }
-        let order = self.order(&field);
         self.found.finalists = order.into_iter().take(FINALISTS).collect();
         Ok(())
     }
 
-    /// Local search around the best; its children join the field.
-    fn local(&mut self, field: &mut Vec<usize>, runs: u32, budget: u64) -> Result<(), Error<P::Stop>> {
-        let room = budget / u64::from(runs);
-        let mut left = room.min(u64::from(local::CHILDREN * local::GENERATIONS)) as usize;
-        for generation in 0..local::GENERATIONS {
-            let order = self.order(field);
-            self.tell(&order);
-            let elite: Vec<Vec<f64>> =
-                order.iter().filter_map(|&c| self.found.candidates[c].point.clone()).take(FINALISTS).collect();
-            let children = local::children(&elite, self.task.space, self.task.seed, generation);
-            let mut born = Vec::new();
-            for child in children.into_iter().take(left) {
-                if let Ok(candidate) = self.admit(child, Origin::Child(generation))? {
-                    born.push(candidate);
-                }
-            }
-            left -= born.len().min(left);
-            field.extend(self.run_some(born, field, runs, FINALISTS)?);
+    /// Local search around a field that has had `runs`: children that are among its best by a first look get as many, and join it.
+    fn local(&mut self, field: &mut Vec<usize>, runs: u32, until: u64) -> Result<(), Error<P::Stop>> {
+        let mut barren = 0;
+        while self.spent() < until && barren < race::BARREN {
+            let mut best = self.order(field);
+            self.tell(&best);
+            best.truncate(FINALISTS);
+            let born = self.generation(&best)?;
+            barren = if born.is_empty() { barren + 1 } else { 0 };
+            let both: Vec<usize> = best.iter().chain(&born).copied().collect();
+            let among_the_best = self.order(&both).into_iter().take(FINALISTS);
+            let promoted: Vec<usize> = among_the_best.filter(|c| born.contains(c)).take(race::PROMOTED).collect();
+            self.run(&promoted, runs)?;
+            field.extend(promoted);
         }
         Ok(())
+    }
+
+    /// Another generation of the local search, with a first look at each child; `order` has the best first. Empty if all are known or
+    /// impossible.
+    fn generation(&mut self, order: &[usize]) -> Result<Vec<usize>, Error<P::Stop>> {
+        let points = order.iter().filter_map(|&c| self.found.candidates[c].point.clone());
+        let elite: Vec<Vec<f64>> = points.take(FINALISTS).collect();
+        let spent = self.spent() as f64 / self.task.budget as f64;
+        let children = local::children(&elite, self.task.space, self.task.seed, self.generation, spent);
+        let child = Origin::Child(self.generation);
+        self.generation += 1;
+        let anywhere: Vec<Vec<f64>> = (0..local::ANYWHERE).map(|i| self.sobol.point(self.next + i)).collect();
+        self.next += local::ANYWHERE;
+        let children = children.into_iter().map(|point| (point, child));
+        let born = self.choose(children.chain(anywhere.into_iter().map(|point| (point, Origin::Drawn))).collect())?;
+        self.run(&born, race::FIRST_RUNS)?;
+        Ok(born)
+    }
+
+    /// Makes candidates of those of these points that are worth a look by what the first looks at all others have shown.
+    fn choose(&mut self, mut points: Vec<(Vec<f64>, Origin)>) -> Result<Vec<usize>, Error<P::Stop>> {
+        let mut surrogate = Surrogate::new(&self.looks(), self.task.space);
+        let mut born = Vec::new();
+        while born.len() < local::CHILDREN && !points.is_empty() {
+            let worth = |point: &[f64]| surrogate.as_ref().map_or(0.0, |surrogate| surrogate.worth(point));
+            let worths = points.iter().map(|(point, _)| worth(point));
+            // Of equals the first: parents are in turn, the best first.
+            let best = worths.enumerate().reduce(|a, b| if b.1 > a.1 { b } else { a });
+            let (point, origin) = points.remove(best.map_or(0, |(place, _)| place));
+            if let Ok(candidate) = self.admit(point.clone(), origin)? {
+                born.push(candidate);
+                if let Some(surrogate) = &mut surrogate {
+                    surrogate.believe(&point);
+                }
+            }
+        }
+        Ok(born)
+    }
+
+    /// What is known of the best by their first looks. Costs are those of the first looks, which are of the same days and seeds. Targets are
+    /// judged by all runs of those that have had more; the others are taken to be as flattered by their first looks as these were, on average.
+    fn looks(&self) -> Vec<Look> {
+        let first = race::FIRST_RUNS as usize;
+        let all: Vec<usize> = (0..self.found.candidates.len()).collect();
+        let score = |c: usize, runs: usize| Score::of_runs(&self.found.samples[c][..runs], self.task.rules);
+        let by_all = |c: usize| {
+            let runs = self.found.samples[c].len();
+            (runs > first).then(|| score(c, runs).worst(race::margin(runs)))
+        };
+        let flattery = |&c: &usize| by_all(c).map(|worst| worst - score(c, first).worst(0.0));
+        let flatteries: Vec<f64> = all.iter().filter_map(flattery).filter(|f| f.is_finite()).collect();
+        let flattery = if flatteries.is_empty() { 0.0 } else { statistics::mean(&flatteries) };
+        let look = |c: usize| {
+            let point = self.found.candidates[c].point.clone()?;
+            let score = score(c, first);
+            let worst = by_all(c).unwrap_or_else(|| score.worst(0.0) + flattery);
+            Some(Look { point, cost: score.cost, worst })
+        };
+        self.order(&all).into_iter().filter_map(look).take(surrogate::MOST_LOOKS).collect()
+    }
+
+    /// Runs so far.
+    fn spent(&self) -> u64 {
+        self.found.samples.iter().map(|samples| samples.len() as u64).sum()
     }
 
     /// Every candidate gets as many runs.
@@ -366,20 +422,12 @@ impl<P: Play> Hunt<'_, '_, P> {
         Ok(())
     }
 
-    /// Gives each of `field` so many runs in all, unless half of them show already that it will not be among the `keep` best of it and
-    /// `others`, which have as many: that pairs of runs say it is dearer than the last of these, which holds its targets. Who is left. The
-    /// present setting always is.
-    fn run_some(
-        &mut self,
-        mut field: Vec<usize>,
-        others: &[usize],
-        runs: u32,
-        keep: usize,
-    ) -> Result<Vec<usize>, Error<P::Stop>> {
+    /// Gives each of `field` so many runs in all, unless half of them show already that it will not be among the `keep` best of it: that pairs
+    /// of runs say it is dearer than the last of these, which holds its targets. Who is left. The present setting always is.
+    fn run_some(&mut self, mut field: Vec<usize>, runs: u32, keep: usize) -> Result<Vec<usize>, Error<P::Stop>> {
         if runs / 2 >= race::FEWEST_PAIRS {
             self.run(&field, runs / 2)?;
-            let all: Vec<usize> = field.iter().chain(others).copied().collect();
-            let order = self.order(&all);
+            let order = self.order(&field);
             if let Some(&last) = order.get(keep.saturating_sub(1)).filter(|&&last| self.holds(last, runs / 2)) {
                 let kept = &order[..keep];
                 field.retain(|c| *c == 0 || kept.contains(c) || !self.is_dearer(*c, last));

@@ -3,6 +3,7 @@
 //! The verdict is what the instance saw. After every case a request on the same connection, if it is open, and one on a new connection
 //! have to get their own answers: that catches queues that are out of step, which status codes do not show.
 
+mod rude;
 pub mod teller;
 #[cfg(feature = "tls")]
 mod tls;

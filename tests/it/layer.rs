@@ -19,6 +19,8 @@ use wavetank::record::outcome::Failure;
 use wavetank::scenario;
 use wavetank::sim::{Monitor, Plan};
 
+use crate::cli::{folder, output};
+
 /// What the service does.
 #[derive(Default)]
 struct Teller {
@@ -38,7 +40,10 @@ struct Served {
 
 impl Served {
     async fn with(text: &str) -> Served {
-        let layer = EngineLayer::from_text(text, "layer.toml").unwrap_or_else(|e| panic!("{e}"));
+        Served::under(EngineLayer::from_text(text, "layer.toml").unwrap_or_else(|e| panic!("{e}"))).await
+    }
+
+    async fn under(layer: EngineLayer) -> Served {
         let layer = layer.with_client(|parts| Some(parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip()));
         let teller = Arc::new(Teller::default());
         let (quick, slow) = (Arc::clone(&teller), Arc::clone(&teller));
@@ -232,6 +237,59 @@ async fn what_the_load_needs_is_told() {
     tokio::time::timeout(Duration::from_secs(20), more).await.expect("more is wanted");
     assert_eq!(*wanted.borrow(), 3);
     assert_eq!(served.get("/").await.0, 200, "this instance goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_layer_has_recorded_is_decided_again() {
+    let scenario = "
+        [limiter]
+        algorithm = 'gcra'
+        key = 'client'
+        limit = 10
+        window = '1h'
+        [breaker]
+        scope = 'service'
+        minimum_calls = 4
+        open_for = '50ms'
+        half_open_calls = 1
+        [autoscaler]
+        min = 1
+        max = 5
+        interval = '100ms'
+        metrics = { window = '200ms', delay = '0s' }
+        [[autoscaler.rule]]
+        name = 'busy'
+        metric = 'requests_per_second'
+        operator = 'gt'
+        threshold = 1
+        action = 'scale_up'
+    ";
+    let folder = folder(&[("layer.toml", scenario.as_bytes())]);
+    let path = folder.path().join("flight");
+    let recording = std::fs::File::create(&path).unwrap();
+    let served = Served::under(EngineLayer::recording(folder.path().join("layer.toml"), recording).unwrap()).await;
+    let mut wanted = served.layer.wanted();
+    served.teller.is_broken.store(true, Ordering::Relaxed);
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        statuses.push(served.get("/").await.0);
+    }
+    assert!([500, 503].iter().all(|status| statuses.contains(status)), "{statuses:?}");
+    tokio::time::timeout(Duration::from_secs(20), wanted.changed()).await.expect("more is wanted").unwrap();
+    served.settles().await;
+    let written = || std::fs::read_to_string(&path).unwrap();
+    let admissions = |text: &str| text.lines().filter(|line| line.contains("[\"admit\",")).count();
+    served.until("all is written down", |_| admissions(&written()) == statuses.len()).await;
+    let played = output(folder.path(), &["replay-decisions", "flight"]);
+    let told = String::from_utf8(played.stdout).unwrap();
+    assert!(played.status.success() && told.starts_with("the same decisions: "), "{told}");
+    // It would have been noticed.
+    let text = written();
+    let other = text.replacen("[\"forward\",0", "[\"forward\",1", 1);
+    assert_ne!(text, other, "{text}");
+    std::fs::write(&path, other).unwrap();
+    let played = output(folder.path(), &["replay-decisions", "flight"]);
+    assert_eq!(played.status.code(), Some(1), "{}", String::from_utf8_lossy(&played.stdout));
 }
 
 #[test]

@@ -2,6 +2,11 @@
 //!
 //! Instances are this very test program, started once more as [`an_instance_serves`].
 
+mod accounts;
+mod adoption;
+mod siege;
+mod soak;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,7 +19,8 @@ use tempfile::TempDir;
 use crate::browser::chromium::Page;
 use crate::cli::{folder, output, stderr, wavetank};
 
-/// The instance: answers with its process id, sleeps for `/sleep/MS`, dies at `/die`.
+/// The instance: answers with its process id, sleeps for `/sleep/MS`, dies at `/die`, sends more than anybody needs at `/flood`, and
+/// repeats at `/echo/…` what it was asked for, which it writes to `WAVETANK_TEST_LOG` first.
 #[test]
 fn an_instance_serves() {
     let Ok(port) = std::env::var("WAVETANK_TEST_PORT") else { return };
@@ -33,16 +39,43 @@ fn converse(stream: TcpStream) -> std::io::Result<()> {
                 return Ok(());
             }
         }
+        let lower = head.to_ascii_lowercase();
+        let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        reader.read_exact(&mut body)?;
         let target = head.split(' ').nth(1).unwrap_or_default().to_string();
         if let Some(ms) = target.strip_prefix("/sleep/") {
             std::thread::park_timeout(Duration::from_millis(ms.parse().unwrap_or(0)));
         }
-        if target == "/die" {
-            std::process::exit(1);
+        let mut body = std::process::id().to_string();
+        match target.as_str() {
+            "/die" => std::process::exit(1),
+            "/flood" => {
+                flood(&stream)?;
+                continue;
+            }
+            echo if echo.starts_with("/echo/") => {
+                if let Ok(log) = std::env::var("WAVETANK_TEST_LOG") {
+                    let mut log = fs::OpenOptions::new().append(true).create(true).open(log)?;
+                    log.write_all(format!("{echo}\n").as_bytes())?;
+                }
+                body = target;
+            }
+            _ => {}
         }
-        let body = std::process::id().to_string();
-        write!(&stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+        // In one piece: the second of two small ones would wait for the acknowledgement of the first.
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        (&stream).write_all(answer.as_bytes())?;
     }
+}
+
+/// More than sockets between an instance and a client hold.
+fn flood(mut stream: &TcpStream) -> std::io::Result<()> {
+    static PART: [u8; 1 << 16] = [b'x'; 1 << 16];
+    const PARTS: usize = 1024;
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", PARTS * PART.len())?;
+    (0..PARTS).try_for_each(|_| stream.write_all(&PART))?;
+    Ok(())
 }
 
 /// A running `wavetank serve`.
@@ -80,8 +113,23 @@ impl Serve {
     /// With the `serve.toml` of a folder, which an earlier one may have used.
     fn start_in(folder: TempDir) -> Serve {
         let mut command = wavetank(folder.path());
-        let told = fs::File::create(folder.path().join("stderr")).unwrap();
-        command.args(["serve", "serve.toml"]).stdout(Stdio::piped()).stderr(told);
+        command.args(["serve", "serve.toml"]);
+        Serve::run(command, folder)
+    }
+
+    /// With at most so many open files.
+    fn start_within(descriptors: u32, text: &str) -> Serve {
+        let folder = folder(&[("serve.toml", text.as_bytes())]);
+        let program = env!("CARGO_BIN_EXE_wavetank");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {descriptors}; exec {program} serve serve.toml")]);
+        command.current_dir(folder.path());
+        Serve::run(command, folder)
+    }
+
+    fn run(mut command: Command, folder: TempDir) -> Serve {
+        let told = fs::File::create(folder.path().join("told")).unwrap();
+        command.stdout(Stdio::piped()).stderr(told);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut address = |name: &str| -> SocketAddr {
@@ -134,6 +182,30 @@ impl Serve {
         panic!("{what} never came: {:#}", self.status());
     }
 
+    /// A number of its metrics, summed over labels.
+    fn metric(&self, name: &str) -> f64 {
+        let (status, text) = self.ask(self.control, "GET", "/metrics", None);
+        assert_eq!(status, 200, "{text}");
+        let of = |line: &str| {
+            let rest = line.strip_prefix(name)?;
+            rest.starts_with([' ', '{']).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
+        };
+        text.lines().filter_map(of).sum()
+    }
+
+    /// Waits until nothing is under way; everything that was offered has ended in one way then.
+    fn settles(&self) {
+        self.until("the end of what is under way", |serve| serve.metric("wavetank_requests_in_flight") == 0.0);
+        let (offered, ended) =
+            (self.metric("wavetank_requests_offered_total"), self.metric("wavetank_requests_total"));
+        assert_eq!(offered, ended, "offered = succeeded + failed");
+    }
+
+    /// What it has written to standard error.
+    fn told(&self) -> String {
+        fs::read_to_string(self.folder.path().join("told")).unwrap()
+    }
+
     /// Process ids of the instances that answer.
     fn pids(&self) -> Vec<u32> {
         let mut pids: Vec<u32> = (0..40).filter_map(|_| self.get("/").1.parse().ok()).collect();
@@ -172,6 +244,13 @@ fn is_alive(pid: u32) -> bool {
     // One that nobody has reaped yet is dead all the same.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+/// Resident memory of a process \[KiB\].
+fn resident(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// Sends a request as it is; status 0: no answer came.
@@ -248,7 +327,7 @@ fn a_damaged_history_is_moved_aside_and_told_of() {
     assert_eq!(aside.len(), 1, "{aside:?}");
     assert_eq!(fs::read(serve.folder.path().join(&aside[0])).unwrap(), [0x2a; 5000]);
     serve.until("a row", |serve| history(serve.folder.path()).0 == 1);
-    assert!(fs::read_to_string(serve.folder.path().join("stderr")).unwrap().contains("is damaged"));
+    serve.until("what became of the file", |serve| serve.told().contains("is damaged"));
 }
 
 #[test]
@@ -510,26 +589,6 @@ fn a_click_on_scale_up_makes_a_process_appear_and_the_page_show_it() {
         "performance.getEntriesByType('resource').map((r) => r.name).filter((name) => !name.startsWith(location.origin) && !name.startsWith('data:'))",
     );
     assert_eq!(foreign, json!([]));
-}
-
-#[test]
-fn a_gateway_that_runs_out_of_descriptors_comes_back() {
-    let program = env!("CARGO_BIN_EXE_wavetank");
-    let folder = folder(&[("serve.toml", config("", SCALES).as_bytes())]);
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -n 48; exec {program} serve serve.toml")]).current_dir(folder.path());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut address = || -> SocketAddr {
-        let line = lines.next().unwrap().unwrap();
-        line.rsplit_once("http://").unwrap().1.parse().unwrap()
-    };
-    let serve = Serve { gateway: address(), control: address(), child, folder, token: None };
-    assert_eq!(serve.get("/").0, 200);
-    let many: Vec<_> = (0..100).map(|_| TcpStream::connect(serve.gateway).unwrap()).collect();
-    drop(many);
-    serve.until("it answers again", |serve| serve.get("/").0 == 200);
-    assert_eq!(serve.pids().len(), 2, "and its instances are still there");
 }
 
 #[test]

@@ -16,6 +16,10 @@ use crate::scenario;
 
 /// Longest text of a duration that callers may send, as the OpenAPI document says.
 const LONGEST_DURATION: usize = 12;
+/// Longest name that callers may give, as the OpenAPI document says.
+const LONGEST_NAME: usize = 61;
+/// Most rules that callers may bring about: each is looked at with every scrape, and kept by whoever records.
+const MOST_RULES: usize = 1000;
 
 /// Every rule.
 pub fn list(driver: &Driver) -> Value {
@@ -30,8 +34,17 @@ pub fn add(driver: &Driver, body: &Value) -> Result<Value, Problem> {
         }
     }
     let rule = parse(body)?;
+    if !is_plain(&rule.name) {
+        let expected = format!(
+            "at most {LONGEST_NAME} letters, digits, \"_\", \"-\" and blanks, the first no blank and no \"-\""
+        );
+        return Err(Problem::bad(format!("name: found {:?}, expected {expected}", rule.name)));
+    }
     let told = shown(&rule);
     driver.with(|now, core| {
+        if core.engine.rules().len() >= MOST_RULES {
+            return Err(Problem::new(StatusCode::CONFLICT, format!("there are {MOST_RULES} rules already")));
+        }
         if rule.action == Action::CircuitBreak && !core.engine.has_breaker() {
             return Err(Problem::bad("action: there is no breaker to open: add a [breaker] section"));
         }
@@ -40,6 +53,14 @@ pub fn add(driver: &Driver, body: &Value) -> Result<Value, Problem> {
         Ok(())
     })?;
     Ok(told)
+}
+
+/// Whether a name can stand in a path and in a log as it is.
+fn is_plain(name: &str) -> bool {
+    let of_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    name.len() <= LONGEST_NAME
+        && name.bytes().next().is_some_and(of_word)
+        && name.bytes().all(|b| of_word(b) || matches!(b, b' ' | b'-'))
 }
 
 /// Switches a rule on or off; `rest` is `/NAME/enable` or `/NAME/disable`.
@@ -166,6 +187,12 @@ mod tests {
         assert!(said.starts_with("metric: found \"cpu\", expected one of requests_per_second, "), "{said}");
         let said = problem(json!({ "name": "x\n[evil]\ny = 1", "\"]": 1 }));
         assert!(said.contains("metric") && !said.contains("evil: "), "what comes as text stays text: {said}");
+    }
+
+    #[test]
+    fn a_name_that_a_caller_gives_is_short_and_plain() {
+        assert!(["a", "0-1", "_x y"].into_iter().all(is_plain) && is_plain(&"n".repeat(61)));
+        assert!(!["", " a", "-a", "a/b", "0*", "é", "a\n"].into_iter().any(is_plain) && !is_plain(&"n".repeat(62)));
     }
 
     #[test]

@@ -154,7 +154,8 @@ impl Gateway {
             Some(shared) => {
                 let guard = Guard::new(stream, shared, self.live.timeouts, self.live.limits);
                 let mut builder = hyper::server::conn::http1::Builder::new();
-                builder.max_buf_size(64 * 1024).pipeline_flush(true);
+                // One write for a head and what follows it. Not `pipeline_flush`: it lifts the limit of what waits for a client to read it.
+                builder.max_buf_size(64 * 1024).writev(false);
                 let connection = builder.serve_connection(TokioIo::new(guard), service).with_upgrades();
                 tokio::pin!(connection);
                 tokio::select! {

@@ -20,7 +20,13 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway in front of `tellers`, with these lines in its configuration: those before a section belong to `[live]`.
     pub fn before(tellers: &[&Teller], lines: &str) -> Gateway {
-        let upstreams: Vec<String> = tellers.iter().map(|teller| teller.address.to_string()).collect();
+        let addresses: Vec<SocketAddr> = tellers.iter().map(|teller| teller.address).collect();
+        Gateway::before_addresses(&addresses, lines)
+    }
+
+    /// The same in front of anything.
+    pub fn before_addresses(upstreams: &[SocketAddr], lines: &str) -> Gateway {
+        let upstreams: Vec<String> = upstreams.iter().map(SocketAddr::to_string).collect();
         let text = format!(
             "[live]\nlisten = \"127.0.0.1:0\"\ncontrol = \"127.0.0.1:0\"\nupstreams = {upstreams:?}\n{lines}\n"
         );
