@@ -162,7 +162,7 @@ impl Process {
         let mut likelihood = 0.0;
         for row in distances {
             let (covariances, rest) = process.next_row(row);
-            if !(rest > 0.0) {
+            if rest.is_nan() || rest <= 0.0 {
                 return None;
             }
             likelihood -= 0.5 * libm::log(rest);
@@ -254,9 +254,8 @@ mod tests {
 
     #[test]
     fn a_process_goes_through_what_is_known_and_is_less_sure_away_from_it() {
-        let xs = [0.0, 0.2, 0.5, 0.9];
-        let distances: Vec<Vec<f64>> =
-            (0..4).map(|i| (0..i).map(|j: usize| (xs[i] - xs[j]) as f64).collect()).collect();
+        let xs = [0.0f64, 0.2, 0.5, 0.9];
+        let distances: Vec<Vec<f64>> = (0..4).map(|i| (0..i).map(|j: usize| xs[i] - xs[j]).collect()).collect();
         let values = [1.0, 3.0, 2.0, 5.0];
         let process = Process::likeliest(&distances, &values).unwrap();
         let at = |x: f64| process.at(&xs.map(|other| (x - other).abs()));
