@@ -11,7 +11,6 @@ use super::days::Days;
 use super::tuned::{Question, Tuned};
 use crate::report::Experiment;
 
-pub use console::changes;
 pub use console::console;
 pub use csv::csv;
 pub use html::html;
@@ -19,7 +18,7 @@ pub use html::html;
 pub(crate) use html::{front_finding, points};
 pub use json::json;
 pub(in crate::tune) use json::settings;
-pub use words::{cost_unit, headline, notes};
+pub use words::{changes, cost_unit, headline, notes};
 
 /// A study with what it was about.
 #[derive(Debug)]

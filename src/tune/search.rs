@@ -4,11 +4,12 @@
 //! same order, so a study that was killed goes on from what it has, and threads or shards change nothing.
 
 use super::expression::Unknown;
+use super::importance::{self, NEGLIGIBLE};
 use super::judge::{Outcome, Rules, Sample, Score};
 use super::local;
 use super::race::{self, FINALISTS, Key, Plan};
 use super::sobol::Sobol;
-use super::space::{Range, Space, Value};
+use super::space::{Dimension, Range, Space, Value};
 use super::surrogate::{self, Look, Surrogate};
 use super::tpe;
 use crate::rng::{Dice, Stream};
@@ -61,6 +62,8 @@ pub enum Origin {
     Child(u32),
     /// It was drawn where, by all that was seen, a good setting might be.
     Drawn,
+    /// It is a good setting with what does not matter left as it is at present.
+    Plain,
     /// It stands beside the winner, to see whether that stands on a cliff.
     Neighbor,
 }
@@ -73,6 +76,7 @@ impl Origin {
             Origin::Spread => "spread",
             Origin::Child(_) => "child",
             Origin::Drawn => "drawn",
+            Origin::Plain => "plain",
             Origin::Neighbor => "neighbor",
         }
     }
@@ -166,6 +170,26 @@ impl Found {
         let samples = &self.samples[candidate];
         (!samples.is_empty()).then(|| Score::of_runs(samples, rules))
     }
+
+    /// How much each setting matters, by the first looks at the even spread: path, share of cost, share of the worst target
+    /// ([`importance::share`]).
+    pub fn importance(&self, space: &Space, rules: &Rules) -> Vec<(String, f64, f64)> {
+        let spread: Vec<(&[f64], Score)> = (0..self.first_rung)
+            .filter_map(|c| {
+                let samples = &self.samples[c];
+                let runs = samples.len().min(race::FIRST_RUNS as usize);
+                let point = self.candidates[c].point.as_deref()?;
+                (runs > 0).then(|| (point, Score::of_runs(&samples[..runs], rules)))
+            })
+            .collect();
+        let costs: Vec<f64> = spread.iter().map(|(_, score)| score.cost).collect();
+        let worst: Vec<f64> = spread.iter().map(|(_, score)| score.worst(0.0)).collect();
+        let of = |(k, dimension): (usize, &Dimension)| {
+            let places: Vec<f64> = spread.iter().map(|(point, _)| point[k]).collect();
+            (dimension.path.clone(), importance::share(&places, &costs), importance::share(&places, &worst))
+        };
+        space.free.iter().enumerate().map(of).collect()
+    }
 }
 
 /// Searches.
@@ -229,8 +253,31 @@ impl<P: Play> Hunt<'_, '_, P> {
             }
             order = self.order(&field);
         }
-        self.found.finalists = order.into_iter().take(FINALISTS).collect();
+        let plain = self.plain(&order)?;
+        let runs = self.found.samples[order[0]].len() as u32;
+        self.run(&plain, runs)?;
+        // They are few, and cost about what those cost that they come from.
+        self.found.finalists = order.into_iter().take(FINALISTS - plain.len()).chain(plain).collect();
         Ok(())
+    }
+
+    /// The best two of these, with what does not matter left as it is at present: fewer changes for the same money.
+    fn plain(&mut self, order: &[usize]) -> Result<Vec<usize>, Unknown> {
+        let Some(present) = self.task.present.clone() else { return Ok(Vec::new()) };
+        let importance = self.found.importance(self.task.space, self.task.rules);
+        let matters = |k: usize| importance[k].1 >= NEGLIGIBLE || importance[k].2 >= NEGLIGIBLE;
+        let points: Vec<Vec<f64>> =
+            order.iter().filter_map(|&c| self.found.candidates[c].point.clone()).take(2).collect();
+        let mut plain = Vec::new();
+        for mut point in points {
+            for k in (0..point.len()).filter(|&k| !matters(k)) {
+                point[k] = present[k];
+            }
+            if let Ok(candidate) = self.admit(point, Origin::Plain)? {
+                plain.push(candidate);
+            }
+        }
+        Ok(plain)
     }
 
     /// Local search around a field that has had `runs`: children that are among its best by a first look get as many, and join it.

@@ -2,11 +2,10 @@
 
 use super::confirm::{Advice, Confirmation, Confirmed};
 use super::days::Days;
-use super::importance;
 use super::judge::{Rules, Safety, Sample, Score};
 use super::laboratory::{Block, Laboratory, Stop, Stress};
 use super::pareto;
-use super::race::{FINALISTS, FIRST_RUNS};
+use super::race::FINALISTS;
 use super::search::{self, Candidate, EQUAL_RUNS, Found, Method, Origin, Play, Task, Trial};
 use super::space::{BELOW_ONE, End, Range, Space, Value};
 use crate::statistics::Estimate;
@@ -203,7 +202,7 @@ pub fn tune(question: &Question, days: &Days, laboratory: &mut Laboratory) -> Re
     let front = front(&found, &question.rules);
     let plane: Vec<[f64; 2]> = front.iter().map(|point| [point.cost, point.p99_ms]).collect();
     Ok(Tuned {
-        importance: importance_of(&found, question),
+        importance: found.importance(&question.space, &question.rules),
         knee: pareto::knee(&plane).map(|(i, _)| i),
         front,
         equivalent: confirmation.equivalent(recommended, question.precision),
@@ -300,24 +299,6 @@ impl Jury<'_, '_> {
         self.laboratory.set(Block::Fresh, Stress::None);
         Ok(all)
     }
-}
-
-fn importance_of(found: &Found, question: &Question) -> Vec<(String, f64, f64)> {
-    let spread: Vec<(usize, Score)> = (0..found.first_rung)
-        .filter(|&c| found.candidates[c].point.is_some())
-        .filter_map(|c| {
-            let runs = found.samples[c].len().min(FIRST_RUNS as usize);
-            (runs > 0).then(|| (c, Score::of_runs(&found.samples[c][..runs], &question.rules)))
-        })
-        .collect();
-    let costs: Vec<f64> = spread.iter().map(|(_, score)| score.cost).collect();
-    let worst: Vec<f64> = spread.iter().map(|(_, score)| score.worst(0.0)).collect();
-    let of = |(k, dimension): (usize, &super::space::Dimension)| {
-        let place = |c: usize| found.candidates[c].point.as_ref().map_or(0.0, |point| point[k]);
-        let places: Vec<f64> = spread.iter().map(|(c, _)| place(*c)).collect();
-        (dimension.path.clone(), importance::share(&places, &costs), importance::share(&places, &worst))
-    };
-    question.space.free.iter().enumerate().map(of).collect()
 }
 
 fn front(found: &Found, rules: &Rules) -> Vec<FrontPoint> {

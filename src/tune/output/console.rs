@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Told;
-use super::words::{availability, cost, cost_unit, headline, key, name, notes, p99};
+use super::words::{availability, changes, cost, cost_unit, headline, key, name, notes, p99};
 use crate::report::plain;
 use crate::report::verdict::{millis, percent, thousands};
 use crate::tune::confirm::Advice;
@@ -71,22 +71,4 @@ pub fn console(x: &Told, color: bool) -> String {
         thousands(tuned.requests)
     );
     out
-}
-
-/// Each setting that changes, from and to.
-pub fn changes(x: &Told) -> Vec<(String, String, String)> {
-    let present = |path: &str| {
-        x.present
-            .iter()
-            .find(|(each, _)| each == path)
-            .and_then(|(_, value)| value.clone())
-            .unwrap_or_else(|| "not set".into())
-    };
-    x.tuned
-        .candidate()
-        .settings
-        .iter()
-        .map(|(path, value)| (path.clone(), present(path), value.to_string()))
-        .filter(|(_, from, to)| from != to)
-        .collect()
 }

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use super::Told;
-use super::console::changes;
-use super::words::{availability, cost, cost_unit, headline, key, name, notes, p99, settings};
+use super::words::{availability, changes, cost, cost_unit, headline, key, name, notes, p99, settings};
 use crate::report::Experiment;
 use crate::report::figure::short;
 use crate::report::html::comparison::{Point, front, timelines};

@@ -140,13 +140,35 @@ pub fn headline(x: &Told) -> String {
             } else {
                 ". The present setting does not hold its targets"
             };
-            let what = match candidate.settings.len() {
-                0..4 => settings(x, candidate),
+            let changes = changes(x);
+            let what = match changes.len() {
+                0..4 => {
+                    let each = |(path, _, to): &(String, String, String)| format!("{}={to}", key(x, path));
+                    changes.iter().map(each).collect::<Vec<_>>().join(" ").replace('"', "")
+                }
                 n => format!("change {n} settings"),
             };
             format!("{what}{change}{slower}; {} instead of {} a day{also}.", cost(x, money.1), cost(x, money.0))
         }
     }
+}
+
+/// Each setting that changes, from and to.
+pub fn changes(x: &Told) -> Vec<(String, String, String)> {
+    let present = |path: &str| {
+        x.present
+            .iter()
+            .find(|(each, _)| each == path)
+            .and_then(|(_, value)| value.clone())
+            .unwrap_or_else(|| "not set".into())
+    };
+    x.tuned
+        .candidate()
+        .settings
+        .iter()
+        .map(|(path, value)| (path.clone(), present(path), value.to_string()))
+        .filter(|(_, from, to)| from != to)
+        .collect()
 }
 
 /// What a reader has to know besides.
@@ -172,16 +194,14 @@ pub fn notes(x: &Told) -> Vec<String> {
             false => format!("passed over, as it stands on a cliff (a small step misses a target by far): {which}"),
         });
     }
-    for (path, end) in &tuned.at_edge {
+    let is_dull = |(_, of_cost, of_targets): &&(String, f64, f64)| *of_cost < NEGLIGIBLE && *of_targets < NEGLIGIBLE;
+    let dull: Vec<&str> = tuned.importance.iter().filter(is_dull).map(|(path, ..)| path.as_str()).collect();
+    // The end of what makes no difference is none.
+    for (path, end) in tuned.at_edge.iter().filter(|(path, _)| !dull.contains(&path.as_str())) {
         notes.push(format!("{} is at an end of its range, {end}: the optimum may be outside", key(x, path)));
     }
-    let dull: Vec<&str> = tuned
-        .importance
-        .iter()
-        .filter(|(_, of_cost, of_targets)| *of_cost < NEGLIGIBLE && *of_targets < NEGLIGIBLE)
-        .map(|(path, ..)| key(x, path))
-        .collect();
     if !dull.is_empty() {
+        let dull: Vec<&str> = dull.into_iter().map(|path| key(x, path)).collect();
         notes.push(format!("does not matter here, leave it: {}", dull.join(", ")));
     }
     let broken: Vec<String> = tuned

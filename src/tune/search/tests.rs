@@ -93,6 +93,29 @@ fn the_same_seed_searches_the_same_way_and_the_present_setting_is_candidate_0() 
 }
 
 #[test]
+fn what_does_not_matter_is_left_as_it_is() {
+    let ranges = ["x=0.0..1.0", "y=0..20", "idle=0.0..1.0"].map(|range| range.parse().unwrap()).to_vec();
+    let (space, rules) = (Space::new(ranges, Vec::new(), |_| None).unwrap(), p99_below(400));
+    let present = Some(vec![0.1, 0.5, 0.25]);
+    let task = Task { space: &space, rules: &rules, present, method: Method::Race, budget: 600, seed: 3, days: 3 };
+    let found = search(&task, &mut Toy { played: Vec::new() }).unwrap_or_else(|_| unreachable!("it never stops"));
+    let importance = found.importance(&space, &rules);
+    assert!(importance[0].1 > 0.5 && importance[2].1 < NEGLIGIBLE, "{importance:?}");
+    let of =
+        |c: usize| found.candidates[c].settings.iter().map(|(_, value)| value.number().unwrap()).collect::<Vec<_>>();
+    let plain: Vec<usize> =
+        found.finalists.iter().copied().filter(|&c| found.candidates[c].origin == Origin::Plain).collect();
+    assert!(!plain.is_empty());
+    for c in plain {
+        let settings = of(c);
+        assert_eq!(settings[2], 0.25);
+        let same = found.finalists.iter().any(|&other| other != c && of(other)[..2] == settings[..2]);
+        assert!(same, "what matters is as in one that was found");
+        assert_eq!(found.samples[c].len(), found.samples[found.finalists[0]].len());
+    }
+}
+
+#[test]
 fn a_space_without_room_names_the_condition() {
     let (space, rules) = (space(&["x > 2"]), p99_below(400));
     let task =
