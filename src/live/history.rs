@@ -5,7 +5,7 @@
 //! at the start    rows that are kept ─▶ Past ─▶ engine.remember: baseline, patterns, forecast go on
 //! ```
 //!
-//! A gateway that is killed loses what came in its last second, and never the file ([`database`]). A second belongs to the bin in which its
+//! A gateway that is killed loses what came in its last second, and never the file (`history/database.rs`). A second belongs to the bin in which its
 //! middle lies; how long a bin was observed stands beside its requests, so that a restart is a gap and no zero.
 //!
 //! What is absent: spikes and who sent them, the state of policies, and a file that two gateways share: each has its own.
