@@ -200,9 +200,13 @@ pub fn notes(x: &Told) -> Vec<String> {
     for (path, end) in tuned.at_edge.iter().filter(|(path, _)| !dull.contains(&path.as_str())) {
         notes.push(format!("{} is at an end of its range, {end}: the optimum may be outside", key(x, path)));
     }
-    if !dull.is_empty() {
-        let dull: Vec<&str> = dull.into_iter().map(|path| key(x, path)).collect();
-        notes.push(format!("does not matter here, leave it: {}", dull.join(", ")));
+    // What was changed all the same was cheaper so on what nobody had seen.
+    let changes = changes(x);
+    let left: Vec<&str> =
+        dull.into_iter().filter(|path| !changes.iter().any(|(changed, ..)| changed == path)).collect();
+    if !left.is_empty() {
+        let left: Vec<&str> = left.into_iter().map(|path| key(x, path)).collect();
+        notes.push(format!("does not matter here, leave it: {}", left.join(", ")));
     }
     let broken: Vec<String> = tuned
         .stressed
