@@ -221,9 +221,14 @@ pub enum LoadError {
 
 /// Reads and checks a scenario file, with `overrides` (`path=value`) put into it in their order.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, LoadError> {
+    load_with_text(path, overrides).map(|(scenario, _)| scenario)
+}
+
+/// The same, and the text that it was read from.
+pub(crate) fn load_with_text(path: &Path, overrides: &[String]) -> Result<(Scenario, String), LoadError> {
     let text = text_of(path)?;
     let base = path.parent().unwrap_or(Path::new(""));
-    Ok(parse(&text, &path.display().to_string(), base, overrides)?)
+    Ok((parse(&text, &path.display().to_string(), base, overrides)?, text))
 }
 
 /// The same with the `[autoscaler]` section of the file `policy`, which may be another whole scenario or, unless its name ends in

@@ -143,9 +143,7 @@ impl EngineLayer {
     /// `wavetank replay-decisions` tells an engine the same and compares, to the last decision.
     pub fn recording(path: impl AsRef<Path>, sink: impl Write + Send + 'static) -> Result<EngineLayer, Error> {
         let path = path.as_ref();
-        let scenario = scenario::load(path, &live())?;
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|cause| LoadError::Unreadable { path: path.to_path_buf(), cause })?;
+        let (scenario, text) = scenario::load_with_text(path, &live())?;
         EngineLayer::with(&scenario, Some(flight(&scenario, path.display().to_string(), text, sink)))
     }
 

@@ -6,7 +6,25 @@
 /// Bins of a setting that has enough values.
 const BINS: usize = 8;
 /// A share below this of everything: the setting does not matter here.
-pub const NEGLIGIBLE: f64 = 0.01;
+const NEGLIGIBLE: f64 = 0.01;
+
+/// How much a setting matters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Importance {
+    /// Path of its key.
+    pub path: String,
+    /// Share of the variance of cost that it explains \[0..1\].
+    pub of_cost: f64,
+    /// The same of the worst target's g.
+    pub of_targets: f64,
+}
+
+impl Importance {
+    /// Whether anything hangs on it here.
+    pub fn matters(&self) -> bool {
+        self.of_cost >= NEGLIGIBLE || self.of_targets >= NEGLIGIBLE
+    }
+}
 
 /// The share [0..1] of the variance of `figures` that `places` (a coordinate of each candidate in [0, 1)) explains, less what bins explain
 /// by chance; 0 where nothing varies.

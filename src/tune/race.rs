@@ -35,6 +35,8 @@ pub const BARREN: u32 = 10;
 pub const FEWEST_PAIRS: u32 = 4;
 /// How sure it has to be then that it is dearer than the last one that would be kept.
 pub const SURE: f64 = 0.995;
+/// Of the best, how many are looked at with what does not matter left as it is at present.
+pub const PLAIN: usize = 2;
 /// Candidates that end the race: confirmation looks at these anew.
 pub const FINALISTS: usize = 8;
 

@@ -4,7 +4,7 @@
 //! same order, so a study that was killed goes on from what it has, and threads or shards change nothing.
 
 use super::expression::Unknown;
-use super::importance::{self, NEGLIGIBLE};
+use super::importance::{self, Importance};
 use super::judge::{Outcome, Rules, Sample, Score};
 use super::local;
 use super::race::{self, FINALISTS, Key, Plan};
@@ -171,9 +171,8 @@ impl Found {
         (!samples.is_empty()).then(|| Score::of_runs(samples, rules))
     }
 
-    /// How much each setting matters, by the first looks at the even spread: path, share of cost, share of the worst target
-    /// ([`importance::share`]).
-    pub fn importance(&self, space: &Space, rules: &Rules) -> Vec<(String, f64, f64)> {
+    /// How much each setting matters, by the first looks at the even spread.
+    pub fn importance(&self, space: &Space, rules: &Rules) -> Vec<Importance> {
         let spread: Vec<(&[f64], Score)> = (0..self.first_rung)
             .filter_map(|c| {
                 let samples = &self.samples[c];
@@ -186,7 +185,11 @@ impl Found {
         let worst: Vec<f64> = spread.iter().map(|(_, score)| score.worst(0.0)).collect();
         let of = |(k, dimension): (usize, &Dimension)| {
             let places: Vec<f64> = spread.iter().map(|(point, _)| point[k]).collect();
-            (dimension.path.clone(), importance::share(&places, &costs), importance::share(&places, &worst))
+            Importance {
+                path: dimension.path.clone(),
+                of_cost: importance::share(&places, &costs),
+                of_targets: importance::share(&places, &worst),
+            }
         };
         space.free.iter().enumerate().map(of).collect()
     }
@@ -261,16 +264,15 @@ impl<P: Play> Hunt<'_, '_, P> {
         Ok(())
     }
 
-    /// The best two of these, with what does not matter left as it is at present: fewer changes for the same money.
+    /// The best of these, with what does not matter left as it is at present: fewer changes for the same money.
     fn plain(&mut self, order: &[usize]) -> Result<Vec<usize>, Unknown> {
         let Some(present) = self.task.present.clone() else { return Ok(Vec::new()) };
         let importance = self.found.importance(self.task.space, self.task.rules);
-        let matters = |k: usize| importance[k].1 >= NEGLIGIBLE || importance[k].2 >= NEGLIGIBLE;
         let points: Vec<Vec<f64>> =
-            order.iter().filter_map(|&c| self.found.candidates[c].point.clone()).take(2).collect();
+            order.iter().filter_map(|&c| self.found.candidates[c].point.clone()).take(race::PLAIN).collect();
         let mut plain = Vec::new();
         for mut point in points {
-            for k in (0..point.len()).filter(|&k| !matters(k)) {
+            for (k, _) in importance.iter().enumerate().filter(|(_, setting)| !setting.matters()) {
                 point[k] = present[k];
             }
             if let Ok(candidate) = self.admit(point, Origin::Plain)? {
@@ -339,22 +341,22 @@ impl<P: Play> Hunt<'_, '_, P> {
     /// judged by all runs of those that have had more; the others are taken to be as flattered by their first looks as these were, on average.
     fn looks(&self) -> Vec<Look> {
         let first = race::FIRST_RUNS as usize;
-        let all: Vec<usize> = (0..self.found.candidates.len()).collect();
-        let score = |c: usize, runs: usize| Score::of_runs(&self.found.samples[c][..runs], self.task.rules);
-        let by_all = |c: usize| {
+        let key =
+            |c: usize, runs: usize| Key::new(c, &Score::of_runs(&self.found.samples[c][..runs], self.task.rules));
+        let both = |c: usize| {
             let runs = self.found.samples[c].len();
-            (runs > first).then(|| score(c, runs).worst(race::margin(runs)))
+            (key(c, first), (runs > first).then(|| key(c, runs).worst))
         };
-        let flattery = |&c: &usize| by_all(c).map(|worst| worst - score(c, first).worst(0.0));
+        let mut all: Vec<(Key, Option<f64>)> = (0..self.found.candidates.len()).map(both).collect();
+        let flattery = |(first, worst): &(Key, Option<f64>)| worst.map(|worst| worst - first.worst);
         let flatteries: Vec<f64> = all.iter().filter_map(flattery).filter(|f| f.is_finite()).collect();
         let flattery = if flatteries.is_empty() { 0.0 } else { statistics::mean(&flatteries) };
-        let look = |c: usize| {
-            let point = self.found.candidates[c].point.clone()?;
-            let score = score(c, first);
-            let worst = by_all(c).unwrap_or_else(|| score.worst(0.0) + flattery);
-            Some(Look { point, cost: score.cost, worst })
+        all.sort_by_key(|(first, _)| *first);
+        let look = |(first, worst): (Key, Option<f64>)| {
+            let point = self.found.candidates[first.candidate].point.clone()?;
+            Some(Look { point, cost: first.cost, worst: worst.unwrap_or(first.worst + flattery) })
         };
-        self.order(&all).into_iter().filter_map(look).take(surrogate::MOST_LOOKS).collect()
+        all.into_iter().filter_map(look).take(surrogate::MOST_LOOKS).collect()
     }
 
     /// Runs so far.

@@ -2,6 +2,7 @@
 
 use super::confirm::{Advice, Confirmation, Confirmed};
 use super::days::Days;
+use super::importance::Importance;
 use super::judge::{Rules, Safety, Sample, Score};
 use super::laboratory::{Block, Laboratory, Stop, Stress};
 use super::pareto;
@@ -83,7 +84,7 @@ pub struct Tuned {
     /// The recommended setting in a world that is not as the scenario says.
     pub stressed: Vec<(Stress, Score)>,
     /// Each setting with the share of the variance of cost, and of the worst target, that it explains in the first rung.
-    pub importance: Vec<(String, f64, f64)>,
+    pub importance: Vec<Importance>,
     /// Candidates that none beats in cost, p99 and availability at once, by search figures, cheapest first.
     pub front: Vec<FrontPoint>,
     /// The knee of cost against p99, as a place in `front`.

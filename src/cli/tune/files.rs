@@ -42,16 +42,13 @@ pub fn write(told: &Told, system: &System, out: &Path) -> Result<(), Failure> {
 /// What each key was, and how much it matters.
 fn comments(told: &Told) -> Vec<Change> {
     let share = |path: &str| {
-        told.tuned.importance.iter().find(|(each, ..)| each == path).map_or(
-            String::new(),
-            |(_, of_cost, of_targets)| {
-                format!(
-                    "; explains {:.0} % of cost, {:.0} % of the worst target",
-                    of_cost * 100.0,
-                    of_targets * 100.0
-                )
-            },
-        )
+        told.tuned.importance.iter().find(|each| each.path == path).map_or(String::new(), |each| {
+            format!(
+                "; explains {:.0} % of cost, {:.0} % of the worst target",
+                each.of_cost * 100.0,
+                each.of_targets * 100.0
+            )
+        })
     };
     output::changes(told)
         .into_iter()

@@ -52,12 +52,10 @@ pub fn console(x: &Told, color: bool) -> String {
         );
     }
     let mut importance: Vec<_> = tuned.importance.iter().collect();
-    importance.sort_by(|a, b| b.1.max(b.2).total_cmp(&a.1.max(a.2)));
+    importance.sort_by(|a, b| b.of_cost.max(b.of_targets).total_cmp(&a.of_cost.max(a.of_targets)));
     let shares: Vec<String> = importance
         .iter()
-        .map(|(path, of_cost, of_targets)| {
-            format!("{} {:.0}/{:.0} %", key(x, path), of_cost * 100.0, of_targets * 100.0)
-        })
+        .map(|each| format!("{} {:.0}/{:.0} %", key(x, &each.path), each.of_cost * 100.0, each.of_targets * 100.0))
         .collect();
     let _ = writeln!(out, "\n  what matters, share of cost/of targets: {}", shares.join(", "));
     for note in notes(x) {

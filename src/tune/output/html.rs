@@ -293,9 +293,9 @@ fn matters(x: &Told) -> String {
         .tuned
         .importance
         .iter()
-        .map(|(path, of_cost, of_targets)| {
+        .map(|each| {
             let share = |share: f64| value(format!("{:.0} %", share * 100.0), share);
-            vec![format!("<code>{}</code>", escape(path)), share(*of_cost), share(*of_targets)]
+            vec![format!("<code>{}</code>", escape(&each.path)), share(each.of_cost), share(each.of_targets)]
         })
         .collect();
     let caption = "Share of the variance that a setting explains by itself, over the first, even spread of candidates. Below 1 % in both: leave it.";

@@ -75,8 +75,8 @@ pub fn json(x: &Told) -> String {
             "cost_per_day": number(score.cost),
             "targets": targets(x, score),
         })).collect::<Vec<_>>(),
-        "importance": tuned.importance.iter().map(|(path, of_cost, of_targets)| value!({
-            "key": path, "cost": number(*of_cost), "targets": number(*of_targets),
+        "importance": tuned.importance.iter().map(|each| value!({
+            "key": each.path, "cost": number(each.of_cost), "targets": number(each.of_targets),
         })).collect::<Vec<_>>(),
         "front": tuned.front.iter().enumerate().map(|(i, point)| value!({
             "candidate": point.candidate,

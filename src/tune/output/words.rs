@@ -4,7 +4,6 @@ use super::Told;
 use crate::report::figure::short;
 use crate::report::verdict::millis;
 use crate::tune::confirm::Advice;
-use crate::tune::importance::NEGLIGIBLE;
 use crate::tune::judge::{Goal, Safety, Sample, Score, Standing};
 use crate::tune::laboratory::Stress;
 use crate::tune::search::Candidate;
@@ -56,8 +55,12 @@ pub fn settings(x: &Told, candidate: &Candidate) -> String {
     if candidate.settings.is_empty() {
         return "as it is".to_string();
     }
-    let all: Vec<String> =
-        candidate.settings.iter().map(|(path, value)| format!("{}={value}", key(x, path))).collect();
+    assigned(x, candidate.settings.iter().map(|(path, value)| (path.as_str(), value.to_string())))
+}
+
+/// Settings in a line, by their short names.
+fn assigned<'p>(x: &Told, settings: impl Iterator<Item = (&'p str, String)>) -> String {
+    let all: Vec<String> = settings.map(|(path, value)| format!("{}={value}", key(x, path))).collect();
     all.join(" ").replace('"', "")
 }
 
@@ -142,10 +145,7 @@ pub fn headline(x: &Told) -> String {
             };
             let changes = changes(x);
             let what = match changes.len() {
-                0..4 => {
-                    let each = |(path, _, to): &(String, String, String)| format!("{}={to}", key(x, path));
-                    changes.iter().map(each).collect::<Vec<_>>().join(" ").replace('"', "")
-                }
+                0..4 => assigned(x, changes.iter().map(|(path, _, to)| (path.as_str(), to.clone()))),
                 n => format!("change {n} settings"),
             };
             format!("{what}{change}{slower}; {} instead of {} a day{also}.", cost(x, money.1), cost(x, money.0))
@@ -194,18 +194,17 @@ pub fn notes(x: &Told) -> Vec<String> {
             false => format!("passed over, as it stands on a cliff (a small step misses a target by far): {which}"),
         });
     }
-    let is_dull = |(_, of_cost, of_targets): &&(String, f64, f64)| *of_cost < NEGLIGIBLE && *of_targets < NEGLIGIBLE;
-    let dull: Vec<&str> = tuned.importance.iter().filter(is_dull).map(|(path, ..)| path.as_str()).collect();
+    let dull = tuned.importance.iter().filter(|each| !each.matters()).map(|each| each.path.as_str());
+    let dull: Vec<&str> = dull.collect();
     // The end of what makes no difference is none.
     for (path, end) in tuned.at_edge.iter().filter(|(path, _)| !dull.contains(&path.as_str())) {
         notes.push(format!("{} is at an end of its range, {end}: the optimum may be outside", key(x, path)));
     }
     // What was changed all the same was cheaper so on what nobody had seen.
     let changes = changes(x);
-    let left: Vec<&str> =
-        dull.into_iter().filter(|path| !changes.iter().any(|(changed, ..)| changed == path)).collect();
+    let left = dull.into_iter().filter(|path| !changes.iter().any(|(changed, ..)| changed == path));
+    let left: Vec<&str> = left.map(|path| key(x, path)).collect();
     if !left.is_empty() {
-        let left: Vec<&str> = left.into_iter().map(|path| key(x, path)).collect();
         notes.push(format!("does not matter here, leave it: {}", left.join(", ")));
     }
     let broken: Vec<String> = tuned

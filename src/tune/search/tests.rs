@@ -100,7 +100,7 @@ fn what_does_not_matter_is_left_as_it_is() {
     let task = Task { space: &space, rules: &rules, present, method: Method::Race, budget: 600, seed: 3, days: 3 };
     let found = search(&task, &mut Toy { played: Vec::new() }).unwrap_or_else(|_| unreachable!("it never stops"));
     let importance = found.importance(&space, &rules);
-    assert!(importance[0].1 > 0.5 && importance[2].1 < NEGLIGIBLE, "{importance:?}");
+    assert!(importance[0].of_cost > 0.5 && !importance[2].matters(), "{importance:?}");
     let of =
         |c: usize| found.candidates[c].settings.iter().map(|(_, value)| value.number().unwrap()).collect::<Vec<_>>();
     let plain: Vec<usize> =
